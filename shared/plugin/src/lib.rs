@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod catalog;
+pub mod context;
+pub mod descriptor;
+pub mod stage_type;
+
+pub use catalog::Catalog;
+pub use context::{ArtifactError, StageLog, TaskContext};
+pub use descriptor::{Effects, StageDescriptor, TaskDescriptor};
+pub use stage_type::StageType;

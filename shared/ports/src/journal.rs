@@ -1,0 +1,198 @@
+//! The only truth about executions (D1, D12).
+//!
+//! What is loaded is state, not history: one row for the execution and one per stage, rewritten as
+//! they change, so that an event costs what it touches and not what the pipeline has. History is
+//! appended in the same transaction, for people to read. State is never rebuilt by replaying it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared_model::{ExecutionId, Object, Status};
+
+use crate::PortError;
+
+/// How many times an execution was appended to; 0 before the first.
+pub type Version = u64;
+
+/// What changes with one append to one execution.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The version that this append was decided on; 0 creates the execution.
+    pub expected: Version,
+    /// The execution's row after it.
+    pub head: Head,
+    /// The execution's document after it; `None` leaves it as it is. The first append has one.
+    pub document: Option<Value>,
+    /// Rows of the stages that changed.
+    pub stages: Vec<StageRow>,
+    /// What happened, in words, for people.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// The execution's own row: what lists and searches need, and the engine's state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// The application, as written; searched without regard to case (D28).
+    pub application: String,
+    /// The pipeline's name.
+    pub name: String,
+    /// The saved pipeline's id, where there is one.
+    pub pipeline_config_id: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// When it was submitted.
+    pub build_time: Timestamp,
+    /// When it began.
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// The engine's state of the execution as a whole, in the engine's own versioned encoding.
+    pub state: Bytes,
+}
+
+/// One stage's row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageRow {
+    /// The stage's place in the execution, from 0.
+    pub index: u32,
+    /// The engine's state of the stage, in the engine's own versioned encoding.
+    pub state: Bytes,
+    /// The stage's context and outputs; `None` leaves them as they are.
+    pub body: Option<StageBody>,
+}
+
+/// What a stage carries: never in the engine's memory (D12).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StageBody {
+    /// The stage's context.
+    pub context: Object,
+    /// The stage's outputs.
+    pub outputs: Object,
+    /// JSON pointers into `context` whose values an evaluation made: never evaluated again (D13).
+    pub evaluated: Vec<String>,
+    /// What the running tasks need to know of their earlier runs, by task index.
+    pub checkpoints: std::collections::BTreeMap<u16, Value>,
+}
+
+/// One line of history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The stage that it is about, where it is about one.
+    pub stage: Option<String>,
+    /// Stable name of the kind, e.g. `attempt-lost`.
+    pub kind: String,
+    /// What happened, in words.
+    pub text: String,
+}
+
+/// What is stored of one execution, without the bodies of its stages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// How many times it was appended to.
+    pub version: Version,
+    /// Its own row.
+    pub head: Head,
+    /// Its document.
+    pub document: Value,
+    /// The engine's state of each stage, by index from 0.
+    pub stages: Vec<Bytes>,
+}
+
+/// What an append answers for one execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Stored; the execution now has this version.
+    Stored(Version),
+    /// Nothing of it was stored: the execution has another version than expected.
+    Conflict {
+        /// The version that it has; 0 if it does not exist.
+        found: Version,
+    },
+}
+
+/// Which executions to list. Empty lists and `None` do not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// The application, without regard to case.
+    pub application: Option<String>,
+    /// The saved pipelines' ids.
+    pub pipeline_config_ids: Vec<String>,
+    /// The pipeline's name.
+    pub name: Option<String>,
+    /// Where they stand.
+    pub statuses: Vec<Status>,
+    /// Submitted at or after.
+    pub from: Option<Timestamp>,
+    /// Submitted before.
+    pub until: Option<Timestamp>,
+    /// Continues after this one, in the order of the list.
+    pub after: Option<(Timestamp, ExecutionId)>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// The only truth about executions.
+///
+/// - `append` is one transaction for the whole batch: each execution's append either happens as a
+///   whole or not at all, and what is acknowledged survives a crash of the machine.
+/// - Compare-and-append: an append that was decided on another version than the stored one is a
+///   conflict and changes nothing; others in the same batch are not touched by that.
+/// - Reads see every acknowledged append.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Appends to many executions in one transaction; answers in the same order.
+    ///
+    /// # Errors
+    /// [`PortError`] if nothing of the batch was stored.
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, PortError>;
+
+    /// An execution's state and document; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    async fn load(&self, execution: &ExecutionId) -> Result<Option<Stored>, PortError>;
+
+    /// Bodies of stages, by index, in the same order; all of them, by index, if `indexes` is empty.
+    ///
+    /// # Errors
+    /// [`PortError`] if they cannot be read or one does not exist.
+    async fn bodies(
+        &self,
+        execution: &ExecutionId,
+        indexes: &[u32],
+    ) -> Result<Vec<StageBody>, PortError>;
+
+    /// Executions whose status is not complete, by id, after `after`.
+    ///
+    /// # Errors
+    /// [`PortError`] if they cannot be read.
+    async fn unfinished(
+        &self,
+        after: Option<&ExecutionId>,
+        limit: u32,
+    ) -> Result<Vec<ExecutionId>, PortError>;
+
+    /// Executions, newest submitted first.
+    ///
+    /// # Errors
+    /// [`PortError`] if they cannot be read.
+    async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError>;
+
+    /// History after entry `after` (0 for all), oldest first, each with its number.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    async fn history(
+        &self,
+        execution: &ExecutionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, HistoryEntry)>, PortError>;
+}

@@ -1,0 +1,104 @@
+//! Who works on an attempt, and which workers are alive. Speed, never truth (D15).
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use shared_model::{AttemptId, Capability, Epoch, WorkerId};
+
+use crate::PortError;
+
+/// What a claim answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The attempt is this worker's until its heartbeats stop.
+    Granted,
+    /// Somebody holds it with the same or a newer epoch.
+    Refused {
+        /// Who.
+        holder: WorkerId,
+        /// With which epoch.
+        epoch: Epoch,
+    },
+}
+
+/// What a worker says of itself at every beat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Who it is.
+    pub worker: WorkerId,
+    /// What it can do.
+    pub capabilities: Vec<Capability>,
+    /// Attempts that it can run at once.
+    pub slots: u16,
+    /// What it works on.
+    pub in_flight: Vec<(AttemptId, Epoch)>,
+    /// How its machine does.
+    pub vitals: Vitals,
+    /// Hash of the stage types that it announces (D18).
+    pub catalog: String,
+    /// Whether it has stopped taking work.
+    pub draining: bool,
+}
+
+/// How a worker's machine does.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Vitals {
+    /// Share of all cores in use, 0 to 1.
+    pub cpu: f32,
+    /// Share of memory in use, 0 to 1.
+    pub memory: f32,
+    /// Resident memory of the worker itself, in bytes.
+    pub resident_bytes: u64,
+}
+
+/// Who works on what.
+///
+/// - At most one lease per attempt is live, and every lease that follows has a larger epoch or
+///   begins after the one before it ended: a worker that was paused and comes back is refused.
+/// - A lease lives while its holder's heartbeats list it, and `ttl` beyond the last of them.
+/// - Losing everything here pauses takeovers and never duplicates work.
+#[async_trait]
+pub trait Leases: Send + Sync {
+    /// Claims an attempt. The same worker may claim what it holds again; a larger epoch takes over.
+    ///
+    /// # Errors
+    /// [`PortError`] if nothing can be said; the attempt is not claimed then.
+    async fn claim(
+        &self,
+        attempt: &AttemptId,
+        epoch: Epoch,
+        worker: &WorkerId,
+        ttl: SignedDuration,
+    ) -> Result<Claim, PortError>;
+
+    /// Renews a worker's life and every lease that it lists; returns those it no longer holds.
+    ///
+    /// # Errors
+    /// [`PortError`] if nothing was renewed.
+    async fn beat(
+        &self,
+        heartbeat: &Heartbeat,
+        ttl: SignedDuration,
+    ) -> Result<Vec<AttemptId>, PortError>;
+
+    /// Ends a lease, if it is still held with that epoch.
+    ///
+    /// # Errors
+    /// [`PortError`] if that may not have happened: the lease then ends by itself.
+    async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError>;
+
+    /// The live leases' epochs and holders among `attempts`, in the same order.
+    ///
+    /// # Errors
+    /// [`PortError`] if nothing can be said; nobody may be called lost then.
+    async fn holders(
+        &self,
+        attempts: &[AttemptId],
+    ) -> Result<Vec<Option<(WorkerId, Epoch)>>, PortError>;
+
+    /// The last beat of every live worker, and when it came.
+    ///
+    /// # Errors
+    /// [`PortError`] if nothing can be said.
+    async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError>;
+}

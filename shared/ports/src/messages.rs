@@ -1,0 +1,123 @@
+//! What travels through the broker (D22). Small, versioned, free of secrets.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared_model::{
+    Artifact, AttemptId, Capability, EffectKey, Epoch, Object, TaskAnswer, WorkerId,
+};
+
+use crate::BlobRef;
+
+/// The version of every message written here.
+pub const MESSAGE_VERSION: u16 = 1;
+/// Inputs longer than this travel as a blob.
+pub const INPUTS_INLINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Scheduler → worker: an attempt is ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptReady {
+    /// Version of the message.
+    pub v: u16,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its epoch: the worker claims and reports with it.
+    pub epoch: Epoch,
+    /// Names the first effect of the task; the same for every attempt at it (D5).
+    pub effect_key: EffectKey,
+    /// What a worker must be able to do.
+    pub capability: Capability,
+    /// The application: who shares the slots (D16).
+    pub tenant: String,
+    /// Larger goes first.
+    pub priority: u8,
+    /// When the stage's time is up.
+    pub deadline: Option<Timestamp>,
+    /// The shard whose queue takes the report.
+    pub shard: u16,
+    /// W3C `traceparent` of the attempt's span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// What the task needs to know.
+    pub inputs: Inputs,
+}
+
+/// A [`TaskInput`], in the message or beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inputs {
+    /// In the message.
+    Inline(Box<TaskInput>),
+    /// Its JSON in a blob.
+    Blob(BlobRef),
+}
+
+/// What a task needs to know. Secrets appear as references only (D26).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskInput {
+    /// The application.
+    pub application: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// As whom the stage runs.
+    pub user: String,
+    /// The stage's type.
+    pub stage_type: String,
+    /// The stage's name.
+    pub stage_name: String,
+    /// The task's name.
+    pub task: String,
+    /// The stage's context, evaluated, with what its earlier tasks added.
+    pub context: Object,
+    /// Every artifact that the stage can see: its ancestors', nearest first, then the trigger's.
+    pub artifacts: Vec<Artifact>,
+    /// Expected artifacts by their id, as far as they are bound.
+    pub bound: BTreeMap<String, Artifact>,
+    /// What an earlier run of this task left for this one.
+    pub checkpoint: Option<Value>,
+}
+
+/// Worker → scheduler.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    /// Version of the message.
+    pub v: u16,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// With which epoch it was worked on.
+    pub epoch: Epoch,
+    /// By whom.
+    pub worker: WorkerId,
+    /// When, by the worker's clock.
+    pub at: Timestamp,
+    /// What is reported.
+    pub report: Report,
+}
+
+/// What a worker reports of an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// It was claimed and has begun.
+    Started,
+    /// It ended.
+    Finished(Box<TaskAnswer>),
+    /// It ended; the answer's JSON is in a blob.
+    FinishedBlob(BlobRef),
+}
+
+/// Scheduler → one worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// End this attempt.
+    Abort {
+        /// Version of the message.
+        v: u16,
+        /// The attempt.
+        attempt: AttemptId,
+    },
+}
