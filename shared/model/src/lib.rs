@@ -17,7 +17,7 @@ pub use ids::{
     WorkerId,
 };
 pub use limits::Limits;
-pub use outcome::{Retry, TaskAnswer, TaskError};
+pub use outcome::{Effects, Retry, TaskAnswer, TaskError, TaskResult};
 pub use pipeline::Pipeline;
 pub use problem::{Problem, Severity};
 pub use stage::StageView;

@@ -16,6 +16,18 @@ pub enum Retry {
     Later,
 }
 
+/// What a task does to the outside world: decides how its loss is dealt with (D5, D6, D19).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effects {
+    /// Nothing: it may run again at any time.
+    None,
+    /// Changes that carry a key, looked for before they are made: taken over at once.
+    Keyed,
+    /// Changes that cannot be recognised: an unknown outcome asks.
+    Unkeyed,
+}
+
 /// Why a task failed: fit for a user to read, free of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskError {

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_model::Capability;
+use shared_model::{Capability, Effects};
 
 /// Everything the scheduler knows about a kind of stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,18 +31,6 @@ pub struct TaskDescriptor {
     pub capability: Capability,
     /// What it does to the outside world.
     pub effects: Effects,
-}
-
-/// What a task does to the outside world: decides how its loss is dealt with (D5, D6, D19).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Effects {
-    /// Nothing: it may run again at any time.
-    None,
-    /// Changes that carry a key, looked for before they are made: taken over at once.
-    Keyed,
-    /// Changes that cannot be recognised: an unknown outcome asks.
-    Unkeyed,
 }
 
 impl StageDescriptor {

@@ -8,5 +8,6 @@ pub mod stage_type;
 
 pub use catalog::Catalog;
 pub use context::{ArtifactError, StageLog, TaskContext};
-pub use descriptor::{Effects, StageDescriptor, TaskDescriptor};
+pub use descriptor::{StageDescriptor, TaskDescriptor};
+pub use shared_model::Effects;
 pub use stage_type::StageType;
