@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod guard;
+pub mod shutdown;
+pub mod supervisor;
+pub mod telemetry;
+pub mod tool;
+
+pub use supervisor::{Kind, Supervisor};

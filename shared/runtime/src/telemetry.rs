@@ -1,0 +1,32 @@
+//! Logs to stderr.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends logs at or above `level` (a `tracing` filter, e.g. `info` or `worker=debug`) to stderr.
+///
+/// # Errors
+/// If the filter cannot be read or logs are sent somewhere already.
+pub fn start(level: &str, format: Format) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| anyhow::anyhow!("`{level}` is not a log level: {error}"))?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let started = match format {
+        Format::Text => logs.compact().try_init(),
+        Format::Json => logs.json().try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("logs cannot be started: {error}"))
+}
