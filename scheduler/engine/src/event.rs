@@ -145,7 +145,10 @@ pub enum StageStart {
     /// It does not run (`stageEnabled`).
     Skip,
     /// It cannot run: unknown type, a field that is not carried out. TERMINAL whatever the flags say.
-    Fail,
+    Fail {
+        /// Whether it counts as started: its type is known, its fields are not good.
+        started: bool,
+    },
 }
 
 /// Planning synthetic stages failed; the shell has written why into the stage's context.

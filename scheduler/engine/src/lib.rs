@@ -1,1 +1,22 @@
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod artifact_match;
+pub mod command;
+mod encoding;
+pub mod event;
+pub mod execution;
+pub mod graph;
+pub mod native;
+mod outstanding;
+pub mod plan;
+pub mod retry;
+pub mod stage;
+mod step;
+mod waiting;
+
+pub use encoding::DecodeError;
+pub use execution::{Cancel, Execution, Flight};
+pub use outstanding::outstanding;
+pub use step::{Stale, Step};
+pub use waiting::{WaitingFor, WaitingKind, waiting_for};

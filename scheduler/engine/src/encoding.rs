@@ -1,0 +1,83 @@
+//! State ↔ bytes: one row for the execution, one per stage, each behind a format version (D12).
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared_model::{ExecutionId, Limits};
+
+use crate::event::StageIndex;
+use crate::execution::{Execution, Head};
+use crate::stage::Stage;
+
+/// The format that is written; every older one is still read.
+const FORMAT: u8 = 1;
+
+/// Why stored state cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It was written by a newer version.
+    #[error(
+        "it was written in format {found}, this version reads up to {FORMAT}; run the newer version"
+    )]
+    Newer {
+        /// The format.
+        found: u8,
+    },
+    /// It is damaged.
+    #[error("it is damaged: {why}")]
+    Damaged {
+        /// Where it breaks.
+        why: String,
+    },
+}
+
+impl Execution {
+    /// The execution's own row.
+    pub fn encode_head(&self) -> Vec<u8> {
+        encode(&self.head)
+    }
+
+    /// One stage's row.
+    pub fn encode_stage(&self, stage: StageIndex) -> Vec<u8> {
+        encode(self.stage(stage))
+    }
+
+    /// Puts an execution together from its rows, stages in the order of their indexes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if a row is damaged or was written by a newer version.
+    pub fn decode(
+        id: &ExecutionId,
+        head: &[u8],
+        stages: &[impl AsRef<[u8]>],
+        limits: &Limits,
+    ) -> Result<Self, DecodeError> {
+        let head: Head = decode(head)?;
+        let stages: Result<Vec<Stage>, _> = stages.iter().map(|row| decode(row.as_ref())).collect();
+        let stages = stages?;
+        let count = stages.len();
+        let known = |index: &StageIndex| (*index as usize) < count;
+        let parents = stages.iter().filter_map(|stage| stage.synthetic());
+        let edges_known = stages.iter().all(|stage| stage.requires.iter().all(known));
+        if !edges_known || !parents.map(|synthetic| synthetic.parent).all(|parent| known(&parent)) {
+            return Err(DecodeError::Damaged { why: "a stage row is missing".into() });
+        }
+        Ok(Self::assemble(id.clone(), limits, head, stages))
+    }
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    // Postcard refuses only types of unknown length, of which the state has none.
+    postcard::to_extend(value, vec![FORMAT]).unwrap_or_default()
+}
+
+fn decode<T: DeserializeOwned>(row: &[u8]) -> Result<T, DecodeError> {
+    match row.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest)
+            .map_err(|error| DecodeError::Damaged { why: error.to_string() }),
+        Some((&found, _)) if found > FORMAT => Err(DecodeError::Newer { found }),
+        Some((found, _)) => {
+            Err(DecodeError::Damaged { why: format!("there is no format {found}") })
+        }
+        None => Err(DecodeError::Damaged { why: "the row is empty".into() }),
+    }
+}

@@ -1,0 +1,70 @@
+//! What should be in flight, from the state alone.
+
+use crate::command::{Command, Evaluate};
+use crate::event::{AttemptKey, StageIndex, Timer};
+use crate::execution::Execution;
+use crate::plan::TaskKind;
+use crate::stage::{Attempt, Phase, Stage};
+
+/// Every command that is still to be carried out. Carrying one out twice does no harm.
+pub fn outstanding(execution: &Execution) -> Vec<Command> {
+    execution.active.iter().flat_map(|index| execution.outstanding_of(*index)).collect()
+}
+
+impl Execution {
+    /// What is outstanding of one stage.
+    pub fn outstanding_of(&self, index: StageIndex) -> Vec<Command> {
+        let stage = self.stage(index);
+        let mut commands = Vec::new();
+        if self.status().is_complete() || !self.active.contains(&index) {
+            return commands;
+        }
+        if let Some(what) = evaluation(stage) {
+            commands.push(Command::Evaluate { stage: index, what });
+        }
+        commands.extend(self.dispatch_command(index));
+        commands.extend(timers(index, stage));
+        commands.extend(abort(index, stage));
+        commands
+    }
+}
+
+fn evaluation(stage: &Stage) -> Option<Evaluate> {
+    match stage.phase {
+        Phase::Evaluating => Some(Evaluate::Start),
+        Phase::PlanningAfter => Some(Evaluate::After),
+        Phase::PlanningOnFailure(_) => Some(Evaluate::OnFailure),
+        Phase::Task(index) if stage.task(index).kind == TaskKind::Native => {
+            Some(Evaluate::Native(index))
+        }
+        Phase::Task(_) | Phase::Idle | Phase::Before | Phase::After | Phase::OnFailure(_) => None,
+    }
+}
+
+fn timers(index: StageIndex, stage: &Stage) -> Vec<Command> {
+    let mut armed = Vec::new();
+    if let Some((_, task)) = stage.current() {
+        if let TaskKind::Wait { until } = task.kind {
+            armed.push((Timer::Wait(index), until));
+        }
+        if let Attempt::Paused { until, .. } = task.attempt {
+            armed.push((Timer::Retry(index), until));
+        }
+    }
+    let timeout = stage.body.as_ref().and_then(|body| body.timeout_at);
+    if stage.ending().is_none() {
+        armed.extend(timeout.map(|at| (Timer::StageTimeout(index), at)));
+    }
+    if let Some(ending) = stage.ending() {
+        armed.push((Timer::Abort(index), ending.at_last));
+    }
+    armed.into_iter().map(|(timer, at)| Command::Arm { timer, at }).collect()
+}
+
+fn abort(index: StageIndex, stage: &Stage) -> Option<Command> {
+    stage.ending()?;
+    let (task, state) = stage.current()?;
+    let Attempt::Leased { epoch, worker, .. } = &state.attempt else { return None };
+    let attempt = AttemptKey { stage: index, run: stage.run, task, number: state.number };
+    Some(Command::Abort { attempt, epoch: *epoch, worker: Some(worker.clone()) })
+}

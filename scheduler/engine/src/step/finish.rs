@@ -1,0 +1,193 @@
+//! Stages end, others begin, the execution ends.
+
+use shared_model::Status;
+
+use crate::command::{Cause, Command, Evaluate, Fact};
+use crate::event::StageIndex;
+use crate::plan::Owner;
+use crate::stage::Phase;
+use crate::step::tasks::failure_status;
+use crate::step::{Stale, Turn};
+
+impl Turn<'_> {
+    /// The tasks are done, or one of them halted: what the stage type plans behind them comes next.
+    pub(crate) fn tasks_done(&mut self, stage: StageIndex) {
+        let status = self.verdict_of_parts(stage);
+        let Some(body) = self.execution.stage(stage).body.as_ref() else { return };
+        let (after, on_failure) = (body.plans_after, body.plans_on_failure);
+        if status == Status::Succeeded && after {
+            self.touch(stage).phase = Phase::PlanningAfter;
+            return self.command(Command::Evaluate { stage, what: Evaluate::After });
+        }
+        if status.is_failure() && on_failure && !self.is_ending() {
+            self.touch(stage).phase = Phase::PlanningOnFailure(status);
+            return self.command(Command::Evaluate { stage, what: Evaluate::OnFailure });
+        }
+        self.end(stage, status);
+    }
+
+    /// What a stage's parts come to (scenarios H48, H58).
+    pub(crate) fn verdict_of_parts(&mut self, stage: StageIndex) -> Status {
+        let state = self.execution.stage(stage);
+        let settings = state.settings();
+        let expressions_failed = state.body.as_ref().is_some_and(|body| body.expressions_failed);
+        let children = state.children.iter().map(|child| self.execution.stage(*child).status);
+        let parts: Vec<Status> =
+            children.chain(state.tasks().iter().map(|task| task.status)).collect();
+        if settings.fail_on_failed_expressions && expressions_failed {
+            self.announce(Fact::StageGaveUp { stage, cause: Cause::ExpressionsFailed });
+            return Status::Terminal;
+        }
+        let any = |status: Status| parts.contains(&status);
+        match () {
+            () if any(Status::Terminal) => failure_status(&settings),
+            () if any(Status::Stopped) => Status::Stopped,
+            () if any(Status::Canceled) => Status::Canceled,
+            () if any(Status::FailedContinue) => Status::FailedContinue,
+            () if parts.iter().all(|part| part.lets_downstream_start()) => Status::Succeeded,
+            () => Status::Terminal,
+        }
+    }
+
+    /// Ends a stage; what waits for it goes on.
+    pub(crate) fn end(&mut self, stage: StageIndex, status: Status) {
+        let at = self.at;
+        let state = self.touch(stage);
+        state.status = status;
+        state.end_time = Some(at);
+        state.phase = Phase::Idle;
+        self.execution.active.remove(&stage);
+        self.announce(Fact::StageFinished { stage, status });
+        match self.execution.stage(stage).synthetic().map(|synthetic| synthetic.parent) {
+            Some(parent) => self.child_ended(parent, stage, status),
+            None => self.top_level_ended(stage, status),
+        }
+    }
+
+    fn top_level_ended(&mut self, stage: StageIndex, status: Status) {
+        match status {
+            Status::Succeeded | Status::FailedContinue | Status::Skipped => self.let_through(stage),
+            Status::Terminal | Status::Canceled => self.halt(status),
+            Status::Stopped => {
+                let fails =
+                    self.execution.stage(stage).settings().complete_other_branches_then_fail;
+                self.execution.head.fails_at_end |= fails;
+            }
+            Status::NotStarted
+            | Status::Running
+            | Status::Paused
+            | Status::Suspended
+            | Status::Redirect
+            | Status::Buffered => {}
+        }
+    }
+
+    /// Stages that waited for this one start once nothing else keeps them.
+    fn let_through(&mut self, stage: StageIndex) {
+        for next in 0..self.execution.stage(stage).downstream.len() {
+            let next = self.execution.stage(stage).downstream[next];
+            let state = self.execution.stage_mut(next);
+            state.remaining = state.remaining.saturating_sub(1);
+            if state.remaining == 0 && !self.is_ending() {
+                self.make_ready(next);
+            }
+        }
+    }
+
+    /// The execution is decided: everything else ends (scenarios H69).
+    pub(crate) fn halt(&mut self, verdict: Status) {
+        self.execution.head.verdict.get_or_insert(verdict);
+        for stage in self.execution.active.clone() {
+            if self.owner(stage).is_none() {
+                self.abort(stage, Status::Canceled);
+            }
+        }
+    }
+
+    fn child_ended(&mut self, parent: StageIndex, child: StageIndex, status: Status) {
+        if let Some(ending) = self.execution.stage(parent).ending() {
+            if !self.has_active_children(parent) {
+                self.end(parent, ending.status);
+            }
+            return;
+        }
+        if status.lets_downstream_start() {
+            self.let_through(child);
+        }
+        if status == Status::Terminal {
+            self.abort_children(parent);
+        }
+        if !self.has_active_children(parent) {
+            self.children_done(parent);
+        }
+    }
+
+    pub(crate) fn has_active_children(&self, parent: StageIndex) -> bool {
+        let mut children = self.execution.stage(parent).children.iter();
+        children.any(|child| self.execution.active.contains(child))
+    }
+
+    fn children_done(&mut self, parent: StageIndex) {
+        match self.execution.stage(parent).phase {
+            Phase::Before if self.before_stages_let_through(parent) => self.start_task(parent, 0),
+            Phase::Before => self.tasks_done(parent),
+            Phase::After => {
+                let status = self.verdict_of_parts(parent);
+                self.end(parent, status);
+            }
+            Phase::OnFailure(status) => self.end(parent, status),
+            Phase::Idle
+            | Phase::Evaluating
+            | Phase::Task(_)
+            | Phase::PlanningAfter
+            | Phase::PlanningOnFailure(_) => {}
+        }
+    }
+
+    /// Whether the tasks may begin (scenarios H54, H55, H60).
+    fn before_stages_let_through(&self, parent: StageIndex) -> bool {
+        let children = self.execution.stage(parent).children.iter();
+        let mut before = children.filter(|child| self.owner(**child) == Some(Owner::Before));
+        before.all(|child| {
+            let child = self.execution.stage(*child);
+            match child.status {
+                Status::Succeeded | Status::Skipped => true,
+                Status::FailedContinue => child.settings().siblings_continue,
+                Status::NotStarted
+                | Status::Running
+                | Status::Paused
+                | Status::Suspended
+                | Status::Terminal
+                | Status::Canceled
+                | Status::Redirect
+                | Status::Stopped
+                | Status::Buffered => false,
+            }
+        })
+    }
+
+    /// Ends the execution once nothing of it runs.
+    pub(crate) fn finish_if_done(&mut self) {
+        let head = &mut self.execution.head;
+        if !self.execution.active.is_empty() || head.status.is_complete() {
+            return;
+        }
+        let otherwise = if head.fails_at_end { Status::Terminal } else { Status::Succeeded };
+        let status = head.verdict.unwrap_or(otherwise);
+        head.status = status;
+        head.end_time = Some(self.at);
+        self.announce(Fact::ExecutionFinished { status });
+    }
+
+    pub(crate) fn cancel(&mut self, by: String, reason: String) -> Result<(), Stale> {
+        if self.execution.head.canceled.is_some() {
+            return Err(Stale::AlreadyCanceled);
+        }
+        let at = self.at;
+        let cancel = crate::execution::Cancel { by: by.clone(), reason: reason.clone(), at };
+        self.execution.head.canceled = Some(cancel);
+        self.announce(Fact::CancelRequested { by, reason });
+        self.halt(Status::Canceled);
+        Ok(())
+    }
+}

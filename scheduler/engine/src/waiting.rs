@@ -1,0 +1,127 @@
+//! Why an execution is not moving: never stuck without saying so.
+
+use jiff::Timestamp;
+
+use crate::event::StageIndex;
+use crate::execution::Execution;
+use crate::plan::TaskKind;
+use crate::stage::{Attempt, Phase, Stage, Task};
+
+/// What kind of thing is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitingKind {
+    /// The scheduler itself, for a moment.
+    Scheduler,
+    /// A time.
+    Wait,
+    /// A person.
+    Judgment,
+    /// A worker with a free slot.
+    Worker,
+    /// A worker that works on it.
+    Work,
+    /// The next try after a failure.
+    Retry,
+    /// The next look at something that is not done yet.
+    NextLook,
+    /// A worker that was told to end.
+    Abort,
+}
+
+impl std::fmt::Display for WaitingKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Scheduler => "scheduler",
+            Self::Wait => "wait",
+            Self::Judgment => "judgment",
+            Self::Worker => "worker",
+            Self::Work => "work",
+            Self::Retry => "retry",
+            Self::NextLook => "nextLook",
+            Self::Abort => "abort",
+        })
+    }
+}
+
+/// One thing that an execution waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingFor {
+    /// The stage that waits.
+    pub stage: StageIndex,
+    /// What kind of thing it waits for.
+    pub kind: WaitingKind,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Until when at most, where that is known.
+    pub until: Option<Timestamp>,
+    /// Who or what can unblock it.
+    pub unblock: String,
+}
+
+/// Everything that an execution waits for; empty only if it has ended.
+pub fn waiting_for(execution: &Execution) -> Vec<WaitingFor> {
+    let waits = execution.active.iter();
+    waits.filter_map(|index| waiting(*index, execution.stage(*index))).collect()
+}
+
+fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {
+    let timeout = stage.body.as_ref().and_then(|body| body.timeout_at);
+    let make = |kind, since, until, unblock: String| {
+        Some(WaitingFor { stage: index, kind, since, until, unblock })
+    };
+    match stage.phase {
+        Phase::Evaluating | Phase::PlanningAfter | Phase::PlanningOnFailure(_) => {
+            make(WaitingKind::Scheduler, stage.start_time, None, "the scheduler's next turn".into())
+        }
+        Phase::Task(task) => {
+            let task = stage.task(task);
+            let (kind, since, until, unblock) = of_task(stage, task);
+            make(kind, since.or(task.start_time), until.or(timeout), unblock)
+        }
+        // Its synthetic stages say what they wait for.
+        Phase::Before | Phase::After | Phase::OnFailure(_) | Phase::Idle => None,
+    }
+}
+
+type Found = (WaitingKind, Option<Timestamp>, Option<Timestamp>, String);
+
+fn of_task(stage: &Stage, task: &Task) -> Found {
+    if let Some(ending) = stage.ending() {
+        let worker = task.worker().map_or("its worker", |worker| worker.as_str());
+        return (WaitingKind::Abort, None, Some(ending.at_last), format!("{worker} ends it"));
+    }
+    match &task.kind {
+        TaskKind::Wait { until } => {
+            let unblock = "the time, or a PATCH of the stage with skipRemainingWait".into();
+            (WaitingKind::Wait, None, Some(*until), unblock)
+        }
+        TaskKind::Judgment => {
+            let unblock =
+                "a person: a PATCH of the stage with judgmentStatus continue or stop".into();
+            (WaitingKind::Judgment, None, None, unblock)
+        }
+        TaskKind::Native => {
+            (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into())
+        }
+        TaskKind::Worker { capability, .. } => of_attempt(&task.attempt, capability.as_str()),
+    }
+}
+
+fn of_attempt(attempt: &Attempt, capability: &str) -> Found {
+    match attempt {
+        Attempt::Queued { since, .. } => {
+            let unblock = format!("a worker with a free slot for `{capability}`");
+            (WaitingKind::Worker, Some(*since), None, unblock)
+        }
+        Attempt::Leased { worker, since, .. } => {
+            (WaitingKind::Work, Some(*since), None, format!("{worker} works on it"))
+        }
+        Attempt::Paused { since, until, retry: true } => {
+            (WaitingKind::Retry, Some(*since), Some(*until), "the next attempt".into())
+        }
+        Attempt::Paused { since, until, retry: false } => {
+            (WaitingKind::NextLook, Some(*since), Some(*until), "the next look at it".into())
+        }
+        Attempt::None => (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into()),
+    }
+}
