@@ -1,0 +1,118 @@
+//! Blobs and logs in a local folder.
+//!
+//! ```text
+//! <data folder>/blobs/<first two digits>/<sha256>     a blob, whole or not there
+//! <data folder>/blobs/incoming/…                      blobs being written, emptied at start
+//! <data folder>/logs/<execution>/<stage>.log          frames: length, checksum, chunk
+//! ```
+//!
+//! Everything blocks on the disk, so everything runs on the threads meant for that.
+
+mod frame;
+mod log;
+mod logs;
+mod name;
+mod store;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use shared_ports::{BlobRef, Blobs, LogName, PortError};
+
+use self::logs::Logs;
+use self::store::Store;
+use crate::folder::sync_folder;
+
+/// Blobs and logs in a local folder.
+#[derive(Debug, Clone)]
+pub struct FolderBlobs {
+    store: Arc<Store>,
+    logs: Arc<Logs>,
+}
+
+impl FolderBlobs {
+    /// Uses `blobs` and `logs` in a data folder, which it creates if need be. A blob may have
+    /// `blob_bytes_max` bytes, a log `log_bytes_max`.
+    ///
+    /// # Errors
+    /// Of the file system, if the folders cannot be created or tidied.
+    pub fn open(data_dir: &Path, blob_bytes_max: u64, log_bytes_max: u64) -> io::Result<Self> {
+        let store = Arc::new(Store::open(&data_dir.join("blobs"), blob_bytes_max)?);
+        let logs = Arc::new(Logs::open(&data_dir.join("logs"), log_bytes_max)?);
+        sync_folder(data_dir)?;
+        Ok(Self { store, logs })
+    }
+}
+
+#[async_trait]
+impl Blobs for FolderBlobs {
+    async fn put(&self, bytes: Bytes) -> Result<BlobRef, PortError> {
+        let store = Arc::clone(&self.store);
+        blocking("storing a blob", move || store.put(&bytes)).await
+    }
+
+    async fn get(&self, blob: &BlobRef, range: Option<(u64, u64)>) -> Result<Bytes, PortError> {
+        let (store, blob) = (Arc::clone(&self.store), blob.clone());
+        blocking("reading a blob", move || Ok(clip(&store.get(&blob)?, range))).await
+    }
+
+    async fn append(&self, log: &LogName, chunk: Bytes) -> Result<(), PortError> {
+        self.logs.append(log, chunk).await
+    }
+
+    async fn read(&self, log: &LogName, offset: u64, bytes_max: usize) -> Result<Bytes, PortError> {
+        self.logs.read(log, offset, bytes_max).await
+    }
+
+    async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError> {
+        if let Some(execution) = execution {
+            self.logs.remove(execution).await?;
+        }
+        let (store, blobs) = (Arc::clone(&self.store), blobs.to_vec());
+        blocking("removing blobs", move || store.remove(&blobs)).await
+    }
+}
+
+/// What bytes are called.
+pub(crate) fn name_of(bytes: &[u8]) -> BlobRef {
+    BlobRef { sha256: hex::encode(Sha256::digest(bytes)), bytes: bytes.len() as u64 }
+}
+
+/// The part of `bytes` inside `range` (start, end exclusive); empty where they do not meet.
+pub(crate) fn clip(bytes: &Bytes, range: Option<(u64, u64)>) -> Bytes {
+    let Some((start, end)) = range else { return bytes.clone() };
+    let len = bytes.len();
+    let within = |offset: u64| usize::try_from(offset).unwrap_or(len).min(len);
+    let (start, end) = (within(start), within(end));
+    if start < end { bytes.slice(start..end) } else { Bytes::new() }
+}
+
+/// Runs what blocks on the disk beside the tasks. It runs to its end even if nobody waits for it.
+async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
+) -> Result<T, PortError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| {
+        Err(PortError::Unavailable { doing: doing.to_owned(), source: Box::new(died) })
+    })
+}
+
+/// What an error of the file system means to a caller.
+fn failed(error: io::Error, doing: &str, path: &Path) -> PortError {
+    let doing = format!("{doing} (`{}`)", path.display());
+    let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
+    if is([io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]) {
+        return PortError::Full { doing };
+    }
+    if is([io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied]) {
+        return PortError::Refused {
+            doing,
+            why: format!("{error}; make the data folder writable"),
+        };
+    }
+    PortError::Unavailable { doing, source: Box::new(error) }
+}

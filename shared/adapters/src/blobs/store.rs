@@ -1,0 +1,133 @@
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use shared_ports::{BlobRef, PortError};
+
+use super::{failed, name_of};
+use crate::folder::{make_private, sync_folder};
+
+const INCOMING: &str = "incoming";
+const SHA256_DIGITS: usize = 64;
+
+/// Blobs by content hash, each written beside its place, synced and then renamed into it, so that
+/// it is whole or not there.
+#[derive(Debug)]
+pub(super) struct Store {
+    folder: PathBuf,
+    blob_bytes_max: u64,
+    incoming: AtomicU64,
+    /// Held while a blob gets its name or loses it: what `put` found there must not be taken away
+    /// before it has answered.
+    naming: Mutex<()>,
+}
+
+impl Store {
+    pub(super) fn open(folder: &Path, blob_bytes_max: u64) -> io::Result<Self> {
+        let incoming = folder.join(INCOMING);
+        make_private(&incoming)?;
+        // Left by a process that died while it wrote; this folder is ours alone.
+        for left in fs::read_dir(&incoming)? {
+            fs::remove_file(left?.path())?;
+        }
+        let folder = folder.to_owned();
+        Ok(Self { folder, blob_bytes_max, incoming: AtomicU64::new(0), naming: Mutex::default() })
+    }
+
+    pub(super) fn put(&self, bytes: &Bytes) -> Result<BlobRef, PortError> {
+        let name = name_of(bytes);
+        if name.bytes > self.blob_bytes_max {
+            return Err(PortError::Refused {
+                doing: format!("storing a blob of {} bytes", name.bytes),
+                why: format!(
+                    "the limit `blob_bytes_max` is {} bytes; make it smaller or raise the limit",
+                    self.blob_bytes_max
+                ),
+            });
+        }
+        let place = self.place(&name)?;
+        self.put_at(&place, bytes).map_err(|error| failed(error, "storing a blob", &place))?;
+        Ok(name)
+    }
+
+    pub(super) fn get(&self, blob: &BlobRef) -> Result<Bytes, PortError> {
+        let place = self.place(blob)?;
+        let refused = |why: &str| PortError::Refused {
+            doing: format!("reading blob {} (`{}`)", blob.sha256, place.display()),
+            why: why.to_owned(),
+        };
+        let bytes = match fs::read(&place) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(refused("it is not stored; it was removed, or never put here"));
+            }
+            Err(error) => return Err(failed(error, "reading a blob", &place)),
+        };
+        if name_of(&bytes) == *blob {
+            return Ok(bytes);
+        }
+        Err(refused("the file is damaged, it no longer has that content; put back a copy of it"))
+    }
+
+    pub(super) fn remove(&self, blobs: &[BlobRef]) -> Result<(), PortError> {
+        for blob in blobs {
+            let place = self.place(blob)?;
+            let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+            match fs::remove_file(&place) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(error, "removing a blob", &place));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a blob lies; its name is checked because it may come from a document.
+    fn place(&self, blob: &BlobRef) -> Result<PathBuf, PortError> {
+        let digits = blob.sha256.as_bytes();
+        let is_hash = digits.len() == SHA256_DIGITS
+            && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hash {
+            return Err(PortError::Refused {
+                doing: format!("looking for blob {:?}", blob.sha256),
+                why: "a blob is named by 64 lower-case hexadecimal digits".to_owned(),
+            });
+        }
+        Ok(self.folder.join(&blob.sha256[..2]).join(&blob.sha256))
+    }
+
+    fn put_at(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
+        let folder = place.parent().unwrap_or(&self.folder);
+        if !folder.is_dir() {
+            make_private(folder)?;
+            sync_folder(&self.folder)?;
+        }
+        let number = self.incoming.fetch_add(1, Ordering::Relaxed);
+        let incoming = self.folder.join(INCOMING).join(number.to_string());
+        let is_there = || fs::read(place).is_ok_and(|stored| stored == bytes);
+        if !is_there() {
+            write_synced(&incoming, bytes).inspect_err(|_| drop(fs::remove_file(&incoming)))?;
+        }
+        let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if incoming.exists() {
+            fs::rename(&incoming, place).inspect_err(|_| drop(fs::remove_file(&incoming)))?;
+        } else if !is_there() {
+            // Removed since we looked.
+            write_synced(&incoming, bytes).inspect_err(|_| drop(fs::remove_file(&incoming)))?;
+            fs::rename(&incoming, place)?;
+        }
+        // Also when it was there: whoever put it may not have come so far yet.
+        sync_folder(folder)
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

@@ -1,0 +1,135 @@
+//! The journal in memory, for the simulated world: the plainest reading of the port's promises.
+
+mod record;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Bound;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use shared_model::ExecutionId;
+use shared_ports::PortError;
+use shared_ports::journal::{
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+};
+
+use self::record::Record;
+use crate::memory::lock;
+use crate::standing::{Admission, Standing};
+
+/// The journal in memory.
+#[derive(Debug, Default)]
+pub struct MemoryJournal {
+    executions: Mutex<BTreeMap<ExecutionId, Record>>,
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
+        let mut executions = lock(&self.executions);
+        // Decides about all before it changes any: a refusal must leave nothing behind.
+        let decided = decide(&executions, &batch)?;
+        for (append, (answer, standing)) in batch.into_iter().zip(&decided) {
+            if matches!(answer, Appended::Conflict { .. }) {
+                continue;
+            }
+            match executions.entry(append.execution.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Record::new(append, *standing));
+                }
+                Entry::Occupied(entry) => entry.into_mut().apply(append, *standing),
+            }
+        }
+        Ok(decided.into_iter().map(|(answer, _)| answer).collect())
+    }
+
+    async fn load(&self, execution: &ExecutionId) -> Result<Option<Stored>, PortError> {
+        Ok(lock(&self.executions).get(execution).map(Record::stored))
+    }
+
+    async fn bodies(
+        &self,
+        execution: &ExecutionId,
+        indexes: &[u32],
+    ) -> Result<Vec<StageBody>, PortError> {
+        let executions = lock(&self.executions);
+        let bodies = executions.get(execution).and_then(|record| record.bodies(indexes));
+        bodies.ok_or_else(|| PortError::Refused {
+            doing: format!("reading stages {indexes:?} of execution {execution}"),
+            why: "one of them does not exist".to_owned(),
+        })
+    }
+
+    async fn unfinished(
+        &self,
+        after: Option<&ExecutionId>,
+        limit: u32,
+    ) -> Result<Vec<ExecutionId>, PortError> {
+        let executions = lock(&self.executions);
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let unfinished = executions
+            .range::<ExecutionId, _>((begin, Bound::Unbounded))
+            .filter(|(_, record)| !record.head.status.is_complete());
+        Ok(unfinished.map(|(id, _)| id.clone()).take(limit as usize).collect())
+    }
+
+    async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {
+        let executions = lock(&self.executions);
+        let mut found: Vec<_> =
+            executions.iter().filter(|(id, record)| matches(query, id, &record.head)).collect();
+        found.sort_by_key(|(id, record)| std::cmp::Reverse((record.head.build_time, *id)));
+        let found = found.into_iter().take(query.limit as usize);
+        Ok(found.map(|(id, record)| (id.clone(), record.head.clone())).collect())
+    }
+
+    async fn history(
+        &self,
+        execution: &ExecutionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
+        let executions = lock(&self.executions);
+        let entries = executions.get(execution).map_or(&[][..], |record| &record.history);
+        let numbered = (1..).zip(entries).filter(|(number, _)| *number > after);
+        Ok(numbered.take(limit as usize).map(|(number, entry)| (number, entry.clone())).collect())
+    }
+}
+
+/// The answer to each append, and where its execution stands after it.
+fn decide(
+    executions: &BTreeMap<ExecutionId, Record>,
+    batch: &[Append],
+) -> Result<Vec<(Appended, Standing)>, PortError> {
+    let mut standings = BTreeMap::<&ExecutionId, Standing>::new();
+    let mut decided = Vec::with_capacity(batch.len());
+    for append in batch {
+        let stored = || executions.get(&append.execution).map(|record| record.standing);
+        let standing =
+            standings.entry(&append.execution).or_insert_with(|| stored().unwrap_or_default());
+        let mut indexes: Vec<u32> = append.stages.iter().map(|stage| stage.index).collect();
+        indexes.sort_unstable();
+        let answer = standing.admit(Admission {
+            execution: &append.execution,
+            expected: append.expected,
+            has_document: append.document.is_some(),
+            stages: &indexes,
+        })?;
+        decided.push((answer, *standing));
+    }
+    Ok(decided)
+}
+
+fn matches(query: &Query, id: &ExecutionId, head: &Head) -> bool {
+    let Query { application, pipeline_config_ids, name, statuses, from, until, after, limit: _ } =
+        query;
+    let of_application = |wanted: &String| head.application.to_lowercase() == wanted.to_lowercase();
+    let of_pipeline = |wanted: &String| head.pipeline_config_id.as_ref() == Some(wanted);
+    application.as_ref().is_none_or(of_application)
+        && (pipeline_config_ids.is_empty() || pipeline_config_ids.iter().any(of_pipeline))
+        && name.as_ref().is_none_or(|wanted| head.name == *wanted)
+        && (statuses.is_empty() || statuses.contains(&head.status))
+        && from.is_none_or(|from| head.build_time >= from)
+        && until.is_none_or(|until| head.build_time < until)
+        && after.as_ref().is_none_or(|(time, last)| (head.build_time, id) < (*time, last))
+}

@@ -1,0 +1,71 @@
+use bytes::Bytes;
+use serde_json::Value;
+use shared_ports::journal::{Append, Head, HistoryEntry, StageBody, StageRow, Stored};
+
+use crate::standing::Standing;
+
+/// Everything about one execution.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) standing: Standing,
+    pub(super) head: Head,
+    pub(super) history: Vec<HistoryEntry>,
+    document: Value,
+    stages: Vec<(Bytes, StageBody)>,
+}
+
+impl Record {
+    /// What the first append makes.
+    pub(super) fn new(append: Append, standing: Standing) -> Self {
+        let head = append.head.clone();
+        let (document, stages, history) = (Value::Null, Vec::new(), Vec::new());
+        let mut record = Self { standing, head, history, document, stages };
+        record.apply(append, standing);
+        record
+    }
+
+    pub(super) fn apply(&mut self, append: Append, standing: Standing) {
+        let Append { execution: _, expected: _, head, document, mut stages, history } = append;
+        self.standing = standing;
+        self.head = head;
+        if let Some(document) = document {
+            self.document = document;
+        }
+        stages.sort_by_key(|stage| stage.index);
+        for stage in stages {
+            self.put(stage);
+        }
+        self.history.extend(history);
+    }
+
+    pub(super) fn stored(&self) -> Stored {
+        Stored {
+            version: self.standing.version,
+            head: self.head.clone(),
+            document: self.document.clone(),
+            stages: self.stages.iter().map(|(state, _)| state.clone()).collect(),
+        }
+    }
+
+    /// `None` if one does not exist.
+    pub(super) fn bodies(&self, indexes: &[u32]) -> Option<Vec<StageBody>> {
+        if indexes.is_empty() {
+            return Some(self.stages.iter().map(|(_, body)| body.clone()).collect());
+        }
+        let body = |index: &u32| Some(self.stages.get(*index as usize)?.1.clone());
+        indexes.iter().map(body).collect()
+    }
+
+    fn put(&mut self, stage: StageRow) {
+        let StageRow { index, state, body } = stage;
+        let place = index as usize;
+        if place >= self.stages.len() {
+            self.stages.resize_with(place + 1, Default::default);
+        }
+        let slot = &mut self.stages[place];
+        slot.0 = state;
+        if let Some(body) = body {
+            slot.1 = body;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::folder::is_full;
+
+/// Why what is behind the ports cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error(
+        "data folder `{}` is in use by {}; wait until that ends, or choose another data folder",
+        folder.display(),
+        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    InUse {
+        /// The data folder.
+        folder: PathBuf,
+        /// Who has it, if that could be read.
+        pid: Option<u32>,
+    },
+    /// It belongs to another user.
+    #[error(
+        "data folder `{}` belongs to user {owner}, and this process runs as user {me}; run as its \
+         owner, give it to user {me}, or choose another data folder",
+        folder.display()
+    )]
+    OfAnother {
+        /// The data folder.
+        folder: PathBuf,
+        /// The owner's user id.
+        owner: u32,
+        /// Our user id.
+        me: u32,
+    },
+    /// Nothing can be written there.
+    #[error(
+        "data folder `{}` cannot be written to: {why}; make it writable, or choose another data \
+         folder",
+        folder.display()
+    )]
+    NotWritable {
+        /// The data folder.
+        folder: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// There is no room.
+    #[error(
+        "no space left on the device of data folder `{}`; free some room and start again",
+        folder.display()
+    )]
+    Full {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The database file is not a sound database.
+    #[error(
+        "database `{}` is damaged: {why}; put back a copy of it, or move it away to begin anew",
+        file.display()
+    )]
+    Damaged {
+        /// The database file.
+        file: PathBuf,
+        /// What SQLite said.
+        why: String,
+    },
+    /// A newer version of the product has written it.
+    #[error(
+        "database `{}` has schema version {found}, and this version of capstan knows only up to \
+         {known}; use the version that wrote it, or a newer one",
+        file.display()
+    )]
+    Newer {
+        /// The database file.
+        file: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest schema version known here.
+        known: i64,
+    },
+    /// The schema is not one that any version of the product has made.
+    #[error(
+        "database `{}` cannot be brought to schema version {known}: {why}; put back a copy of it, \
+         or move it away to begin anew",
+        file.display()
+    )]
+    Schema {
+        /// The database file.
+        file: PathBuf,
+        /// The newest schema version known here.
+        known: i64,
+        /// What is wrong.
+        why: String,
+    },
+    /// Anything else.
+    #[error("opening data folder `{}` failed, {doing}", folder.display())]
+    Io {
+        /// The data folder.
+        folder: PathBuf,
+        /// What was being done, e.g. `creating it`.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl OpenError {
+    /// The variant that an error of the file system stands for.
+    pub(crate) fn of_io(error: io::Error, folder: &Path, doing: &'static str) -> Self {
+        let kind = error.kind();
+        let folder = folder.to_owned();
+        let not_writable = [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem,
+            io::ErrorKind::NotADirectory,
+            io::ErrorKind::AlreadyExists,
+        ];
+        if not_writable.contains(&kind) {
+            return Self::NotWritable { folder, why: error.to_string() };
+        }
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        if full.contains(&kind) || is_full(&folder) {
+            return Self::Full { folder };
+        }
+        Self::Io { folder, doing, source: Box::new(error) }
+    }
+}

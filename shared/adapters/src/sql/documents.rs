@@ -1,0 +1,114 @@
+use async_trait::async_trait;
+use shared_ports::PortError;
+use shared_ports::documents::{Change, Changed, Document, Documents};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
+
+use super::Readers;
+use super::prepare::PreparedChange;
+use super::rows;
+use super::writer::Writer;
+
+const COLUMNS: &str = "kind, id, version, body, stored_at, stored_by";
+
+/// Versioned documents in SQL.
+#[derive(Debug, Clone)]
+pub(crate) struct SqlDocuments {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqlDocuments {
+    pub(super) fn new(writer: Writer, readers: Readers) -> Self {
+        Self { writer, readers }
+    }
+
+    async fn read(
+        &self,
+        mut query: QueryBuilder<sqlx::Sqlite>,
+        doing: String,
+    ) -> Result<Vec<Document>, PortError> {
+        let found = query.build().fetch_all(&self.readers.pool).await;
+        let documents = found.and_then(|found| found.iter().map(document).collect());
+        documents.map_err(|error| self.readers.failed(error, doing))
+    }
+}
+
+#[async_trait]
+impl Documents for SqlDocuments {
+    async fn get(&self, kind: &str, id: &str) -> Result<Option<Document>, PortError> {
+        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM document WHERE kind = "));
+        query.push_bind(kind).push(" AND id = ").push_bind(id).push(" AND body IS NOT NULL");
+        Ok(self.read(query, format!("reading {kind} `{id}`")).await?.pop())
+    }
+
+    async fn change(&self, change: Change) -> Result<Changed, PortError> {
+        self.writer.change(PreparedChange::new(change)?).await
+    }
+
+    async fn list(
+        &self,
+        kind: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Document>, PortError> {
+        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM document WHERE kind = "));
+        query.push_bind(kind).push(" AND body IS NOT NULL AND id >= ").push_bind(prefix);
+        if let Some(end) = end_of(prefix) {
+            query.push(" AND id < ").push_bind(end);
+        }
+        if let Some(after) = after {
+            query.push(" AND id > ").push_bind(after);
+        }
+        query.push(" ORDER BY id LIMIT ").push_bind(limit);
+        self.read(query, format!("listing documents of kind {kind}")).await
+    }
+
+    async fn history(&self, kind: &str, id: &str, limit: u32) -> Result<Vec<Document>, PortError> {
+        let sql = format!("SELECT {COLUMNS} FROM document_version WHERE kind = ");
+        let mut query = QueryBuilder::new(sql);
+        query.push_bind(kind).push(" AND id = ").push_bind(id);
+        query.push(" ORDER BY version DESC LIMIT ").push_bind(limit);
+        self.read(query, format!("reading the history of {kind} `{id}`")).await
+    }
+}
+
+fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
+    Ok(Document {
+        kind: row.try_get("kind")?,
+        id: row.try_get("id")?,
+        version: rows::count(row, "version")?,
+        body: rows::json(row, "body")?.unwrap_or_default(),
+        at: rows::instant(row.try_get("stored_at")?)?,
+        by: row.try_get("stored_by")?,
+    })
+}
+
+/// The smallest text after all that begin with `prefix`; `None` if there is none.
+fn end_of(prefix: &str) -> Option<String> {
+    let mut end: Vec<char> = prefix.chars().collect();
+    while let Some(last) = end.pop() {
+        // The next scalar value; there is none after the last, and a gap after U+D7FF.
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            end.push(next);
+            return Some(end.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_comes_after_all_that_begin_with_it() {
+        assert_eq!(end_of("shop/"), Some("shop0".to_owned()));
+        assert_eq!(end_of("a\u{d7ff}"), Some("a\u{e000}".to_owned()));
+        assert_eq!(end_of("a\u{10ffff}"), Some("b".to_owned()));
+        assert_eq!(end_of("\u{10ffff}"), None);
+        assert_eq!(end_of(""), None);
+    }
+}
