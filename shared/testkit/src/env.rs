@@ -1,0 +1,101 @@
+//! How a test finds the running stack: by variables that `cargo xtask test` sets.
+//!
+//! A test that needs one and does not get it fails with a line that says what to do; it never
+//! passes by doing nothing.
+
+use std::path::{Path, PathBuf};
+
+/// The variable of [`kubeconfig`].
+pub const KUBECONFIG: &str = "CAPSTAN_TEST_KUBECONFIG";
+/// The variable of [`audit_log`].
+pub const AUDIT_LOG: &str = "CAPSTAN_TEST_AUDIT_LOG";
+/// The variable of [`helm3`].
+pub const HELM3: &str = "CAPSTAN_TEST_HELM3";
+/// The variable of [`helm4`].
+pub const HELM4: &str = "CAPSTAN_TEST_HELM4";
+/// The variable of [`corpus_dir`].
+pub const CORPUS: &str = "CAPSTAN_CORPUS";
+
+/// The kubeconfig of the test cluster: context `capstan-test` may do everything, context `nobody`
+/// nothing.
+///
+/// # Panics
+/// No stack is running.
+pub fn kubeconfig() -> PathBuf {
+    of_stack(KUBECONFIG)
+}
+
+/// The audit log of the API server; read it with [`crate::audit`].
+///
+/// # Panics
+/// No stack is running.
+pub fn audit_log() -> PathBuf {
+    of_stack(AUDIT_LOG)
+}
+
+/// A Helm 3 program.
+///
+/// # Panics
+/// No stack is running.
+pub fn helm3() -> PathBuf {
+    of_stack(HELM3)
+}
+
+/// A Helm 4 program.
+///
+/// # Panics
+/// No stack is running.
+pub fn helm4() -> PathBuf {
+    of_stack(HELM4)
+}
+
+/// The conformance corpus: the folder that `CAPSTAN_CORPUS` names, or `../shared/corpus` beside the
+/// checkout.
+///
+/// # Panics
+/// There is no such folder.
+pub fn corpus_dir() -> PathBuf {
+    let beside = || checkout().join("../shared/corpus");
+    let folder = std::env::var_os(CORPUS).map_or_else(beside, PathBuf::from);
+    assert!(
+        folder.is_dir(),
+        "no conformance corpus at {}: set {CORPUS} to its folder",
+        folder.display()
+    );
+    folder
+}
+
+/// The top folder of the checkout.
+pub fn checkout() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}
+
+fn of_stack(variable: &str) -> PathBuf {
+    let Some(value) = std::env::var_os(variable) else {
+        panic!(
+            "{variable} is not set: run `cargo xtask test`, or `export $(cargo xtask stack up)` first"
+        );
+    };
+    let path = PathBuf::from(value);
+    assert!(
+        path.is_file(),
+        "{variable} names {}, which is gone: run `cargo xtask stack up` again",
+        path.display()
+    );
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_checkout_is_the_workspace() {
+        assert!(super::checkout().join("Cargo.lock").is_file());
+    }
+
+    #[test]
+    #[should_panic(expected = "cargo xtask stack up")]
+    fn no_stack_is_said() {
+        super::of_stack("CAPSTAN_TEST_NO_SUCH_VARIABLE");
+    }
+}

@@ -1,0 +1,58 @@
+//! Commands that the system brings.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::run;
+
+/// Commands that the stack uses, with the Debian package of each.
+const COMMANDS: [(&str, &str); 4] = [
+    ("openssl", "openssl"),
+    ("setpriv", "util-linux"),
+    ("timeout", "coreutils"),
+    ("nice", "coreutils"),
+];
+
+/// Makes sure that the commands that the stack uses are there: with `apt-get` where we are root on
+/// Debian, else by saying what to install.
+///
+/// # Errors
+/// One is missing and could not be installed.
+pub fn ensure_system_commands(say: &mut dyn FnMut(&str)) -> Result<()> {
+    let missing: Vec<_> = COMMANDS.into_iter().filter(|(name, _)| !on_path(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    if !(nix::unistd::Uid::effective().is_root() && on_path("apt-get")) {
+        bail!(
+            "missing commands: {missing:?}; install them, on Debian with `apt-get install {}`",
+            packages.join(" ")
+        );
+    }
+    say(&format!("installing {} with apt-get", packages.join(", ")));
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"), "`apt-get`")
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat())
+}
+
+fn on_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).any(|file: PathBuf| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_there_is_found() {
+        assert!(on_path("sh"));
+        assert!(!on_path("no-such-command-anywhere"));
+    }
+}

@@ -1,0 +1,188 @@
+//! The real servers that tests run against: etcd, the three of Kubernetes, and KWOK in place of the
+//! kubelets.
+//!
+//! Everything listens on a free port of 127.0.0.1, keeps its data in one temporary folder, and is
+//! ended by its own process id. A server also dies with the process that started it (by the
+//! kernel's parent-death signal), so that a killed test run leaves nothing behind.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::deadline::Deadline;
+use crate::install::Tools;
+
+mod addresses;
+mod api;
+mod certificates;
+mod credentials;
+mod ports;
+mod server;
+mod servers;
+
+pub use addresses::StackAddresses;
+pub use api::{Api, Response};
+
+use credentials::Credentials;
+use ports::Ports;
+use server::Server;
+use servers::Layout;
+
+/// How long the whole stack may take to become ready.
+const START_MAX: Duration = Duration::from_secs(120);
+/// The machines that pods land on.
+const NODES: [&str; 2] = ["node-a", "node-b"];
+
+/// A running stack. Dropping it stops every server.
+///
+/// Start it from a thread that lives as long as the stack: the kernel ends a server when the
+/// *thread* that started it is gone.
+#[derive(Debug)]
+pub struct Stack {
+    // Ended from the last to the first, before their data goes.
+    servers: Vec<Server>,
+    addresses: StackAddresses,
+    data: TempDir,
+}
+
+impl Stack {
+    /// Starts every server and waits until pods can run.
+    ///
+    /// # Errors
+    /// A server ends or is not ready in time: the error carries the end of its log.
+    pub fn start(tools: &Tools) -> Result<Self> {
+        let data = tempfile::Builder::new()
+            .prefix("capstan-stack-")
+            .tempdir()
+            .context("failed to make the folder of the test stack")?;
+        let ports = Ports::choose()?;
+        let credentials = Credentials::make()?;
+        let layout = Layout::write(data.path(), &ports, &credentials)?;
+        let addresses = StackAddresses::of(&layout, &ports, tools);
+        let mut stack = Self { servers: Vec::new(), addresses, data };
+        stack.bring_up(tools, &layout, &ports, &credentials)?;
+        Ok(stack)
+    }
+
+    /// Where everything is.
+    pub fn addresses(&self) -> &StackAddresses {
+        &self.addresses
+    }
+
+    /// The temporary folder of all data and logs.
+    pub fn data_folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The name and process id of each server, in the order of their start.
+    pub fn processes(&self) -> Vec<(&'static str, u32)> {
+        self.servers.iter().map(|server| (server.name(), server.pid())).collect()
+    }
+
+    /// The first server that has ended by itself, with the end of its log.
+    ///
+    /// # Errors
+    /// One has ended, or its state can't be read.
+    pub fn check(&mut self) -> Result<()> {
+        self.servers.iter_mut().try_for_each(Server::check)
+    }
+
+    /// Stops every server, the last one first, and removes the data.
+    ///
+    /// # Errors
+    /// A server could not be ended, or the folder not be removed.
+    pub fn stop(mut self) -> Result<()> {
+        self.stop_servers()?;
+        let Self { data, .. } = &mut self;
+        fs::remove_dir_all(data.path())
+            .with_context(|| format!("failed to remove {}", data.path().display()))
+    }
+
+    fn bring_up(
+        &mut self,
+        tools: &Tools,
+        layout: &Layout,
+        ports: &Ports,
+        credentials: &Credentials,
+    ) -> Result<()> {
+        let deadline = Deadline::after(START_MAX);
+        let api = Api::new(ports.apiserver, Some(layout.ca()), &credentials.admin);
+        self.launch(servers::etcd(tools, layout, ports))?;
+        self.launch(servers::kube_apiserver(tools, layout, ports))?;
+        self.wait(&deadline, "kube-apiserver", || api.is_ok("/readyz"))?;
+        for name in NODES {
+            api.create(
+                "/api/v1/nodes",
+                &json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}),
+            )?;
+        }
+        self.launch(servers::kube_controller_manager(tools, layout, ports))?;
+        self.launch(servers::kube_scheduler(tools, layout, ports))?;
+        self.launch(servers::kwok(tools, layout, ports))?;
+        for (name, port) in [
+            ("kube-controller-manager", ports.controller_manager),
+            ("kube-scheduler", ports.scheduler),
+        ] {
+            let health = Api::new(port, None, "");
+            self.wait(&deadline, name, || health.is_ok("/healthz"))?;
+        }
+        for name in NODES {
+            self.wait(&deadline, "kwok", || node_is_ready(&api, name))?;
+        }
+        self.wait(&deadline, "kube-controller-manager", || {
+            api.is_ok("/api/v1/namespaces/default/serviceaccounts/default")
+        })
+    }
+
+    fn launch(&mut self, server: Result<Server>) -> Result<()> {
+        self.servers.push(server?);
+        Ok(())
+    }
+
+    /// Waits for a server, and fails at once if any has ended.
+    fn wait(
+        &mut self,
+        deadline: &Deadline,
+        name: &'static str,
+        mut is_ready: impl FnMut() -> bool,
+    ) -> Result<()> {
+        let found = deadline.poll(|| {
+            self.check()?;
+            anyhow::Ok(is_ready().then_some(()))
+        })?;
+        let log = self.servers.iter().find(|server| server.name() == name).map(Server::log_tail);
+        found.with_context(|| {
+            format!(
+                "`{name}` was not ready within {} s; its log ends:\n{}",
+                deadline.limit().as_secs(),
+                log.unwrap_or_default()
+            )
+        })
+    }
+
+    fn stop_servers(&mut self) -> Result<()> {
+        let stopped: Vec<Result<()>> = self.servers.drain(..).rev().map(Server::stop).collect();
+        stopped.into_iter().collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop_servers() {
+            eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+fn node_is_ready(api: &Api, name: &str) -> bool {
+    let Ok(node) = api.get(&format!("/api/v1/nodes/{name}")) else { return false };
+    let schedulable = node["spec"].get("taints").is_none();
+    let ready = node["status"]["conditions"].as_array().is_some_and(|conditions| {
+        conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+    });
+    ready && schedulable
+}

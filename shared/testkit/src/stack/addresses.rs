@@ -1,0 +1,62 @@
+//! Where a running stack is found.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::ports::Ports;
+use super::servers::Layout;
+use crate::env;
+use crate::install::Tools;
+
+/// The addresses of a running stack. Prints as `KEY=value` lines for a shell to export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackAddresses {
+    /// The kubeconfig with the contexts `capstan-test` (may do everything) and `nobody`.
+    pub kubeconfig: PathBuf,
+    /// The base URL of the API server.
+    pub kube_server: String,
+    /// The audit log of write requests, JSON lines.
+    pub audit_log: PathBuf,
+    /// The folder with each server's log.
+    pub logs: PathBuf,
+    /// A Helm 3 program.
+    pub helm3: PathBuf,
+    /// A Helm 4 program.
+    pub helm4: PathBuf,
+}
+
+impl StackAddresses {
+    pub(super) fn of(layout: &Layout, ports: &Ports, tools: &Tools) -> Self {
+        Self {
+            kubeconfig: layout.kubeconfig(),
+            kube_server: format!("https://127.0.0.1:{}", ports.apiserver),
+            audit_log: layout.audit_log(),
+            logs: layout.logs(),
+            helm3: tools.helm3.clone(),
+            helm4: tools.helm4.clone(),
+        }
+    }
+
+    /// What people and `kubectl` read, then what tests read (see [`crate::env`]).
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let text = |path: &Path| path.display().to_string();
+        vec![
+            ("KUBECONFIG", text(&self.kubeconfig)),
+            ("KUBE_SERVER", self.kube_server.clone()),
+            ("KUBE_AUDIT_LOG", text(&self.audit_log)),
+            ("STACK_LOGS", text(&self.logs)),
+            ("HELM3", text(&self.helm3)),
+            ("HELM4", text(&self.helm4)),
+            (env::KUBECONFIG, text(&self.kubeconfig)),
+            (env::AUDIT_LOG, text(&self.audit_log)),
+            (env::HELM3, text(&self.helm3)),
+            (env::HELM4, text(&self.helm4)),
+        ]
+    }
+}
+
+impl fmt::Display for StackAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.variables().iter().try_for_each(|(key, value)| writeln!(f, "{key}={value}"))
+    }
+}

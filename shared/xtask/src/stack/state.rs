@@ -1,0 +1,101 @@
+//! Where the background stack is remembered: a folder below the target folder.
+
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::workspace;
+
+/// The files of the background stack.
+pub(crate) struct State {
+    folder: PathBuf,
+}
+
+impl State {
+    pub(crate) fn of_workspace() -> Result<Self> {
+        Self::at(workspace::target_folder()?.join("stack"))
+    }
+
+    pub(crate) fn at(folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// Whether a keeper lives.
+    pub(crate) fn is_kept(&self) -> Result<bool> {
+        Ok(self.take()?.is_none())
+    }
+
+    /// The keeper's lock, if no other process has it; free again when dropped.
+    pub(crate) fn take(&self) -> Result<Option<File>> {
+        let path = self.folder.join("lock");
+        let file =
+            File::create(&path).with_context(|| format!("failed to open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("failed to lock {}", path.display()))
+            }
+        }
+    }
+
+    /// The living keeper's process id.
+    pub(crate) fn keeper(&self) -> Result<Option<i32>> {
+        if !self.is_kept()? {
+            return Ok(None);
+        }
+        let path = self.folder.join("pid");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("failed to read {}", path.display()))?;
+        Ok(Some(text.trim().parse()?))
+    }
+
+    pub(crate) fn write_keeper(&self, pid: u32) -> Result<()> {
+        fs::write(self.folder.join("pid"), pid.to_string()).context("failed to note the process id")
+    }
+
+    /// The `KEY=value` lines; `None` until the servers are ready.
+    pub(crate) fn addresses(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join("addresses")).ok()
+    }
+
+    /// Written whole or not at all.
+    pub(crate) fn write_addresses(&self, text: &str) -> Result<()> {
+        let part = self.folder.join("addresses.part");
+        fs::write(&part, text)?;
+        fs::rename(&part, self.folder.join("addresses")).context("failed to note the addresses")
+    }
+
+    pub(crate) fn clear(&self) {
+        // A file that is not there is as good as a removed one.
+        let _ = fs::remove_file(self.folder.join("addresses"));
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    pub(crate) fn log_tail(&self) -> String {
+        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        text.trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_is_up_as_long_as_the_lock_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::at(folder.path().join("stack")).unwrap();
+        state.write_keeper(42).unwrap();
+        let lock = state.take().unwrap().unwrap();
+        assert_eq!(state.keeper().unwrap(), Some(42));
+        drop(lock);
+        assert_eq!(state.keeper().unwrap(), None);
+    }
+}

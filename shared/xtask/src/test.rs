@@ -1,0 +1,99 @@
+//! `cargo xtask test`: every test of the workspace, those on the real servers included.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use shared_testkit::{Stack, StackAddresses, install};
+
+use crate::interrupt::Interrupt;
+use crate::say;
+use crate::steps::Steps;
+use crate::workspace;
+
+mod child;
+mod report;
+
+use child::{Ended, Limits};
+use report::Report;
+
+/// Built within this time, or something hangs. A cold build takes about ten minutes on two cores.
+const BUILD_MAX: Duration = Duration::from_secs(45 * 60);
+/// All tests together.
+const TESTS_MAX: Duration = Duration::from_secs(45 * 60);
+/// What a shell reports for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only tests whose name contains one of these.
+    filters: Vec<String>,
+    /// Only the tests of this package; may be repeated.
+    #[arg(long = "package", short = 'p', value_name = "NAME")]
+    packages: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut steps = Steps::default();
+    let outcome = run_steps(arguments, &mut steps);
+    conclude(&steps, outcome, true)
+}
+
+/// What is known when the tests have run.
+pub(crate) struct Outcome {
+    report: Report,
+    ended: Ended,
+}
+
+/// Prints the table and the closing line; the exit code is that of the tests and of what came before.
+pub(crate) fn conclude(steps: &Steps, outcome: Result<Outcome>, before: bool) -> Result<ExitCode> {
+    eprint!("\n{}", steps.table());
+    let Outcome { report, ended } = outcome?;
+    writeln!(std::io::stdout().lock(), "{} passed, {} failed", report.passed(), report.failed())?;
+    Ok(match ended {
+        Ended::Interrupted => ExitCode::from(INTERRUPTED),
+        Ended::Success if before && report.failed() == 0 => ExitCode::SUCCESS,
+        Ended::Success | Ended::Failure => ExitCode::FAILURE,
+    })
+}
+
+/// Installs, starts, builds, tests, stops. The servers are stopped however the tests end.
+pub(crate) fn run_steps(arguments: &Arguments, steps: &mut Steps) -> Result<Outcome> {
+    let interrupt = Interrupt::listen()?;
+    let selection = workspace::selection(&arguments.packages)?;
+    let tools = steps.time("install tools", || install::ensure_all(&mut say))?;
+    let mut report = Report::default();
+    let built = steps.time("build the tests", || {
+        let mut command = workspace::cargo();
+        command.args(["test", "--no-run"]).args(&selection);
+        child::run(&mut command, &Limits::new(BUILD_MAX, &interrupt), &mut report)
+    })?;
+    if !matches!(built, Ended::Success) {
+        report.add_failure("build");
+        return Ok(Outcome { report, ended: built });
+    }
+    let stack = steps.time("start the servers", || Stack::start(&tools))?;
+    let ended = run_tests(arguments, &selection, stack.addresses(), &interrupt, &mut report);
+    for target in report.targets() {
+        steps.note(&target.name, target.took, target.summary());
+    }
+    steps.time("stop the servers", || stack.stop())?;
+    Ok(Outcome { ended: ended?, report })
+}
+
+fn run_tests(
+    arguments: &Arguments,
+    selection: &[String],
+    addresses: &StackAddresses,
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> Result<Ended> {
+    say("run the tests");
+    let mut command = workspace::cargo();
+    command.args(["test", "--no-fail-fast"]).args(selection);
+    command.envs(addresses.variables()).env("RUST_BACKTRACE", "1");
+    command.arg("--").args(&arguments.filters);
+    child::run(&mut command, &Limits::new(TESTS_MAX, interrupt), report)
+        .context("failed to run the tests")
+}
