@@ -15,7 +15,7 @@ use crate::workspace;
 mod child;
 mod report;
 
-use child::{Ended, Limits};
+use child::{Ended, Watch};
 use report::Report;
 
 /// Built within this time, or something hangs. A cold build takes about ten minutes on two cores.
@@ -67,7 +67,8 @@ pub(crate) fn run_steps(arguments: &Arguments, steps: &mut Steps) -> Result<Outc
     let built = steps.time("build the tests", || {
         let mut command = workspace::cargo();
         command.args(["test", "--no-run"]).args(&selection);
-        child::run(&mut command, &Limits::new(BUILD_MAX, &interrupt), &mut report)
+        let mut shown = std::io::stderr();
+        Watch::new(BUILD_MAX, &interrupt, &mut shown, &mut report).run(&mut command)
     })?;
     if !matches!(built, Ended::Success) {
         report.add_failure("build");
@@ -94,6 +95,7 @@ fn run_tests(
     command.args(["test", "--no-fail-fast"]).args(selection);
     command.envs(addresses.variables()).env("RUST_BACKTRACE", "1");
     command.arg("--").args(&arguments.filters);
-    child::run(&mut command, &Limits::new(TESTS_MAX, interrupt), report)
-        .context("failed to run the tests")
+    let mut shown = std::io::stderr();
+    let mut watch = Watch::new(TESTS_MAX, interrupt, &mut shown, report);
+    watch.run(&mut command).context("failed to run the tests")
 }

@@ -15,16 +15,17 @@ use crate::say;
 pub(super) fn keep(state: &State) -> Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let _lock = state.take()?.context("another keeper has the servers")?;
-    state.clear();
+    state.clear()?;
     state.write_keeper(std::process::id())?;
     let mut stack = Stack::start(&install::ensure_all(&mut say)?)?;
+    state.write_data_folder(stack.data_folder())?;
     for (name, pid) in stack.processes() {
         say(&format!("{name}: pid {pid}"));
     }
     state.write_addresses(&stack.addresses().to_string())?;
     let kept = wait(&interrupt, &mut stack);
-    state.clear();
     stack.stop()?;
+    state.clear()?;
     kept?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! Where the background stack is remembered: a folder below the target folder.
 
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -69,9 +69,29 @@ impl State {
         fs::rename(&part, self.folder.join("addresses")).context("failed to note the addresses")
     }
 
-    pub(crate) fn clear(&self) {
-        // A file that is not there is as good as a removed one.
-        let _ = fs::remove_file(self.folder.join("addresses"));
+    /// Noted so that the data of a keeper that was killed is removed by the next one.
+    pub(crate) fn write_data_folder(&self, data: &Path) -> Result<()> {
+        let text = data.as_os_str().as_encoded_bytes();
+        fs::write(self.folder.join("data-folder"), text).context("failed to note the data folder")
+    }
+
+    /// Forgets the last keeper, and removes what it left.
+    pub(crate) fn clear(&self) -> Result<()> {
+        self.remove_data()?;
+        for name in ["addresses", "data-folder"] {
+            // A file that is not there is as good as a removed one.
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+        Ok(())
+    }
+
+    fn remove_data(&self) -> Result<()> {
+        let Ok(text) = fs::read_to_string(self.folder.join("data-folder")) else { return Ok(()) };
+        let data = Path::new(&text);
+        if !data.is_dir() {
+            return Ok(());
+        }
+        fs::remove_dir_all(data).with_context(|| format!("failed to remove {}", data.display()))
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -97,5 +117,19 @@ mod tests {
         assert_eq!(state.keeper().unwrap(), Some(42));
         drop(lock);
         assert_eq!(state.keeper().unwrap(), None);
+    }
+
+    #[test]
+    fn the_data_of_a_killed_keeper_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir_all(data.join("etcd")).unwrap();
+        let state = State::at(folder.path().join("stack")).unwrap();
+        state.write_data_folder(&data).unwrap();
+        state.write_addresses("A=b\n").unwrap();
+        state.clear().unwrap();
+        assert!(!data.exists());
+        assert_eq!(state.addresses(), None);
+        state.clear().unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! A `cargo` child whose output is shown and read at once.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -27,44 +27,96 @@ pub(crate) enum Ended {
     Interrupted,
 }
 
-/// When to end a child.
-pub(super) struct Limits<'a> {
+/// Who looks at a child: when to end it, and what becomes of its output.
+pub(super) struct Watch<'a> {
     deadline: Deadline,
     interrupt: &'a Interrupt,
+    shown: &'a mut dyn Write,
+    report: &'a mut Report,
 }
 
-impl<'a> Limits<'a> {
-    pub(super) fn new(limit: Duration, interrupt: &'a Interrupt) -> Self {
-        Self { deadline: Deadline::after(limit), interrupt }
+impl<'a> Watch<'a> {
+    /// Ends the child after `limit` or when interrupted; shows each line on `shown` and gives it to
+    /// `report`.
+    pub(super) fn new(
+        limit: Duration,
+        interrupt: &'a Interrupt,
+        shown: &'a mut dyn Write,
+        report: &'a mut Report,
+    ) -> Self {
+        Self { deadline: Deadline::after(limit), interrupt, shown, report }
+    }
+
+    /// Runs a child to its end. Both its outputs go through one pipe, so that their order is kept.
+    pub(super) fn run(&mut self, command: &mut Command) -> Result<Ended> {
+        let (reader, writer) = std::io::pipe()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            // Its own group: a signal reaches the test programs too, and only when we send it.
+            .process_group(0)
+            .spawn()
+            .context("failed to start `cargo`")?;
+        // The command holds our copies of the pipe's writing end; without them its end is seen.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let ended = self.follow(&mut child, &read_lines(reader));
+        if ended.is_err() {
+            end_group(&mut child)?;
+        }
+        ended
+    }
+
+    fn follow(&mut self, child: &mut Child, lines: &Receiver<Vec<u8>>) -> Result<Ended> {
+        loop {
+            let open = self.take_line(lines)?;
+            if self.interrupt.has_come() {
+                say("interrupted: stopping");
+                end_group(child)?;
+                return Ok(Ended::Interrupted);
+            }
+            if self.deadline.has_passed() {
+                bail!("not done within {} s", self.deadline.limit().as_secs());
+            }
+            if let Some(status) = child.try_wait()? {
+                self.drain(lines)?;
+                return Ok(of_status(status));
+            }
+            if !open {
+                // Both outputs are closed; what is left is the exit itself.
+                std::thread::sleep(SLICE);
+            }
+        }
+    }
+
+    /// Shows and reads one line if one comes soon; `false` once there will be no more.
+    fn take_line(&mut self, lines: &Receiver<Vec<u8>>) -> Result<bool> {
+        match lines.recv_timeout(SLICE) {
+            Ok(line) => {
+                self.shown.write_all(&line).context("failed to show the output of `cargo`")?;
+                self.report.read(&String::from_utf8_lossy(&line));
+                Ok(true)
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(true),
+            Err(RecvTimeoutError::Disconnected) => Ok(false),
+        }
+    }
+
+    /// What the ended child wrote last. A grandchild left over may hold the pipe open: hence the
+    /// limit.
+    fn drain(&mut self, lines: &Receiver<Vec<u8>>) -> Result<()> {
+        let deadline = Deadline::after(GRACE);
+        while !deadline.has_passed() {
+            if !self.take_line(lines)? {
+                return Ok(());
+            }
+        }
+        say("a process that a test started still holds its output");
+        Ok(())
     }
 }
 
-/// Runs a child to its end. Both its outputs go through one pipe, so that their order is kept.
-pub(super) fn run(
-    command: &mut Command,
-    limits: &Limits<'_>,
-    report: &mut Report,
-) -> Result<Ended> {
-    let (reader, writer) = std::io::pipe()?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        // Its own group: a signal reaches the test programs too, and only when we send it.
-        .process_group(0)
-        .spawn()
-        .context("failed to start `cargo`")?;
-    // The command holds our copies of the pipe's writing end; without them its end is seen.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let lines = read_lines(reader);
-    let ended = follow(&mut child, &lines, limits, report);
-    if ended.is_err() {
-        end_group(&mut child)?;
-    }
-    ended
-}
-
-fn read_lines(reader: std::io::PipeReader) -> Receiver<Vec<u8>> {
+fn read_lines(reader: PipeReader) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut reader = BufReader::new(reader);
@@ -76,60 +128,6 @@ fn read_lines(reader: std::io::PipeReader) -> Receiver<Vec<u8>> {
         }
     });
     receiver
-}
-
-fn follow(
-    child: &mut Child,
-    lines: &Receiver<Vec<u8>>,
-    limits: &Limits<'_>,
-    report: &mut Report,
-) -> Result<Ended> {
-    loop {
-        let open = take_line(lines, report)?;
-        if limits.interrupt.has_come() {
-            say("interrupted: stopping");
-            end_group(child)?;
-            return Ok(Ended::Interrupted);
-        }
-        if limits.deadline.has_passed() {
-            bail!("not done within {} s", limits.deadline.limit().as_secs());
-        }
-        if let Some(status) = child.try_wait()? {
-            drain(lines, report)?;
-            return Ok(of_status(status));
-        }
-        if !open {
-            // Both outputs are closed; what is left is the exit itself.
-            std::thread::sleep(SLICE);
-        }
-    }
-}
-
-/// Shows and reads one line if one comes soon; `false` once there will be no more.
-fn take_line(lines: &Receiver<Vec<u8>>, report: &mut Report) -> Result<bool> {
-    match lines.recv_timeout(SLICE) {
-        Ok(line) => show(&line, report).map(|()| true),
-        Err(RecvTimeoutError::Timeout) => Ok(true),
-        Err(RecvTimeoutError::Disconnected) => Ok(false),
-    }
-}
-
-/// What the ended child wrote last. A grandchild left over may hold the pipe open: hence the limit.
-fn drain(lines: &Receiver<Vec<u8>>, report: &mut Report) -> Result<()> {
-    let deadline = Deadline::after(GRACE);
-    while !deadline.has_passed() {
-        if !take_line(lines, report)? {
-            return Ok(());
-        }
-    }
-    say("a process that a test started still holds its output");
-    Ok(())
-}
-
-fn show(line: &[u8], report: &mut Report) -> Result<()> {
-    std::io::stderr().lock().write_all(line).context("failed to write to stderr")?;
-    report.read(&String::from_utf8_lossy(line));
-    Ok(())
 }
 
 fn of_status(status: ExitStatus) -> Ended {
@@ -158,7 +156,9 @@ mod tests {
         let interrupt = Interrupt::listen().unwrap();
         let mut report = Report::default();
         let mut command = Command::new("sh");
-        let ended = run(command.args(["-c", script]), &Limits::new(limit, &interrupt), &mut report);
+        let mut shown = std::io::sink();
+        let mut watch = Watch::new(limit, &interrupt, &mut shown, &mut report);
+        let ended = watch.run(command.args(["-c", script]));
         (ended, report)
     }
 
