@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod audit;
+pub mod corpus;
 pub mod deadline;
 pub mod env;
 pub mod install;

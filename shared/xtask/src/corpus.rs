@@ -43,7 +43,7 @@ impl Kind {
     fn runner(&self) -> (&'static str, &PathBuf) {
         match self {
             Self::Expressions { file } => ("scheduler-expression", file),
-            Self::Pipelines { folder } => ("scheduler-engine", folder),
+            Self::Pipelines { folder } => ("scheduler", folder),
             Self::Stability { folder } => ("deploy-kubernetes", folder),
         }
     }

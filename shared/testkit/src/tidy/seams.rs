@@ -4,18 +4,29 @@ use serde_json::Value;
 
 use super::Repository;
 
-/// Ports without a conformance suite. A port is a file of `shared/ports` with a public trait; its
-/// suite has the same name below `conformance`.
+/// Ports without a conformance suite, and suites that no adapter is held to. A port is a file of
+/// `shared/ports` with a public trait; its suite is a function of the same name in a file of the
+/// same name below `conformance`.
 pub fn port_suites(repository: &Repository) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in &repository.files {
         let Some(name) = port_name(path).filter(|_| text.contains("pub trait ")) else { continue };
         let suite = format!("shared/ports/src/conformance/{name}.rs");
-        if !repository.files.get(&suite).is_some_and(|suite| suite.contains("pub async fn ")) {
-            found.push(format!("port {name} has no conformance suite {suite}"));
+        let function = format!("pub fn {name}()");
+        let call = format!("conformance::{name}::{name}()");
+        if !repository.files.get(&suite).is_some_and(|suite| suite.contains(&function)) {
+            found.push(format!("port {name} has no conformance suite `{function}` in {suite}"));
+        } else if !is_called_by_adapters(repository, &call) {
+            found.push(format!("no test of shared/adapters calls `{call}`"));
         }
     }
     found
+}
+
+fn is_called_by_adapters(repository: &Repository, call: &str) -> bool {
+    let tests =
+        repository.files.iter().filter(|(path, _)| path.starts_with("shared/adapters/tests/"));
+    tests.map(|(_, text)| text).any(|text| text.contains(call))
 }
 
 /// Stage types of `names` without a page (a heading with the name in backticks in some README) or
@@ -68,18 +79,26 @@ mod tests {
     use crate::tidy::with_files;
 
     #[test]
-    fn a_port_without_a_suite_is_found() {
+    fn a_port_without_a_suite_is_found_and_a_suite_without_an_adapter() {
         let repository = with_files([
             ("shared/ports/src/lib.rs", "pub mod broker;"),
             ("shared/ports/src/broker.rs", "pub trait Broker {}"),
             ("shared/ports/src/leases.rs", "pub trait Leases {}"),
-            ("shared/ports/src/conformance/leases.rs", "pub async fn leases() {}"),
+            ("shared/ports/src/conformance/leases.rs", "pub fn leases() {}"),
             ("shared/ports/src/blobs.rs", "pub trait Blobs {}"),
             ("shared/ports/src/conformance/blobs.rs", ""),
+            ("shared/ports/src/clock.rs", "pub trait Clock {}"),
+            ("shared/ports/src/conformance/clock.rs", "pub fn clock() {}"),
+            ("shared/adapters/tests/conformance.rs", "conformance::leases::leases().pass(new)"),
         ]);
-        let found = port_suites(&repository);
-        assert_eq!(found.len(), 2);
-        assert!(found[0].contains("port blobs") && found[1].contains("port broker"), "{found:?}");
+        assert_eq!(
+            port_suites(&repository),
+            [
+                "port blobs has no conformance suite `pub fn blobs()` in shared/ports/src/conformance/blobs.rs",
+                "port broker has no conformance suite `pub fn broker()` in shared/ports/src/conformance/broker.rs",
+                "no test of shared/adapters calls `conformance::clock::clock()`",
+            ]
+        );
     }
 
     #[test]
