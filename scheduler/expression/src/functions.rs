@@ -1,0 +1,161 @@
+//! `#name(…)`.
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use crate::Error;
+use crate::eval::{Result, Run};
+use crate::scope::text;
+use crate::value::Val;
+
+mod spinnaker;
+
+type Object = Map<String, Value>;
+
+/// Calls a function.
+///
+/// # Errors
+/// [`Error`] if there is none of that name, or it fails.
+pub(crate) fn call<'a>(run: &mut Run<'a>, name: &str, args: Vec<Val<'a>>) -> Result<Val<'a>> {
+    let args: Vec<Val<'a>> = args;
+    match (name, args.as_slice()) {
+        ("toInt", [value]) => to_int(value),
+        ("toFloat", [value]) => to_float(value),
+        ("toBoolean", [value]) => {
+            Ok(Val::Bool(value.to_text().eq_ignore_ascii_case("true") && !value.is_null()))
+        }
+        ("toBase64", [value]) => Ok(Val::text(STANDARD.encode(value.to_text()))),
+        ("fromBase64", [value]) => from_base64(&value.to_text()),
+        ("alphanumerical", [value]) => {
+            let text = value.to_text();
+            Ok(Val::text(text.chars().filter(char::is_ascii_alphanumeric).collect::<String>()))
+        }
+        ("readJson", [value]) => read_json(run, &value.to_text()),
+        ("readYaml", [value]) => read_yaml(run, &value.to_text(), false),
+        ("readAllYaml", [value]) => read_yaml(run, &value.to_text(), true),
+        ("toJson", [value]) => to_json(value),
+        ("doNotEval", [value]) => Ok(Val::Kept(Rc::new(value.clone()))),
+        ("fromUrl", [url]) => fetch(run, url).map(Val::text),
+        ("jsonFromUrl", [url]) => {
+            let body = fetch(run, url)?;
+            read_json(run, &body)
+        }
+        ("yamlFromUrl", [url]) => {
+            let body = fetch(run, url)?;
+            read_yaml(run, &body, false)
+        }
+        ("propertiesFromUrl", [url]) => fetch(run, url).map(|body| properties(&body)),
+        _ => spinnaker::call(run, name, &args),
+    }
+}
+
+fn failed(why: impl std::fmt::Display) -> Error {
+    Error::Evaluate(format!("EL1023E: a problem occurred in a function: {why}"))
+}
+
+pub(crate) fn unknown(name: &str, count: usize) -> Error {
+    Error::Evaluate(format!("EL1006E: Function '{name}' could not be found for {count} arguments"))
+}
+
+fn to_int<'a>(value: &Val<'a>) -> Result<Val<'a>> {
+    let text = value.to_text();
+    text.parse().map(Val::Int).map_err(|_| failed(format!("For input string: \"{text}\"")))
+}
+
+fn to_float<'a>(value: &Val<'a>) -> Result<Val<'a>> {
+    let text = value.to_text();
+    let text = text.trim();
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+    match text.parse() {
+        Ok(number) if is_number => Ok(Val::Double(number)),
+        _ => Err(failed(format!("For input string: \"{text}\""))),
+    }
+}
+
+fn from_base64<'a>(text: &str) -> Result<Val<'a>> {
+    let bytes = STANDARD.decode(text).map_err(failed)?;
+    Ok(Val::text(String::from_utf8_lossy(&bytes)))
+}
+
+/// JSON that is an object or a list: it must begin with `{` or `[`.
+fn read_json<'a>(run: &mut Run<'a>, text: &str) -> Result<Val<'a>> {
+    run.reserve(4 * text.len() as u64)?;
+    if !text.starts_with(['{', '[']) {
+        return Err(failed("#readJson takes a JSON object or a JSON list"));
+    }
+    let value: Value = serde_json::from_str(text).map_err(failed)?;
+    Ok(Val::from_json(&value))
+}
+
+/// YAML of one document, or of several.
+fn read_yaml<'a>(run: &mut Run<'a>, text: &str, all: bool) -> Result<Val<'a>> {
+    run.reserve(4 * text.len() as u64)?;
+    if text.lines().any(|line| line.split_whitespace().any(|word| word.starts_with("!!"))) {
+        return Err(failed("tags are not allowed in YAML here"));
+    }
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(failed)?;
+    let documents: Vec<Val<'a>> =
+        documents.iter().map(|one| Val::from_json(&yaml_words(one))).collect();
+    if all {
+        return Ok(Val::list(documents));
+    }
+    let mut documents = documents.into_iter();
+    match (documents.next(), documents.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Ok(Val::Null),
+        (Some(_), Some(_)) => Err(failed("several documents; use #readAllYaml")),
+    }
+}
+
+/// YAML 1.1's words for booleans, which Spinnaker's reader knows.
+fn yaml_words(value: &Value) -> Value {
+    match value {
+        Value::String(text) => match text.as_str() {
+            "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Value::Bool(true),
+            "no" | "No" | "NO" | "off" | "Off" | "OFF" => Value::Bool(false),
+            _ => value.clone(),
+        },
+        Value::Array(list) => Value::Array(list.iter().map(yaml_words).collect()),
+        Value::Object(map) => {
+            Value::Object(map.iter().map(|(key, value)| (key.clone(), yaml_words(value))).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+fn to_json<'a>(value: &Val<'a>) -> Result<Val<'a>> {
+    let kept = matches!(value, Val::Kept(_));
+    let json = value.to_json().ok_or_else(|| failed(format!("{} has no JSON", value.kind())))?;
+    let text = json.to_string();
+    if text.contains("${") && !kept {
+        return Err(failed("result for toJson cannot contain an expression"));
+    }
+    let text = Val::text(text);
+    Ok(if kept { Val::Kept(Rc::new(text)) } else { text })
+}
+
+fn fetch(run: &mut Run<'_>, url: &Val<'_>) -> Result<String> {
+    let body = run.context.outside.fetch(&url.to_text()).map_err(failed)?;
+    run.reserve(body.len() as u64)?;
+    Ok(body)
+}
+
+/// Java's `.properties`.
+fn properties<'a>(body: &str) -> Val<'a> {
+    let lines = body.lines().map(str::trim_start);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
+    let entries = lines.map(|line| {
+        let split = line.find(['=', ':']).unwrap_or(line.len());
+        let (key, value) = line.split_at(split);
+        let value = value.strip_prefix(['=', ':']).unwrap_or(value);
+        (key.trim().to_owned(), Val::text(value.trim()))
+    });
+    Val::Map(Rc::new(entries.collect()))
+}
+
+pub(crate) fn text_of<'a>(object: &'a Object, key: &str) -> &'a str {
+    text(object, key)
+}
