@@ -52,7 +52,8 @@ pub trait Broker: Send + Sync {
     /// Sends messages; returns when the broker has all of them.
     ///
     /// # Errors
-    /// [`PortError`] if any of them may not have arrived: send all again, with the same ids.
+    /// [`PortError`] if any of them may not have arrived: send all again, with the same ids. A queue
+    /// that is full is [`PortError::Unavailable`], its cause names queue and limit.
     async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), PortError>;
 
     /// Begins to receive from a queue, at most `prefetch` deliveries unacknowledged at a time.

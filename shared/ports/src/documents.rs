@@ -30,7 +30,7 @@ pub struct Change {
     pub kind: String,
     /// Its id.
     pub id: String,
-    /// The version that this change was made from; 0 if there was none.
+    /// The version that this change was made from; 0 if there was none, or a deleted one.
     pub expected: u64,
     /// The new body; `None` deletes it (its history stays).
     pub body: Option<Value>,

@@ -27,7 +27,7 @@ pub struct Append {
     pub head: Head,
     /// The execution's document after it; `None` leaves it as it is. The first append has one.
     pub document: Option<Value>,
-    /// Rows of the stages that changed.
+    /// Rows of the stages that changed; a new stage's index is the number of stages before it.
     pub stages: Vec<StageRow>,
     /// What happened, in words, for people.
     pub history: Vec<HistoryEntry>,
@@ -150,7 +150,9 @@ pub trait Journal: Send + Sync {
     /// Appends to many executions in one transaction; answers in the same order.
     ///
     /// # Errors
-    /// [`PortError`] if nothing of the batch was stored.
+    /// [`PortError::Full`] and [`PortError::Refused`] if nothing of the batch was stored; refused is
+    /// what could not be loaded again (no document at first, a gap between stages, JSON nested too
+    /// deep). [`PortError::Unavailable`] if it may not have been stored: loading tells.
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, PortError>;
 
     /// An execution's state and document; `None` if it does not exist.
@@ -160,6 +162,7 @@ pub trait Journal: Send + Sync {
     async fn load(&self, execution: &ExecutionId) -> Result<Option<Stored>, PortError>;
 
     /// Bodies of stages, by index, in the same order; all of them, by index, if `indexes` is empty.
+    /// A stage that was stored without a body has an empty one.
     ///
     /// # Errors
     /// [`PortError`] if they cannot be read or one does not exist.

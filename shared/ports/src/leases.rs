@@ -12,7 +12,7 @@ use crate::PortError;
 pub enum Claim {
     /// The attempt is this worker's until its heartbeats stop.
     Granted,
-    /// Somebody holds it with the same or a newer epoch.
+    /// Somebody holds it with the same or a newer epoch, or held it with a newer one.
     Refused {
         /// Who.
         holder: WorkerId,
@@ -54,7 +54,9 @@ pub struct Vitals {
 /// Who works on what.
 ///
 /// - At most one lease per attempt is live, and every lease that follows has a larger epoch or
-///   begins after the one before it ended: a worker that was paused and comes back is refused.
+///   begins after the one before it ended: a worker that was paused and comes back is refused. An
+///   epoch older than one that was granted is refused for an hour at least, also when that ended.
+/// - A lease that ended is not renewed, by nobody; it may be claimed.
 /// - A lease lives while its holder's heartbeats list it, and `ttl` beyond the last of them.
 /// - Losing everything here pauses takeovers and never duplicates work.
 #[async_trait]

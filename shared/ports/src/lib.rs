@@ -4,6 +4,8 @@
 pub mod blobs;
 pub mod broker;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod documents;
 pub mod journal;
 pub mod leases;

@@ -27,7 +27,10 @@ pub(super) async fn migrate(
         Migration::new(version, description, MigrationType::Simple, sql, false)
     });
     let known = SQLITE[SQLITE.len() - 1].0;
-    let migrated = Migrator::with_migrations(migrations.to_vec()).run(connection).await;
+    let migrator = Migrator::with_migrations(migrations.to_vec());
+    // What `run` does once it has a connection; `run` itself makes a future that cannot be sent
+    // between threads.
+    let migrated = migrator.run_direct(None, connection, false).await;
     migrated.map_err(|error| {
         let file = file.to_owned();
         if let MigrateError::VersionMissing(found) = error {

@@ -1,0 +1,148 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use shared_adapters::memory::MemoryLeases;
+use shared_model::{AttemptId, Epoch, WorkerId};
+use shared_ports::PortError;
+use shared_ports::conformance::{SimClock, Timed, leases::leases};
+use shared_ports::leases::{Claim, Heartbeat, Leases};
+
+use crate::assert_caught;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Breaks {
+    /// Takes every epoch for the newest.
+    Epochs,
+    /// Grants without looking.
+    Claims,
+    /// Leases never end.
+    Ttl,
+    /// Claims anew what a heartbeat lists, ended or not.
+    Renewal,
+    /// Heartbeats renew nothing.
+    Beats,
+    /// Releases with any epoch.
+    Release,
+    /// Workers live for ever.
+    Live,
+}
+
+struct Broken {
+    leases: MemoryLeases,
+    breaks: Breaks,
+}
+
+#[tokio::test]
+async fn leases_without_epoch_check() {
+    fails(Breaks::Epochs, &["a_second_worker_is_refused", "a_paused_worker_cannot_come_back"])
+        .await;
+}
+
+#[tokio::test]
+async fn leases_for_everybody() {
+    let expected = ["a_second_worker_is_refused", "at_most_one_lease_is_live"];
+    fails(Breaks::Claims, &expected).await;
+}
+
+#[tokio::test]
+async fn leases_that_never_end() {
+    fails(Breaks::Ttl, &["a_lease_ends_after_its_ttl"]).await;
+}
+
+#[tokio::test]
+async fn leases_that_come_back_from_the_dead() {
+    fails(Breaks::Renewal, &["a_lease_that_ended_is_not_renewed"]).await;
+}
+
+#[tokio::test]
+async fn leases_that_heartbeats_do_not_keep() {
+    fails(Breaks::Beats, &["heartbeats_keep_a_lease"]).await;
+}
+
+#[tokio::test]
+async fn leases_that_anybody_releases() {
+    let expected =
+        ["only_the_holder_with_its_epoch_releases_and_renews", "a_paused_worker_cannot_come_back"];
+    fails(Breaks::Release, &expected).await;
+}
+
+#[tokio::test]
+async fn workers_that_live_for_ever() {
+    fails(Breaks::Live, &["live_workers_are_those_that_beat"]).await;
+}
+
+async fn fails(breaks: Breaks, expected: &[&str]) {
+    let new = async || {
+        let clock = Arc::new(SimClock::default());
+        let leases = MemoryLeases::new(clock.clone());
+        Timed::<dyn Leases>::simulated(Arc::new(Broken { leases, breaks }), clock)
+    };
+    assert_caught(&leases().failures(new).await, expected);
+}
+
+#[async_trait]
+impl Leases for Broken {
+    async fn claim(
+        &self,
+        attempt: &AttemptId,
+        epoch: Epoch,
+        worker: &WorkerId,
+        ttl: SignedDuration,
+    ) -> Result<Claim, PortError> {
+        let ttl = if self.breaks == Breaks::Ttl { SignedDuration::MAX } else { ttl };
+        let holder = self.leases.holders(std::slice::from_ref(attempt)).await?.remove(0);
+        let newer = holder.map_or(epoch, |(_, held)| Epoch(held.0 + 1));
+        match self.breaks {
+            Breaks::Epochs if newer > epoch => {
+                // Whoever comes takes over, and is written down with the epoch that it names.
+                self.leases.release(attempt, Epoch(newer.0 - 1)).await?;
+                self.leases.claim(attempt, newer, worker, ttl).await
+            }
+            Breaks::Claims => {
+                self.leases.claim(attempt, epoch, worker, ttl).await?;
+                Ok(Claim::Granted)
+            }
+            _ => self.leases.claim(attempt, epoch, worker, ttl).await,
+        }
+    }
+
+    async fn beat(
+        &self,
+        heartbeat: &Heartbeat,
+        ttl: SignedDuration,
+    ) -> Result<Vec<AttemptId>, PortError> {
+        match self.breaks {
+            Breaks::Renewal => {
+                for (attempt, epoch) in &heartbeat.in_flight {
+                    self.leases.claim(attempt, *epoch, &heartbeat.worker, ttl).await?;
+                }
+                self.leases.beat(heartbeat, ttl).await
+            }
+            Breaks::Beats => {
+                let idle = Heartbeat { in_flight: Vec::new(), ..heartbeat.clone() };
+                self.leases.beat(&idle, ttl).await
+            }
+            Breaks::Live => self.leases.beat(heartbeat, SignedDuration::MAX).await,
+            _ => self.leases.beat(heartbeat, ttl).await,
+        }
+    }
+
+    async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
+        let holder = self.leases.holders(std::slice::from_ref(attempt)).await?.remove(0);
+        let held = holder.map_or(epoch, |(_, held)| held);
+        let epoch = if self.breaks == Breaks::Release { held } else { epoch };
+        self.leases.release(attempt, epoch).await
+    }
+
+    async fn holders(
+        &self,
+        attempts: &[AttemptId],
+    ) -> Result<Vec<Option<(WorkerId, Epoch)>>, PortError> {
+        self.leases.holders(attempts).await
+    }
+
+    async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
+        self.leases.live().await
+    }
+}

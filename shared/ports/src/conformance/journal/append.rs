@@ -1,0 +1,203 @@
+use futures::future::join_all;
+use serde_json::json;
+use shared_model::Status;
+
+use super::{append, bodies, history, is_refused, load, store};
+use crate::conformance::Subject;
+use crate::conformance::samples::{awkward, body, creation, entry, head, id, stage, step};
+use crate::journal::{Append, Appended, Head, Journal, Stored};
+
+pub(super) async fn the_first_append_creates(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    assert_eq!(journal.load(&id("e")).await.expect("loading"), None);
+    assert_eq!(store(&*journal, creation("e")).await, 1);
+    assert_eq!(load(&*journal, "e").await.version, 1);
+    assert_eq!(journal.load(&id("f")).await.expect("loading"), None);
+}
+
+pub(super) async fn everything_reads_back_as_it_was_stored(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    for (number, head) in [
+        head(Status::Running),
+        Head { pipeline_config_id: None, start_time: None, ..head(Status::NotStarted) },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let execution = format!("e{number}");
+        store(&*journal, Append { head: head.clone(), ..creation(&execution) }).await;
+        let created = creation(&execution);
+        let expected = Stored {
+            version: 1,
+            head,
+            document: awkward(),
+            stages: created.stages.iter().map(|stage| stage.state.clone()).collect(),
+        };
+        let stored = load(&*journal, &execution).await;
+        assert_eq!(stored, expected);
+        assert_eq!(stored.document.to_string(), awkward().to_string(), "keys keep their order");
+        let read = bodies(&*journal, &execution, &[]).await;
+        assert_eq!(read, [body("first"), body("second")]);
+        assert_eq!(history(&*journal, &execution).await, [(1, entry("created"))]);
+    }
+}
+
+pub(super) async fn versions_count_up_from_one(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    store(&*journal, creation("e")).await;
+    for version in 1..6 {
+        assert_eq!(store(&*journal, step("e", version)).await, version + 1);
+        let stored = load(&*journal, "e").await;
+        assert_eq!((stored.version, stored.head), (version + 1, step("e", version).head));
+    }
+}
+
+pub(super) async fn a_conflict_changes_nothing(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    store(&*journal, creation("e")).await;
+    store(&*journal, step("e", 1)).await;
+    let before = load(&*journal, "e").await;
+    for expected in [0, 1, 3, 1000] {
+        let changed = Append {
+            expected,
+            head: head(Status::Terminal),
+            document: Some(json!("changed")),
+            stages: vec![stage(0, "changed"), stage(2, "more")],
+            history: vec![entry("changed")],
+            ..creation("e")
+        };
+        assert_eq!(append(&*journal, vec![changed]).await, [Appended::Conflict { found: 2 }]);
+    }
+    assert_eq!(load(&*journal, "e").await, before);
+    assert_eq!(bodies(&*journal, "e", &[]).await, [body("first"), body("second")]);
+    assert_eq!(history(&*journal, "e").await, [(1, entry("created"))]);
+    let none = append(&*journal, vec![step("unknown", 1)]).await;
+    assert_eq!(none, [Appended::Conflict { found: 0 }]);
+    assert_eq!(journal.load(&id("unknown")).await.expect("loading"), None);
+}
+
+pub(super) async fn creating_twice_is_a_conflict(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    store(&*journal, creation("e")).await;
+    let again = append(&*journal, vec![creation("e")]).await;
+    assert_eq!(again, [Appended::Conflict { found: 1 }]);
+    assert_eq!(load(&*journal, "e").await.version, 1);
+}
+
+pub(super) async fn a_conflict_touches_no_other_of_the_batch(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    append(&*journal, vec![creation("a"), creation("b"), creation("c")]).await;
+    let batch = vec![step("a", 1), step("b", 7), step("c", 1), creation("d"), creation("a")];
+    let expected = [
+        Appended::Stored(2),
+        Appended::Conflict { found: 1 },
+        Appended::Stored(2),
+        Appended::Stored(1),
+        Appended::Conflict { found: 2 },
+    ];
+    assert_eq!(append(&*journal, batch).await, expected);
+    for (execution, version) in [("a", 2), ("b", 1), ("c", 2), ("d", 1)] {
+        assert_eq!(load(&*journal, execution).await.version, version, "{execution}");
+    }
+}
+
+pub(super) async fn appends_to_one_execution_follow_each_other_in_a_batch(
+    subject: Subject<dyn Journal>,
+) {
+    let journal = subject.port;
+    let second = Append {
+        stages: vec![stage(1, "changed"), stage(2, "third")],
+        history: vec![entry("two"), entry("three")],
+        ..step("e", 1)
+    };
+    let third =
+        Append { history: vec![entry("four")], stages: vec![stage(2, "again")], ..step("e", 2) };
+    let answers = append(&*journal, vec![creation("e"), second, step("e", 1), third.clone()]).await;
+    let expected = [
+        Appended::Stored(1),
+        Appended::Stored(2),
+        Appended::Conflict { found: 2 },
+        Appended::Stored(3),
+    ];
+    assert_eq!(answers, expected);
+    let stored = load(&*journal, "e").await;
+    assert_eq!((stored.version, stored.head), (3, third.head));
+    let read = bodies(&*journal, "e", &[]).await;
+    assert_eq!(read, [body("first"), body("changed"), body("again")]);
+    let texts = ["created", "two", "three", "four"];
+    let numbered: Vec<_> = (1..).zip(texts.map(entry)).collect();
+    assert_eq!(history(&*journal, "e").await, numbered);
+}
+
+pub(super) async fn of_several_at_once_one_is_stored(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    store(&*journal, creation("e")).await;
+    for version in 1..6 {
+        let appends = (0..12).map(|number| {
+            let text = format!("by {number} after {version}");
+            let one = Append { history: vec![entry(&text)], ..step("e", version) };
+            journal.append(vec![one])
+        });
+        let answers = join_all(appends).await;
+        let mut winners = Vec::new();
+        for (number, answer) in answers.into_iter().enumerate() {
+            match answer.expect("appending").as_slice() {
+                [Appended::Stored(stored)] => winners.push((number, *stored)),
+                [Appended::Conflict { found }] => assert_eq!(*found, version + 1),
+                other => panic!("one append was answered by {other:?}"),
+            }
+        }
+        let [(winner, stored)] = winners[..] else { panic!("stored: {winners:?}") };
+        assert_eq!(stored, version + 1);
+        let last = history(&*journal, "e").await.pop().expect("it has history").1;
+        assert_eq!(last.text, format!("by {winner} after {version}"));
+    }
+}
+
+pub(super) async fn many_at_once_are_all_stored_and_read(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    let one = |number: usize| {
+        let journal = &journal;
+        async move {
+            let execution = format!("e{number}");
+            store(&**journal, creation(&execution)).await;
+            for version in 1..8 {
+                let changed = Append {
+                    stages: vec![stage(1, &format!("{version}"))],
+                    history: vec![entry("step")],
+                    ..step(&execution, version)
+                };
+                assert_eq!(store(&**journal, changed).await, version + 1);
+                assert_eq!(load(&**journal, &execution).await.version, version + 1);
+                let read = bodies(&**journal, &execution, &[1]).await;
+                assert_eq!(read, [body(&format!("{version}"))], "what is acknowledged is read");
+            }
+        }
+    };
+    join_all((0..70).map(one)).await;
+    for number in 0..70 {
+        assert_eq!(history(&*journal, &format!("e{number}")).await.len(), 8);
+    }
+}
+
+pub(super) async fn what_could_not_be_loaded_is_refused_with_its_batch(
+    subject: Subject<dyn Journal>,
+) {
+    let journal = subject.port;
+    store(&*journal, creation("e")).await;
+    let undocumented = Append { document: None, ..creation("f") };
+    let gap = Append { stages: vec![stage(3, "there is no 2")], ..step("e", 1) };
+    for refused in [undocumented, gap] {
+        let answer = journal.append(vec![creation("g"), refused, step("e", 1)]).await;
+        assert!(is_refused(&answer), "{answer:?}");
+        assert_eq!(load(&*journal, "e").await.version, 1);
+        for execution in ["f", "g"] {
+            assert_eq!(journal.load(&id(execution)).await.expect("loading"), None);
+        }
+    }
+    assert_eq!(store(&*journal, step("e", 1)).await, 2, "others are not held up by that");
+}
+
+pub(super) async fn an_empty_batch_is_answered(subject: Subject<dyn Journal>) {
+    assert_eq!(append(&*subject.port, Vec::new()).await, []);
+}
