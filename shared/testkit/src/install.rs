@@ -112,17 +112,18 @@ impl Cache {
         program.is_file().then_some(program)
     }
 
-    /// Makes a tool in a temporary folder and moves it to its place as a whole.
+    /// Makes a tool in a folder beside its place and moves it there as a whole. Only the holder of
+    /// the tool's lock does so, hence what lies there is left over from a run that was killed.
     fn put(&self, tool: &Tool, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let parts = tempfile::Builder::new()
-            .prefix(".part-")
-            .tempdir_in(&self.root)
-            .with_context(|| format!("failed to make a folder in {}", self.root.display()))?;
-        let folder = parts.path().join(tool.folder());
-        fs::create_dir(&folder)?;
-        make(&folder)?;
+        let part = self.root.join(format!(".{}.part", tool.folder()));
         let place = self.root.join(tool.folder());
-        fs::rename(&folder, &place)
+        if part.exists() {
+            fs::remove_dir_all(&part)
+                .with_context(|| format!("failed to remove {}", part.display()))?;
+        }
+        fs::create_dir(&part).with_context(|| format!("failed to make {}", part.display()))?;
+        make(&part)?;
+        fs::rename(&part, &place)
             .with_context(|| format!("failed to move {} to {}", tool.name, place.display()))
     }
 
@@ -183,7 +184,7 @@ mod tests {
     };
 
     #[test]
-    fn an_interrupted_build_leaves_nothing_behind() {
+    fn an_interrupted_build_is_neither_found_nor_in_the_way() {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::at(root.path());
         let broken = cache.put(&TOOL, |folder| {
@@ -192,7 +193,9 @@ mod tests {
         });
         assert!(broken.is_err());
         assert_eq!(cache.find(&TOOL), None);
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        cache.put(&TOOL, |folder| Ok(fs::write(folder.join(TOOL.name), "a program")?)).unwrap();
+        let program = cache.find(&TOOL).unwrap();
+        assert_eq!(fs::read_to_string(program).unwrap(), "a program");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The process that owns the servers of the background stack.
 
+use std::fs::File;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::say;
 /// Runs the servers until a signal comes or one of them ends by itself.
 pub(super) fn keep(state: &State) -> Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    let _lock = state.take()?.context("another keeper has the servers")?;
+    let _lock = take(state)?;
     state.clear()?;
     state.write_keeper(std::process::id())?;
     let mut stack = Stack::start(&install::ensure_all(&mut say)?)?;
@@ -28,6 +29,12 @@ pub(super) fn keep(state: &State) -> Result<ExitCode> {
     state.clear()?;
     kept?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever only looks whether the servers run holds the lock for a moment, hence the patience.
+fn take(state: &State) -> Result<File> {
+    let taken = Deadline::after(Duration::from_secs(2)).poll(|| state.take())?;
+    taken.context("another keeper has the servers")
 }
 
 fn wait(interrupt: &Interrupt, stack: &mut Stack) -> Result<()> {
