@@ -1,0 +1,273 @@
+//! The handle by which everybody else reaches the loop.
+
+mod driver;
+mod evaluation;
+mod expressions;
+mod facts;
+mod fold;
+mod inputs;
+mod loaded;
+mod planning;
+mod requests;
+mod sweep;
+mod timers;
+mod turn;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::Value;
+use shared_model::{ExecutionId, Limits, Object, Problem, Status};
+use shared_plugin::StageDescriptor;
+use shared_ports::journal::HistoryEntry;
+use shared_ports::{PortError, Ports};
+use shared_runtime::Supervisor;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::start::{self, Start, SubmitError};
+use crate::{Registry, view};
+pub(crate) use driver::Input;
+pub(crate) use expressions::Expressions;
+pub(crate) use loaded::{Changes, Content, Label, Loaded};
+pub(crate) use requests::{Ask, Request};
+
+/// Requests that may wait for the loop; more wait at the caller.
+const REQUESTS_MAX: usize = 4_096;
+/// Updates that a slow listener may fall behind by.
+const UPDATES_MAX: usize = 4_096;
+
+/// How the control plane behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Limits on documents, attempts and takeovers.
+    pub limits: Limits,
+    /// The shard whose reports this scheduler takes.
+    pub shard: u16,
+    /// How often outstanding work is looked at again.
+    pub sweep_interval: Duration,
+    /// How long an attempt may wait unclaimed before its bell is rung again.
+    pub redispatch_after: SignedDuration,
+    /// Whether leases died with the process before this one, so that nobody can hold one now.
+    pub leases_are_fresh: bool,
+    /// Events that one turn takes at most.
+    pub turn_events_max: usize,
+    /// Executions whose stage bodies are kept in memory.
+    pub bodies_cached_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            shard: 0,
+            sweep_interval: Duration::from_secs(5),
+            redispatch_after: SignedDuration::from_secs(30),
+            leases_are_fresh: true,
+            turn_events_max: 256,
+            bodies_cached_max: 1_000,
+        }
+    }
+}
+
+/// What happened to an execution, for whoever listens.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Where it stands now.
+    pub status: Status,
+    /// What happened, in words, oldest first.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Why the control plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store or the broker cannot be reached.
+    #[error("failed to start the scheduler")]
+    Port(#[from] PortError),
+}
+
+/// Why something asked of an execution was not done. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such execution or stage.
+    #[error("{what} was not found")]
+    NotFound {
+        /// What was looked for.
+        what: String,
+    },
+    /// It is not in a state in which that can be done.
+    #[error("{why}")]
+    Conflict {
+        /// Why not.
+        why: String,
+    },
+    /// The request makes no sense.
+    #[error("{why}")]
+    Invalid {
+        /// Why not, and what to send instead.
+        why: String,
+    },
+    /// The store or the broker failed.
+    #[error("the request was not carried out")]
+    Port(#[from] PortError),
+    /// The scheduler is stopping.
+    #[error("the scheduler is stopping; try again once it is back")]
+    Stopping,
+}
+
+/// A cheap handle on the control plane.
+#[derive(Clone)]
+pub struct Scheduler {
+    requests: mpsc::Sender<Input>,
+    updates: broadcast::Sender<Update>,
+    ports: Ports,
+    registry: Arc<Registry>,
+    config: Arc<Config>,
+}
+
+impl Scheduler {
+    /// Starts the loop; it first takes up what an earlier process left.
+    ///
+    /// # Errors
+    /// [`StartError`] if the store or the broker cannot be reached.
+    pub async fn start(
+        config: Config,
+        ports: Ports,
+        descriptors: Vec<StageDescriptor>,
+        supervisor: &Supervisor,
+    ) -> Result<Self, StartError> {
+        let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+        let (updates, _) = broadcast::channel(UPDATES_MAX);
+        let registry = Arc::new(Registry::new(descriptors));
+        let config = Arc::new(config);
+        let handle = Self { requests, updates, ports, registry, config };
+        let driver = driver::Driver::open(&handle, inbox, supervisor.stopping()).await?;
+        supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
+        Ok(handle)
+    }
+
+    /// What is wrong with a document, errors and warnings.
+    pub fn check(&self, document: &Value, source: Option<&str>) -> Vec<Problem> {
+        start::check(document, source, &self.registry, &self.config.limits)
+    }
+
+    /// Submits an execution; it is stored when this returns.
+    ///
+    /// # Errors
+    /// [`SubmitError::Refused`] lists everything that is wrong with the document.
+    pub async fn submit(&self, start: Start) -> Result<ExecutionId, SubmitError> {
+        let now = self.ports.clock.now();
+        let id = start.id.clone().unwrap_or_else(|| ExecutionId::new(self.ports.clock.new_id()));
+        let prior = self.prior_artifacts(&start).await?;
+        let submission =
+            start::prepare(&id, start, &prior, &self.registry, &self.config.limits, now)?;
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Submit { submission: Box::new(submission), reply };
+        self.requests.send(input).await.map_err(|_| ControlError::Stopping)?;
+        answer.await.map_err(|_| ControlError::Stopping)??;
+        Ok(id)
+    }
+
+    /// An execution in Gate's shape, with what it waits for; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub async fn execution(&self, id: &ExecutionId) -> Result<Option<Value>, PortError> {
+        view::load(&*self.ports.journal, id, &self.config.limits).await
+    }
+
+    /// Ends an execution.
+    ///
+    /// # Errors
+    /// [`ControlError::Conflict`] if it has ended already.
+    pub async fn cancel(
+        &self,
+        id: &ExecutionId,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), ControlError> {
+        let ask = Ask::Cancel { reason: reason.to_owned() };
+        self.ask(id, ask, by).await
+    }
+
+    /// Merges fields into a stage's context: a judgment, the end of a wait.
+    ///
+    /// # Errors
+    /// [`ControlError`]; an unknown stage, one that has ended or one that was judged changes nothing.
+    pub async fn patch_stage(
+        &self,
+        id: &ExecutionId,
+        stage_id: &str,
+        patch: Object,
+        by: &str,
+    ) -> Result<Value, ControlError> {
+        self.ask(id, Ask::Patch { stage_id: stage_id.to_owned(), patch }, by).await?;
+        let found = self.execution(id).await?;
+        found.ok_or_else(|| ControlError::NotFound { what: format!("execution `{id}`") })
+    }
+
+    /// Everything that happens from now on. A listener that falls far behind misses updates and
+    /// must read the execution again.
+    pub fn subscribe(&self) -> broadcast::Receiver<Update> {
+        self.updates.subscribe()
+    }
+
+    /// Executions that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// [`PortError`] if they cannot be read.
+    pub async fn unfinished(&self) -> Result<Vec<ExecutionId>, PortError> {
+        all_unfinished(&self.ports).await
+    }
+
+    /// What happened to an execution after entry `after`, in words, at most `limit` entries.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub async fn history(
+        &self,
+        id: &ExecutionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
+        self.ports.journal.history(id, after, limit).await
+    }
+
+    /// The ports that it works on.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    async fn ask(&self, id: &ExecutionId, ask: Ask, by: &str) -> Result<(), ControlError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request { execution: id.clone(), by: by.to_owned(), ask, reply };
+        let sent = self.requests.send(Input::Request(request)).await;
+        sent.map_err(|_| ControlError::Stopping)?;
+        answer.await.map_err(|_| ControlError::Stopping)?
+    }
+
+    /// The artifacts of the newest earlier execution of the same pipeline, where one is asked for.
+    async fn prior_artifacts(&self, start: &Start) -> Result<Vec<shared_model::Artifact>, PortError> {
+        match start::prior_query(start) {
+            None => Ok(Vec::new()),
+            Some(query) => view::artifacts_of_newest(&*self.ports.journal, &query).await,
+        }
+    }
+}
+
+/// Pages through the executions that have not ended.
+pub(crate) async fn all_unfinished(ports: &Ports) -> Result<Vec<ExecutionId>, PortError> {
+    const PAGE: u32 = 1_000;
+    let mut found: Vec<ExecutionId> = Vec::new();
+    loop {
+        let page = ports.journal.unfinished(found.last(), PAGE).await?;
+        let full = page.len() == PAGE as usize;
+        found.extend(page);
+        if !full {
+            return Ok(found);
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! The loop: takes everything at hand, applies it, stores it in one transaction, carries it out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use scheduler_engine::command::Command;
+use scheduler_engine::event::Timer;
+use scheduler_engine::outstanding;
+use shared_model::{ExecutionId, Status};
+use shared_ports::journal::{Appended, Version};
+use shared_ports::{Consumer, Delivery, Outgoing, PortError, Queue};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::evaluation::Shell;
+use super::loaded::Loaded;
+use super::sweep::Missing;
+use super::timers::Timers;
+use super::turn::Work;
+use super::{ControlError, Request, Scheduler, Update, all_unfinished, inputs};
+use crate::start::{Submission, SubmitError};
+
+/// Reports that wait in memory for the loop.
+const REPORTS_PREFETCH: u16 = 512;
+/// How long the loop waits after the store or the broker failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// Something that wakes the loop from outside.
+pub(crate) enum Input {
+    /// A prepared execution.
+    Submit {
+        /// What to store.
+        submission: Box<Submission>,
+        /// Answered once it is stored.
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
+    /// Something asked of an execution.
+    Request(Request),
+}
+
+/// Everything that can wake the loop.
+enum Wake {
+    Stop,
+    Input(Input),
+    Report(Delivery),
+    ReportsLost,
+    Time,
+}
+
+/// Who is told once an execution's turn is stored, or not.
+pub(crate) enum Waiter {
+    /// A report's delivery.
+    Report(u64),
+    /// A submission.
+    Submit(oneshot::Sender<Result<(), SubmitError>>),
+    /// A request.
+    Request(oneshot::Sender<Result<(), ControlError>>),
+}
+
+/// The loop's state.
+pub(crate) struct Driver {
+    pub(crate) shell: Arc<Shell>,
+    inbox: mpsc::Receiver<Input>,
+    reports: Box<dyn Consumer>,
+    updates: broadcast::Sender<Update>,
+    stop: CancellationToken,
+    /// Executions that have not ended.
+    pub(crate) executions: BTreeMap<ExecutionId, Loaded>,
+    /// Executions whose content is in memory, least recently used first.
+    with_content: VecDeque<ExecutionId>,
+    pub(crate) timers: Timers,
+    /// Leased attempts that nobody seems to hold.
+    pub(crate) missing: Missing,
+    /// Messages that could not be sent yet.
+    pub(crate) unsent: Vec<Outgoing>,
+    /// Executions that are ahead of or behind the journal and must be loaded again.
+    pub(crate) reload: Vec<ExecutionId>,
+    /// Deliveries to give back once the store works again.
+    returned: Vec<u64>,
+    /// Commands that were left over when their execution's turn was long enough.
+    later: VecDeque<(ExecutionId, Vec<Command>)>,
+    next_sweep: Duration,
+}
+
+/// One turn's executions and who waits for each.
+#[derive(Default)]
+pub(crate) struct Turn {
+    works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
+    acks: Vec<u64>,
+}
+
+impl Driver {
+    /// Takes up what an earlier process left.
+    ///
+    /// # Errors
+    /// [`PortError`] if the store or the broker cannot be reached.
+    pub(crate) async fn open(
+        handle: &Scheduler,
+        inbox: mpsc::Receiver<Input>,
+        stop: CancellationToken,
+    ) -> Result<Self, PortError> {
+        let shell = Arc::new(Shell::new(handle));
+        let queue = Queue::Reports(shell.config.shard);
+        let reports = shell.ports.broker.consume(&queue, REPORTS_PREFETCH).await?;
+        let reload = all_unfinished(&shell.ports).await?;
+        let mut driver = Self {
+            inbox,
+            reports,
+            updates: handle.updates.clone(),
+            stop,
+            executions: BTreeMap::new(),
+            with_content: VecDeque::new(),
+            timers: Timers::default(),
+            missing: Missing::default(),
+            unsent: Vec::new(),
+            reload: Vec::new(),
+            returned: Vec::new(),
+            later: VecDeque::new(),
+            next_sweep: shell.config.sweep_interval,
+            shell,
+        };
+        for id in reload {
+            driver.take_up(&id, true).await?;
+        }
+        Ok(driver)
+    }
+
+    /// Runs until it is told to stop; what is at hand then is stored first.
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
+        loop {
+            let wake = self.wait().await;
+            let stop = matches!(wake, Wake::Stop);
+            let mut turn = Turn::default();
+            self.handle(&mut turn, wake).await;
+            self.take_at_hand(&mut turn).await;
+            self.store(turn).await;
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Wake {
+        if !self.later.is_empty() {
+            return Wake::Time;
+        }
+        let pause = self.pause();
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Wake::Stop,
+            Some(input) = self.inbox.recv() => Wake::Input(input),
+            report = self.reports.next() => report.map_or(Wake::ReportsLost, Wake::Report),
+            () = self.shell.ports.clock.sleep(pause) => Wake::Time,
+        }
+    }
+
+    /// How long until a timer or a sweep is due.
+    fn pause(&self) -> Duration {
+        let clock = &self.shell.ports.clock;
+        let sweep = self.next_sweep.saturating_sub(clock.elapsed());
+        let failing = !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty();
+        let retry = if failing { PAUSE_AFTER_FAILURE } else { sweep };
+        let timer = self.timers.next().map(|at| at.duration_since(clock.now()));
+        let timer = timer.map(|wait| wait.max(SignedDuration::ZERO).unsigned_abs());
+        // A wall clock that jumps must not make a timer late by more than a sweep.
+        timer.unwrap_or(sweep).min(sweep).min(retry)
+    }
+
+    async fn handle(&mut self, turn: &mut Turn, wake: Wake) {
+        match wake {
+            Wake::Stop => {}
+            Wake::Input(Input::Submit { submission, reply }) => {
+                self.submit(turn, *submission, reply).await;
+            }
+            Wake::Input(Input::Request(request)) => self.request(turn, request).await,
+            Wake::Report(delivery) => self.report(turn, delivery).await,
+            Wake::ReportsLost => self.consume_again().await,
+            Wake::Time => {
+                self.fire_timers(turn).await;
+                self.carry_out_later(turn).await;
+                self.sweep_if_due(turn).await;
+            }
+        }
+    }
+
+    /// Takes what is at hand without waiting for more: one transaction carries all of it (D8).
+    async fn take_at_hand(&mut self, turn: &mut Turn) {
+        for _ in 1..self.shell.config.turn_events_max {
+            if let Ok(input) = self.inbox.try_recv() {
+                self.handle(turn, Wake::Input(input)).await;
+            } else if let Some(Some(report)) = self.reports.next().now_or_never() {
+                self.report(turn, report).await;
+            } else {
+                break;
+            }
+        }
+        self.fire_timers(turn).await;
+    }
+
+    async fn consume_again(&mut self) {
+        let queue = Queue::Reports(self.shell.config.shard);
+        match self.shell.ports.broker.consume(&queue, REPORTS_PREFETCH).await {
+            Ok(consumer) => self.reports = consumer,
+            Err(error) => {
+                tracing::warn!(%error, "reports cannot be received for now");
+                self.shell.ports.clock.sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
+    }
+
+    async fn submit(
+        &mut self,
+        turn: &mut Turn,
+        submission: Submission,
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    ) {
+        let id = submission.loaded.id.clone();
+        let known = self.executions.contains_key(&id) || turn.works.contains_key(&id);
+        let stored = self.shell.ports.journal.load(&id).await;
+        match stored {
+            Ok(None) if !known => {}
+            Ok(_) => return drop(reply.send(Err(SubmitError::Exists(id)))),
+            Err(error) => return drop(reply.send(Err(error.into()))),
+        }
+        let mut work = Work::new(submission.loaded);
+        work.changes = submission.changes;
+        let now = self.shell.ports.clock.now();
+        match work.carry_out(&self.shell, submission.commands, now).await {
+            Ok(()) => drop(turn.works.insert(id, (work, vec![Waiter::Submit(reply)]))),
+            Err(error) => drop(reply.send(Err(error.into()))),
+        }
+    }
+
+    async fn fire_timers(&mut self, turn: &mut Turn) {
+        let now = self.shell.ports.clock.now();
+        while let Some((id, timer)) = self.timers.take_due(now) {
+            self.fire(turn, &id, timer, now).await;
+        }
+    }
+
+    async fn fire(&mut self, turn: &mut Turn, id: &ExecutionId, timer: Timer, at: Timestamp) {
+        let event = scheduler_engine::event::Event::TimerFired { timer, at };
+        self.event(turn, id, event, None, at).await;
+    }
+
+    async fn carry_out_later(&mut self, turn: &mut Turn) {
+        for (id, commands) in std::mem::take(&mut self.later) {
+            let now = self.shell.ports.clock.now();
+            let Some(mut work) = self.take(turn, &id).await else { continue };
+            match work.0.carry_out(&self.shell, commands, now).await {
+                Ok(()) => drop(turn.works.insert(id, work)),
+                Err(error) => self.give_up(work, error),
+            }
+        }
+    }
+
+    /// Takes an execution into the turn; `None` if it has ended, does not exist or cannot be read.
+    pub(crate) async fn take(
+        &mut self,
+        turn: &mut Turn,
+        id: &ExecutionId,
+    ) -> Option<(Work, Vec<Waiter>)> {
+        if let Some(work) = turn.works.remove(id) {
+            return Some(work);
+        }
+        let loaded = self.executions.remove(id)?;
+        Some((Work::new(loaded), Vec::new()))
+    }
+
+    /// Puts an execution back into the turn.
+    pub(crate) fn keep(&self, turn: &mut Turn, work: (Work, Vec<Waiter>)) {
+        turn.works.insert(work.0.loaded.id.clone(), work);
+    }
+
+    /// Acknowledges a report at the end of the turn, whatever becomes of the executions in it.
+    pub(crate) fn dismiss(turn: &mut Turn, tag: u64) {
+        turn.acks.push(tag);
+    }
+
+    /// Loads an execution and carries out what its state says is outstanding.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read or stored; it is then to be taken up later.
+    async fn take_up(&mut self, id: &ExecutionId, at_start: bool) -> Result<(), PortError> {
+        let limits = &self.shell.config.limits;
+        let loaded = Loaded::load(&*self.shell.ports.journal, id, limits).await?;
+        let Some(loaded) = loaded.filter(|found| !found.engine.status().is_complete()) else {
+            return Ok(());
+        };
+        let commands = outstanding(&loaded.engine);
+        let mut work = Work::new(loaded);
+        let now = self.shell.ports.clock.now();
+        work.carry_out(&self.shell, commands, now).await?;
+        if at_start && self.shell.config.leases_are_fresh {
+            self.expire_leases(&mut work, now).await?;
+        }
+        let mut turn = Turn::default();
+        self.keep(&mut turn, (work, Vec::new()));
+        self.store(turn).await;
+        Ok(())
+    }
+
+    /// Takes up what a failure left behind, sends what could not be sent.
+    pub(crate) async fn heal(&mut self) {
+        for id in std::mem::take(&mut self.reload) {
+            if let Err(error) = self.take_up(&id, false).await {
+                tracing::warn!(execution = %id, %error, "cannot be taken up for now");
+                self.reload.push(id);
+            }
+        }
+        if self.reload.is_empty() {
+            for tag in std::mem::take(&mut self.returned) {
+                drop(self.reports.nack(tag).await);
+            }
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        self.send(unsent).await;
+    }
+
+    async fn store(&mut self, turn: Turn) {
+        let Turn { works, acks } = turn;
+        self.ack(acks).await;
+        let (changed, still): (Vec<_>, Vec<_>) =
+            works.into_values().partition(|(work, _)| !work.changes.is_empty());
+        let mut messages = Vec::new();
+        for (work, waiters) in still {
+            self.settle(work, None, waiters, &mut messages).await;
+        }
+        let batch: Vec<_> =
+            changed.iter().map(|(work, _)| work.loaded.append(&work.changes)).collect();
+        if !batch.is_empty() {
+            match self.shell.ports.journal.append(batch).await {
+                Ok(answers) => {
+                    for ((work, waiters), answer) in changed.into_iter().zip(answers) {
+                        self.stored(work, waiters, answer, &mut messages).await;
+                    }
+                }
+                Err(error) => self.not_stored(changed, &error),
+            }
+        }
+        self.send(messages).await;
+        self.trim();
+    }
+
+    async fn stored(
+        &mut self,
+        work: Work,
+        waiters: Vec<Waiter>,
+        answer: Appended,
+        messages: &mut Vec<Outgoing>,
+    ) {
+        match answer {
+            Appended::Stored(version) => self.settle(work, Some(version), waiters, messages).await,
+            Appended::Conflict { found } => {
+                let why = format!("another scheduler changed it (version {found}); try again");
+                tracing::info!(execution = %work.loaded.id, "{why}");
+                self.forget(&work.loaded.id);
+                self.refuse(waiters, &|| ControlError::Conflict { why: why.clone() });
+                self.reload.push(work.loaded.id);
+            }
+        }
+    }
+
+    fn not_stored(&mut self, works: Vec<(Work, Vec<Waiter>)>, error: &PortError) {
+        tracing::warn!(%error, "nothing could be stored; it is done again when it can be");
+        for (work, waiters) in works {
+            self.forget(&work.loaded.id);
+            self.refuse(waiters, &|| ControlError::Port(again(error)));
+            self.reload.push(work.loaded.id);
+        }
+    }
+
+    /// Gives up an execution's turn: something that it needs could not be read.
+    pub(crate) fn give_up(&mut self, work: (Work, Vec<Waiter>), error: PortError) {
+        self.not_stored(vec![work], &error);
+    }
+
+    fn refuse(&mut self, waiters: Vec<Waiter>, why: &dyn Fn() -> ControlError) {
+        for waiter in waiters {
+            match waiter {
+                Waiter::Report(tag) => self.returned.push(tag),
+                Waiter::Submit(reply) => drop(reply.send(Err(why().into()))),
+                Waiter::Request(reply) => drop(reply.send(Err(why()))),
+            }
+        }
+    }
+
+    /// Carries out what follows from a stored turn.
+    async fn settle(
+        &mut self,
+        mut work: Work,
+        version: Option<Version>,
+        waiters: Vec<Waiter>,
+        messages: &mut Vec<Outgoing>,
+    ) {
+        let id = work.loaded.id.clone();
+        work.loaded.version = version.unwrap_or(work.loaded.version);
+        for (timer, at) in std::mem::take(&mut work.timers) {
+            self.timers.arm(&id, timer, at);
+        }
+        messages.extend(work.ready.iter().filter_map(|ready| inputs::bell(ready).ok()));
+        messages.append(&mut work.messages);
+        let history = std::mem::take(&mut work.changes.history);
+        let status = work.loaded.engine.status();
+        self.confirm(waiters).await;
+        self.file(work, status);
+        if version.is_some() {
+            drop(self.updates.send(Update { execution: id, status, history }));
+        }
+    }
+
+    async fn confirm(&mut self, waiters: Vec<Waiter>) {
+        for waiter in waiters {
+            match waiter {
+                Waiter::Report(tag) => self.ack(vec![tag]).await,
+                Waiter::Submit(reply) => drop(reply.send(Ok(()))),
+                Waiter::Request(reply) => drop(reply.send(Ok(()))),
+            }
+        }
+    }
+
+    fn file(&mut self, work: Work, status: Status) {
+        let id = work.loaded.id.clone();
+        if status.is_complete() {
+            return self.forget(&id);
+        }
+        if !work.later.is_empty() {
+            self.later.push_back((id.clone(), work.later.into()));
+        }
+        if work.loaded.content.is_some() {
+            self.with_content.push_back(id.clone());
+        }
+        self.executions.insert(id, work.loaded);
+    }
+
+    /// Drops the contents that were not used for longest.
+    fn trim(&mut self) {
+        while self.with_content.len() > self.shell.config.bodies_cached_max {
+            let Some(oldest) = self.with_content.pop_front() else { return };
+            if self.with_content.contains(&oldest) {
+                continue;
+            }
+            if let Some(loaded) = self.executions.get_mut(&oldest) {
+                loaded.content = None;
+            }
+        }
+    }
+
+    fn forget(&mut self, id: &ExecutionId) {
+        self.executions.remove(id);
+        self.timers.forget(id);
+        self.missing.forget(id);
+    }
+
+    async fn ack(&mut self, tags: Vec<u64>) {
+        for tag in tags {
+            if let Err(error) = self.reports.ack(tag).await {
+                tracing::debug!(%error, "an acknowledgement was lost; the report comes again");
+            }
+        }
+    }
+
+    pub(crate) async fn send(&mut self, messages: Vec<Outgoing>) {
+        if messages.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shell.ports.broker.publish(messages.clone()).await {
+            tracing::warn!(%error, "messages cannot be sent for now; they are sent again");
+            self.unsent.extend(messages);
+        }
+    }
+
+    async fn sweep_if_due(&mut self, turn: &mut Turn) {
+        let now = self.shell.ports.clock.elapsed();
+        let failing =
+            !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty();
+        if failing {
+            self.heal().await;
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now + self.shell.config.sweep_interval;
+            self.sweep(turn).await;
+        }
+    }
+
+    /// Gives a delivery back once the store works again.
+    pub(crate) fn later_again(&mut self, tag: u64) {
+        self.returned.push(tag);
+    }
+
+    /// The bytes of a blob.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub(crate) async fn blob(&self, blob: &shared_ports::BlobRef) -> Result<Bytes, PortError> {
+        self.shell.ports.blobs.get(blob, None).await
+    }
+}
+
+/// The same failure for one more caller: errors cannot be copied.
+fn again(error: &PortError) -> PortError {
+    match error {
+        PortError::Full { doing } => PortError::Full { doing: doing.clone() },
+        PortError::Refused { doing, why } => {
+            PortError::Refused { doing: doing.clone(), why: why.clone() }
+        }
+        PortError::Unavailable { doing, source } => {
+            PortError::Unavailable { doing: doing.clone(), source: source.to_string().into() }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What happened, in words.
+
+use jiff::Timestamp;
+use scheduler_engine::Execution;
+use scheduler_engine::command::{Cause, Fact};
+use scheduler_engine::event::{AttemptKey, StageIndex};
+use shared_model::Status;
+use shared_ports::journal::HistoryEntry;
+
+/// A fact as a line of history. `name` gives a stage's name.
+pub(crate) fn entry(
+    execution: &Execution,
+    fact: &Fact,
+    at: Timestamp,
+    name: &dyn Fn(StageIndex) -> String,
+) -> HistoryEntry {
+    let (kind, stage, text) = words(fact, name);
+    let stage = stage.map(|index| execution.stage(index).reference().to_string());
+    HistoryEntry { at, stage, kind: kind.to_owned(), text }
+}
+
+type Words = (&'static str, Option<StageIndex>, String);
+
+fn words(fact: &Fact, name: &dyn Fn(StageIndex) -> String) -> Words {
+    match fact {
+        Fact::ExecutionStarted => ("execution-started", None, "the execution began".into()),
+        Fact::ExecutionFinished { status } => {
+            ("execution-finished", None, format!("the execution ended {status}"))
+        }
+        Fact::CancelRequested { by, reason } => {
+            ("cancel-requested", None, format!("{by} cancelled the execution{}", because(reason)))
+        }
+        Fact::StageStarted { stage } => {
+            ("stage-started", Some(*stage), format!("{} began", name(*stage)))
+        }
+        Fact::StageFinished { stage, status } => stage_finished(*stage, *status, name),
+        Fact::AttemptStarted { attempt, worker } => {
+            ("attempt-started", Some(attempt.stage), format!("{worker} began {}", task(attempt)))
+        }
+        Fact::AttemptRetried { attempt, at } => {
+            let text = format!("{} failed and is tried again at {at:.0}", task(attempt));
+            ("attempt-retried", Some(attempt.stage), text)
+        }
+        Fact::AttemptLost { attempt, worker, takeovers, takeovers_max } => {
+            let who = worker.as_ref().map_or("no worker took".into(), |w| format!("{w} left"));
+            let text = format!(
+                "{who} {} unfinished; it is given out again (takeover {takeovers} of {takeovers_max})",
+                task(attempt)
+            );
+            ("attempt-lost", Some(attempt.stage), text)
+        }
+        Fact::AttemptHandedOver { attempt } => {
+            let text = format!("its worker stops and hands over {}", task(attempt));
+            ("attempt-handed-over", Some(attempt.stage), text)
+        }
+        Fact::StageGaveUp { stage, cause } => {
+            ("stage-gave-up", Some(*stage), format!("{}: {}", name(*stage), why(*cause)))
+        }
+        Fact::Judged { stage, proceed, by } => {
+            let verdict = if *proceed { "go on" } else { "stop" };
+            ("judged", Some(*stage), format!("{by} judged {}: {verdict}", name(*stage)))
+        }
+        Fact::WaitEnded { stage, by } => {
+            ("wait-ended", Some(*stage), format!("{by} ended the wait of {}", name(*stage)))
+        }
+    }
+}
+
+fn stage_finished(stage: StageIndex, status: Status, name: &dyn Fn(StageIndex) -> String) -> Words {
+    ("stage-finished", Some(stage), format!("{} ended {status}", name(stage)))
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+fn task(attempt: &AttemptKey) -> String {
+    format!("task {} (attempt {})", attempt.task + 1, attempt.number)
+}
+
+/// Why a stage gave up, for people.
+pub(crate) fn why(cause: Cause) -> String {
+    match cause {
+        Cause::TimedOut => {
+            "it took longer than its time limit (stageTimeoutMs, else the stage type's own); \
+             raise stageTimeoutMs if it needs longer"
+                .into()
+        }
+        Cause::TakeoversSpent { takeovers } => format!(
+            "its workers stopped answering {takeovers} times, so it is not given out again; look \
+             at the workers' logs (out of memory?), then start it anew"
+        ),
+        Cause::AttemptsSpent { attempts } => format!("it failed {attempts} times in a row"),
+        Cause::ExpressionsFailed => {
+            "expressions failed and failOnFailedExpressions is set; see \
+             expressionEvaluationSummary in its context"
+                .into()
+        }
+        Cause::AbortIgnored => {
+            "its worker did not confirm the end in time; work may still go on there".into()
+        }
+    }
+}
+
+/// Gate's `exceptionType` for a cause.
+pub(crate) fn exception_type(cause: Cause) -> &'static str {
+    match cause {
+        Cause::TimedOut => "TimeoutException",
+        Cause::TakeoversSpent { .. } => "WorkerLost",
+        Cause::AttemptsSpent { .. } => "AttemptsSpent",
+        Cause::ExpressionsFailed => "FailedExpressionEvaluation",
+        Cause::AbortIgnored => "AbortIgnored",
+    }
+}

@@ -1,0 +1,180 @@
+//! What a task needs to know, and the messages that carry it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use scheduler_engine::event::{AttemptKey, StageIndex};
+use serde_json::Value;
+use shared_model::{
+    Artifact, AttemptId, Capability, Epoch, ExpectedArtifact, Object, WorkerId,
+};
+use shared_ports::messages::{
+    AttemptReady, Control, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, TaskInput,
+};
+use shared_ports::{Outgoing, PortError, Queue};
+
+use super::evaluation::Shell;
+use super::loaded::{Content, Loaded};
+use super::turn::Work;
+
+/// Names an attempt outside its execution.
+pub(crate) fn attempt_id(loaded: &Loaded, attempt: AttemptKey) -> AttemptId {
+    AttemptId {
+        execution: loaded.id.clone(),
+        stage: loaded.engine.stage(attempt.stage).reference().clone(),
+        run: attempt.run,
+        task: attempt.task,
+        number: attempt.number,
+    }
+}
+
+/// The message that hands an attempt out.
+///
+/// # Errors
+/// [`PortError`] if what the task needs could not be read, or its blob not be stored.
+pub(crate) async fn message(
+    shell: &Shell,
+    work: &mut Work,
+    attempt: AttemptKey,
+    epoch: Epoch,
+    capability: Capability,
+    deadline: Option<Timestamp>,
+) -> Result<AttemptReady, PortError> {
+    super::expressions::refresh(shell, work, attempt.stage).await?;
+    let input = task_input(shell, &mut work.loaded, attempt).await?;
+    let id = attempt_id(&work.loaded, attempt);
+    Ok(AttemptReady {
+        v: MESSAGE_VERSION,
+        effect_key: id.effect(0),
+        attempt: id,
+        epoch,
+        capability,
+        tenant: work.loaded.label.application.clone(),
+        priority: 0,
+        deadline,
+        shard: shell.config.shard,
+        traceparent: None,
+        inputs: inputs(shell, input).await?,
+    })
+}
+
+async fn inputs(shell: &Shell, input: TaskInput) -> Result<Inputs, PortError> {
+    let json = encode(&input)?;
+    if json.len() <= INPUTS_INLINE_BYTES_MAX {
+        return Ok(Inputs::Inline(Box::new(input)));
+    }
+    Ok(Inputs::Blob(shell.ports.blobs.put(json).await?))
+}
+
+async fn task_input(
+    shell: &Shell,
+    loaded: &mut Loaded,
+    attempt: AttemptKey,
+) -> Result<TaskInput, PortError> {
+    loaded.content(&*shell.ports.journal).await?;
+    let Loaded { engine, content, label, .. } = loaded;
+    let empty = Content {
+        document: Value::Null,
+        bodies: BTreeMap::new(),
+        producers: std::collections::BTreeSet::new(),
+    };
+    let content = content.as_ref().unwrap_or(&empty);
+    let body = content.body(attempt.stage);
+    let visible = visible(engine, content, attempt.stage);
+    Ok(TaskInput {
+        application: label.application.clone(),
+        pipeline: label.name.clone(),
+        user: text_at(&content.document, "/authentication/user"),
+        stage_type: content.stage_type(engine, attempt.stage),
+        stage_name: content.name(engine, attempt.stage),
+        task: engine.stage(attempt.stage).task(attempt.task).name.clone(),
+        checkpoint: body.checkpoints.get(&attempt.task).cloned(),
+        artifacts: artifacts(content, &visible),
+        bound: bound(content, &visible),
+        context: body.context,
+    })
+}
+
+/// A stage and its ancestors, nearest first, as far as their outputs hold anything.
+fn visible(
+    engine: &scheduler_engine::Execution,
+    content: &Content,
+    stage: StageIndex,
+) -> Vec<StageIndex> {
+    if content.producers.is_empty() {
+        return Vec::new();
+    }
+    let line = std::iter::once(stage).chain(engine.ancestors(stage));
+    line.filter(|index| content.producers.contains(index)).collect()
+}
+
+/// Every artifact that the stage can see: its own and its ancestors', then the trigger's.
+fn artifacts(content: &Content, visible: &[StageIndex]) -> Vec<Artifact> {
+    let produced = visible.iter().flat_map(|index| {
+        let list = content.bodies.get(index).and_then(|body| body.outputs.get("artifacts"));
+        list.and_then(Value::as_array).into_iter().flatten()
+    });
+    let received = content.document.pointer("/trigger/artifacts").and_then(Value::as_array);
+    let mut found: Vec<Artifact> = Vec::new();
+    for artifact in produced.chain(received.into_iter().flatten()) {
+        let artifact = artifact.as_object().cloned().map(Artifact);
+        found.extend(artifact.filter(|artifact| !found.contains(artifact)));
+    }
+    found
+}
+
+/// Expected artifacts by id, as far as they are bound: by the nearest ancestor, else the trigger.
+fn bound(content: &Content, visible: &[StageIndex]) -> BTreeMap<String, Artifact> {
+    const KEY: &str = "resolvedExpectedArtifacts";
+    let produced = visible.iter().flat_map(|index| {
+        let list = content.bodies.get(index).and_then(|body| body.outputs.get(KEY));
+        list.and_then(Value::as_array).into_iter().flatten()
+    });
+    let trigger = content.document.pointer(&format!("/trigger/{KEY}")).and_then(Value::as_array);
+    let mut found = BTreeMap::new();
+    for expected in produced.chain(trigger.into_iter().flatten()) {
+        let Some(expected) = expected.as_object().cloned().map(ExpectedArtifact) else { continue };
+        if let Some(artifact) = expected.bound() {
+            found.entry(expected.id().to_owned()).or_insert(artifact);
+        }
+    }
+    found
+}
+
+fn text_at(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The message that rings the bell for an attempt.
+///
+/// # Errors
+/// [`PortError::Refused`] if it is not JSON, which no document can cause.
+pub(crate) fn bell(ready: &AttemptReady) -> Result<Outgoing, PortError> {
+    Ok(Outgoing {
+        queue: Queue::Ready(ready.capability.clone()),
+        id: format!("{}@{}", ready.attempt, ready.epoch),
+        body: encode(ready)?,
+    })
+}
+
+/// The message that ends an attempt at its worker.
+pub(crate) fn abort(worker: &WorkerId, attempt: AttemptId) -> Outgoing {
+    let id = format!("abort:{attempt}");
+    let body = encode(&Control::Abort { v: MESSAGE_VERSION, attempt }).unwrap_or_default();
+    Outgoing { queue: Queue::Control(worker.clone()), id, body }
+}
+
+fn encode(value: &impl serde::Serialize) -> Result<Bytes, PortError> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| PortError::Refused {
+        doing: "writing a message".into(),
+        why: error.to_string(),
+    })
+}
+
+/// The artifacts among a stage's outputs.
+pub(crate) fn own_artifacts(outputs: &Object) -> Vec<Artifact> {
+    let list = outputs.get("artifacts").and_then(Value::as_array);
+    let objects = list.into_iter().flatten().filter_map(Value::as_object);
+    objects.cloned().map(Artifact).collect()
+}

@@ -1,0 +1,195 @@
+//! An execution in memory: the engine's state, and as long as it is busy what its stages carry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use scheduler_engine::Execution;
+use scheduler_engine::event::StageIndex;
+use serde_json::Value;
+use shared_model::{ExecutionId, Limits};
+use shared_ports::journal::{Append, Head, HistoryEntry, StageBody, StageRow, Stored, Version};
+use shared_ports::{Journal, PortError};
+
+/// An execution in memory.
+pub(crate) struct Loaded {
+    /// Its id.
+    pub(crate) id: ExecutionId,
+    /// The journal's version of what is in memory; 0 before the first append.
+    pub(crate) version: Version,
+    /// The engine's state.
+    pub(crate) engine: Execution,
+    /// What lists and searches need and never changes.
+    pub(crate) label: Label,
+    /// Document and bodies; `None` once they were dropped to save memory.
+    pub(crate) content: Option<Content>,
+}
+
+/// What lists and searches need and never changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Label {
+    pub(crate) application: String,
+    pub(crate) name: String,
+    pub(crate) pipeline_config_id: Option<String>,
+    pub(crate) build_time: Timestamp,
+}
+
+/// What an execution carries.
+pub(crate) struct Content {
+    /// The execution's document: everything but the stages' contexts and outputs.
+    pub(crate) document: Value,
+    /// Bodies of stages, as far as they were needed.
+    pub(crate) bodies: BTreeMap<StageIndex, StageBody>,
+    /// Stages whose outputs are not empty: the only ones that others downstream look at.
+    pub(crate) producers: BTreeSet<StageIndex>,
+}
+
+impl Loaded {
+    /// Loads an execution; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read, or was written by a newer version.
+    pub(crate) async fn load(
+        journal: &dyn Journal,
+        id: &ExecutionId,
+        limits: &Limits,
+    ) -> Result<Option<Self>, PortError> {
+        match journal.load(id).await? {
+            None => Ok(None),
+            Some(stored) => Self::decode(id, stored, limits).map(Some),
+        }
+    }
+
+    fn decode(id: &ExecutionId, stored: Stored, limits: &Limits) -> Result<Self, PortError> {
+        let Stored { version, head, document: _, stages } = stored;
+        let engine = Execution::decode(id, &head.state, &stages, limits).map_err(|error| {
+            let doing = format!("reading the state of execution `{id}`");
+            PortError::Refused { doing, why: error.to_string() }
+        })?;
+        let Head { application, name, pipeline_config_id, build_time, .. } = head;
+        let label = Label { application, name, pipeline_config_id, build_time };
+        Ok(Self { id: id.clone(), version, engine, label, content: None })
+    }
+
+    /// The execution's content, loaded if it was dropped.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub(crate) async fn content(&mut self, journal: &dyn Journal) -> Result<&mut Content, PortError> {
+        let content = match self.content.take() {
+            Some(content) => content,
+            None => Content::load(journal, &self.id).await?,
+        };
+        Ok(self.content.insert(content))
+    }
+
+    /// The append that stores what changed.
+    pub(crate) fn append(&self, changes: &Changes) -> Append {
+        let body = |index: &StageIndex| {
+            let changed = changes.bodies.contains(index);
+            changed.then(|| self.content.as_ref()?.bodies.get(index).cloned()).flatten()
+        };
+        let rows = changes.touched.union(&changes.bodies).map(|index| StageRow {
+            index: *index,
+            state: self.engine.encode_stage(*index).into(),
+            body: body(index),
+        });
+        let document = (self.version == 0).then(|| self.content.as_ref().map(|c| c.document.clone()));
+        Append {
+            execution: self.id.clone(),
+            expected: self.version,
+            head: self.head(),
+            document: document.flatten(),
+            stages: rows.collect(),
+            history: changes.history.clone(),
+        }
+    }
+
+    fn head(&self) -> Head {
+        let Label { application, name, pipeline_config_id, build_time } = self.label.clone();
+        Head {
+            application,
+            name,
+            pipeline_config_id,
+            status: self.engine.status(),
+            build_time,
+            start_time: self.engine.start_time(),
+            end_time: self.engine.end_time(),
+            state: self.engine.encode_head().into(),
+        }
+    }
+}
+
+impl Content {
+    async fn load(journal: &dyn Journal, id: &ExecutionId) -> Result<Self, PortError> {
+        let missing = || PortError::Refused {
+            doing: format!("reading execution `{id}`"),
+            why: "it is not in the journal".into(),
+        };
+        let stored = journal.load(id).await?.ok_or_else(missing)?;
+        let mut content = Self {
+            document: stored.document,
+            bodies: BTreeMap::new(),
+            producers: BTreeSet::new(),
+        };
+        for (index, body) in (0..).zip(journal.bodies(id, &[]).await?) {
+            content.set(index, body);
+        }
+        Ok(content)
+    }
+
+    /// Puts a stage's body in place.
+    pub(crate) fn set(&mut self, index: StageIndex, body: StageBody) {
+        if body.outputs.is_empty() {
+            self.producers.remove(&index);
+        } else {
+            self.producers.insert(index);
+        }
+        self.bodies.insert(index, body);
+    }
+
+    /// A stage's body; empty for a stage that has none yet.
+    pub(crate) fn body(&self, index: StageIndex) -> StageBody {
+        self.bodies.get(&index).cloned().unwrap_or_default()
+    }
+
+    /// A stage's name, as the document or the stage that planned it has it.
+    pub(crate) fn name(&self, engine: &Execution, index: StageIndex) -> String {
+        match engine.stage(index).synthetic() {
+            Some(synthetic) => synthetic.name.clone(),
+            None => self.stage_text(index, "name"),
+        }
+    }
+
+    /// A stage's type, as the document or the stage that planned it has it.
+    pub(crate) fn stage_type(&self, engine: &Execution, index: StageIndex) -> String {
+        match engine.stage(index).synthetic() {
+            Some(synthetic) => synthetic.stage_type.clone(),
+            None => self.stage_text(index, "type"),
+        }
+    }
+
+    fn stage_text(&self, index: StageIndex, key: &str) -> String {
+        let stage = self.document.get("stages").and_then(|stages| stages.get(index as usize));
+        stage.and_then(|stage| stage.get(key)).and_then(Value::as_str).unwrap_or_default().into()
+    }
+}
+
+/// What a turn changed of one execution and has not stored yet.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// Stages whose state changed.
+    pub(crate) touched: BTreeSet<StageIndex>,
+    /// Stages whose body changed.
+    pub(crate) bodies: BTreeSet<StageIndex>,
+    /// What happened, in words.
+    pub(crate) history: Vec<HistoryEntry>,
+    /// Whether the engine's state changed.
+    pub(crate) stepped: bool,
+}
+
+impl Changes {
+    /// Whether there is nothing to store.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.stepped && self.bodies.is_empty()
+    }
+}

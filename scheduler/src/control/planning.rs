@@ -1,0 +1,172 @@
+//! What a stage consists of, from its type and its evaluated context.
+
+use jiff::{SignedDuration, Timestamp};
+use scheduler_engine::native;
+use scheduler_engine::plan::{Settings, StagePlan, TaskKind, TaskPlan};
+use serde_json::Value;
+use shared_model::{ExpectedArtifact, Object, TaskError};
+use shared_plugin::StageDescriptor;
+use shared_ports::journal::StageBody;
+
+use super::evaluation::Shell;
+
+/// Orca's name of the task that binds what a stage made.
+pub(crate) const BIND_ARTIFACTS: &str = "bindProducedArtifacts";
+/// Kind of the error of a stage whose type nobody announced.
+pub(crate) const NO_SUCH_TYPE: &str = "NoSuchStageDefinitionBuilderException";
+
+/// What a stage consists of, and the bodies of the stages that it plans before itself.
+pub(crate) struct Planned {
+    pub(crate) settings: Settings,
+    pub(crate) plan: StagePlan,
+    pub(crate) bodies: Vec<StageBody>,
+}
+
+/// Plans a stage.
+///
+/// # Errors
+/// A [`TaskError`] for a type that nobody announced, and for fields that are not carried out (D18).
+pub(crate) fn plan(
+    shell: &Shell,
+    stage_type: &str,
+    context: &Object,
+    at: Timestamp,
+) -> Result<Planned, TaskError> {
+    refuse_unsupported(context)?;
+    let alias = context.get("alias").and_then(Value::as_str).unwrap_or_default();
+    let known = |name: &&str| shell.registry.find(name).is_some() || native::is_native(name);
+    let name = [alias, stage_type].into_iter().find(known);
+    let name = name.ok_or_else(|| unknown(shell, stage_type))?;
+    match shell.registry.find(name) {
+        Some(descriptor) => Ok(of_workers(descriptor, context)),
+        None => of_scheduler(name, context, at),
+    }
+}
+
+fn unknown(shell: &Shell, stage_type: &str) -> TaskError {
+    let mut names = native::NATIVE_TYPES.to_vec();
+    names.extend(shell.registry.names());
+    TaskError::new(
+        NO_SUCH_TYPE,
+        format!("no worker ever announced the stage type `{stage_type}`"),
+    )
+    .and(format!("known stage types: {}", names.join(", ")))
+}
+
+fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
+    let worker = |task: &shared_plugin::TaskDescriptor| TaskPlan {
+        name: task.name.clone(),
+        kind: TaskKind::Worker { capability: task.capability.clone(), effects: task.effects },
+    };
+    let mut tasks: Vec<TaskPlan> = descriptor.tasks.iter().map(worker).collect();
+    if !expected_artifacts(context).is_empty() {
+        tasks.push(TaskPlan { name: BIND_ARTIFACTS.into(), kind: TaskKind::Native });
+    }
+    Planned {
+        settings: settings(context, Some(descriptor.timeout)),
+        plan: StagePlan { tasks, ..StagePlan::default() },
+        bodies: Vec::new(),
+    }
+}
+
+fn of_scheduler(name: &str, context: &Object, at: Timestamp) -> Result<Planned, TaskError> {
+    let planned = native::plan(name, context, at)?;
+    let body = |context: &Object| StageBody { context: context.clone(), ..StageBody::default() };
+    Ok(Planned {
+        settings: settings(context, planned.timeout),
+        bodies: planned.before_contexts.iter().map(body).collect(),
+        plan: planned.plan,
+    })
+}
+
+/// The expected artifacts that a stage's context lists.
+pub(crate) fn expected_artifacts(context: &Object) -> Vec<ExpectedArtifact> {
+    let list = context.get("expectedArtifacts").and_then(Value::as_array);
+    let objects = list.into_iter().flatten().filter_map(Value::as_object);
+    objects.cloned().map(ExpectedArtifact).collect()
+}
+
+/// The document's words about failure and time (reference §2.3); words in text count as well.
+fn settings(context: &Object, own_timeout: Option<SignedDuration>) -> Settings {
+    let flag = |key: &str| context.get(key).and_then(truth);
+    Settings {
+        fail_pipeline: flag("failPipeline").unwrap_or(true),
+        continue_pipeline: flag("continuePipeline").unwrap_or(false),
+        complete_other_branches_then_fail: flag("completeOtherBranchesThenFail").unwrap_or(false),
+        fail_on_failed_expressions: flag("failOnFailedExpressions").unwrap_or(false),
+        siblings_continue: flag("allowSiblingStagesToContinueOnFailure").unwrap_or(false),
+        timeout: context.get("stageTimeoutMs").and_then(milliseconds).or(own_timeout),
+        mark_successful_on_timeout: flag("markSuccessfulOnTimeout").unwrap_or(false),
+    }
+}
+
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn milliseconds(value: &Value) -> Option<SignedDuration> {
+    let number = match value {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    number.filter(|ms| *ms > 0).map(SignedDuration::from_millis)
+}
+
+/// Fields that change what a stage does and are not carried out: never silently ignored (D18).
+fn refuse_unsupported(context: &Object) -> Result<(), TaskError> {
+    let window = context.get("restrictExecutionDuringTimeWindow").and_then(truth) == Some(true);
+    let expiry = context.get("startTimeExpiry").is_some_and(|value| !value.is_null());
+    let found = [("restrictExecutionDuringTimeWindow", window), ("startTimeExpiry", expiry)];
+    match found.into_iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((field, _)) => Err(TaskError::new(
+            "UnsupportedField",
+            format!("the stage asks for `{field}`, which is not carried out yet"),
+        )
+        .and(format!("remove `{field}` from the stage, or start the pipeline when it may run"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn context(value: Value) -> Object {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn flags_in_text_count_as_flags() {
+        let settings = settings(
+            &context(json!({"continuePipeline": "True", "failPipeline": "false"})),
+            None,
+        );
+        assert!(settings.continue_pipeline);
+        assert!(!settings.fail_pipeline);
+    }
+
+    #[test]
+    fn a_timeout_in_text_counts_and_nonsense_does_not() {
+        let own = Some(SignedDuration::from_secs(9));
+        let timeout = |value: Value| settings(&context(json!({"stageTimeoutMs": value})), own).timeout;
+        assert_eq!(timeout(json!("1500")), Some(SignedDuration::from_millis(1500)));
+        assert_eq!(timeout(json!(12_345_678_901_i64)), Some(SignedDuration::from_millis(12_345_678_901)));
+        assert_eq!(timeout(json!("soon")), own);
+        assert_eq!(timeout(json!(-1)), own);
+    }
+
+    #[test]
+    fn an_execution_window_is_refused_by_name() {
+        let error = refuse_unsupported(&context(json!({"restrictExecutionDuringTimeWindow": true})));
+        assert!(error.unwrap_err().messages[0].contains("restrictExecutionDuringTimeWindow"));
+        let off = context(json!({"restrictExecutionDuringTimeWindow": false}));
+        assert!(refuse_unsupported(&off).is_ok());
+    }
+}

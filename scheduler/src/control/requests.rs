@@ -1,0 +1,116 @@
+//! What people ask of an execution, and the events that this becomes.
+
+use jiff::Timestamp;
+use scheduler_engine::Execution;
+use scheduler_engine::event::{Event, StageIndex};
+use serde_json::Value;
+use shared_model::{ExecutionId, Object};
+use tokio::sync::oneshot;
+
+use super::ControlError;
+use crate::view;
+
+/// Something asked of an execution.
+pub(crate) struct Request {
+    /// Which execution.
+    pub(crate) execution: ExecutionId,
+    /// Who asks.
+    pub(crate) by: String,
+    /// What.
+    pub(crate) ask: Ask,
+    /// Answered once it is stored.
+    pub(crate) reply: oneshot::Sender<Result<(), ControlError>>,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// To end.
+    Cancel {
+        /// Why.
+        reason: String,
+    },
+    /// To merge fields into a stage's context.
+    Patch {
+        /// The stage's id in Gate's JSON, or its `refId`.
+        stage_id: String,
+        /// The fields.
+        patch: Object,
+    },
+}
+
+/// What a request comes to: a stage whose context takes a patch, and an event, where there is one.
+pub(crate) struct Resolved {
+    /// The stage and the fields that its context takes.
+    pub(crate) patch: Option<(StageIndex, Object)>,
+    /// What the engine is told.
+    pub(crate) event: Option<Event>,
+}
+
+/// Finds out what a request means for an execution.
+///
+/// # Errors
+/// [`ControlError`] if it means nothing there.
+pub(crate) fn resolve(
+    execution: &Execution,
+    ask: &Ask,
+    by: &str,
+    at: Timestamp,
+) -> Result<Resolved, ControlError> {
+    if execution.status().is_complete() {
+        let status = execution.status();
+        return Err(ControlError::Conflict { why: format!("the execution has ended ({status})") });
+    }
+    match ask {
+        Ask::Cancel { reason } => {
+            let (by, reason) = (by.to_owned(), reason.clone());
+            let event = Some(Event::CancelRequested { by, reason, at });
+            Ok(Resolved { patch: None, event })
+        }
+        Ask::Patch { stage_id, patch } => resolve_patch(execution, stage_id, patch, by, at),
+    }
+}
+
+fn resolve_patch(
+    execution: &Execution,
+    stage_id: &str,
+    patch: &Object,
+    by: &str,
+    at: Timestamp,
+) -> Result<Resolved, ControlError> {
+    let stage = view::find_stage(execution, stage_id)
+        .ok_or_else(|| ControlError::NotFound { what: format!("stage `{stage_id}`") })?;
+    let status = execution.stage(stage).status();
+    if status.is_complete() {
+        return Err(ControlError::Conflict { why: format!("the stage has ended ({status})") });
+    }
+    let event = stage_event(stage, patch, by, at)?;
+    let mut patch = patch.clone();
+    patch.insert("lastModifiedBy".into(), by.into());
+    Ok(Resolved { patch: Some((stage, patch)), event })
+}
+
+fn stage_event(
+    stage: StageIndex,
+    patch: &Object,
+    by: &str,
+    at: Timestamp,
+) -> Result<Option<Event>, ControlError> {
+    let by = by.to_owned();
+    if let Some(judgment) = patch.get("judgmentStatus") {
+        let proceed = match judgment.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("continue") => true,
+            Some("stop") => false,
+            _ => return Err(bad_judgment(judgment)),
+        };
+        return Ok(Some(Event::Judged { stage, proceed, by, at }));
+    }
+    let skip = patch.get("skipRemainingWait").is_some_and(|skip| skip == &Value::Bool(true));
+    Ok(skip.then_some(Event::WaitEnded { stage, by, at }))
+}
+
+fn bad_judgment(found: &Value) -> ControlError {
+    ControlError::Invalid {
+        why: format!("judgmentStatus is {found}; send \"continue\" or \"stop\""),
+    }
+}

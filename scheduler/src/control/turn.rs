@@ -1,0 +1,187 @@
+//! One turn of one execution: events are applied one after the other, what the engine asks to be
+//! evaluated is evaluated at once, and everything that reaches the outside is only collected.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use scheduler_engine::command::{Cause, Command, Fact};
+use scheduler_engine::event::{Event, StageIndex, Timer};
+use scheduler_engine::{Stale, Step};
+use shared_ports::journal::StageBody;
+use shared_ports::messages::AttemptReady;
+use shared_ports::{Journal, Outgoing, PortError};
+
+use super::evaluation::{self, Scene, Shell};
+use super::loaded::{Changes, Loaded};
+use super::{expressions, facts, fold, inputs};
+
+/// Steps that one execution may take in one turn, so that a long chain of stages that need no
+/// worker does not keep the others waiting.
+const STEPS_MAX: usize = 256;
+
+/// One execution within a turn.
+pub(crate) struct Work {
+    /// The execution; ahead of the journal until the turn is stored.
+    pub(crate) loaded: Loaded,
+    /// What to store.
+    pub(crate) changes: Changes,
+    /// Commands that wait for the next turn.
+    pub(crate) later: VecDeque<Command>,
+    /// Attempts to hand out once it is stored.
+    pub(crate) ready: Vec<AttemptReady>,
+    /// Other messages to send once it is stored.
+    pub(crate) messages: Vec<Outgoing>,
+    /// Timers to arm once it is stored.
+    pub(crate) timers: Vec<(Timer, Timestamp)>,
+}
+
+impl Work {
+    /// Begins a turn of an execution.
+    pub(crate) fn new(loaded: Loaded) -> Self {
+        Self {
+            loaded,
+            changes: Changes::default(),
+            later: VecDeque::new(),
+            ready: Vec::new(),
+            messages: Vec::new(),
+            timers: Vec::new(),
+        }
+    }
+
+    /// Applies an event, with the stage's body as it is to be if the event is taken.
+    ///
+    /// # Errors
+    /// `Ok(Err(stale))` if the event comes too late: nothing changed. [`PortError`] if something
+    /// could not be read: the turn must be given up.
+    pub(crate) async fn apply(
+        &mut self,
+        shell: &Shell,
+        event: Event,
+        body: Option<(StageIndex, StageBody)>,
+        at: Timestamp,
+    ) -> Result<Result<(), Stale>, PortError> {
+        self.loaded.content(&*shell.ports.journal).await?;
+        let step = match self.loaded.engine.step(event) {
+            Ok(step) => step,
+            Err(stale) => return Ok(Err(stale)),
+        };
+        if let Some((stage, body)) = body {
+            self.set_body(stage, body);
+        }
+        self.carry_on(shell, step, at).await?;
+        Ok(Ok(()))
+    }
+
+    /// Takes up commands: those of a step, or what is outstanding after a restart.
+    ///
+    /// # Errors
+    /// [`PortError`] if something could not be read: the turn must be given up.
+    pub(crate) async fn carry_out(
+        &mut self,
+        shell: &Shell,
+        commands: Vec<Command>,
+        at: Timestamp,
+    ) -> Result<(), PortError> {
+        self.loaded.content(&*shell.ports.journal).await?;
+        let mut queue: VecDeque<Command> = commands.into();
+        for _ in 0..STEPS_MAX {
+            let Some(command) = queue.pop_front() else { return Ok(()) };
+            if let Some(step) = self.command(shell, command, at).await? {
+                queue.extend(self.note(step));
+            }
+        }
+        self.later.extend(queue);
+        Ok(())
+    }
+
+    async fn carry_on(&mut self, shell: &Shell, step: Step, at: Timestamp) -> Result<(), PortError> {
+        let commands = self.note(step);
+        self.carry_out(shell, commands, at).await
+    }
+
+    fn note(&mut self, step: Step) -> Vec<Command> {
+        self.changes.stepped = true;
+        self.changes.touched.extend(step.touched);
+        step.commands
+    }
+
+    /// Carries out one command; a step if it led to an event that the engine took.
+    async fn command(
+        &mut self,
+        shell: &Shell,
+        command: Command,
+        at: Timestamp,
+    ) -> Result<Option<Step>, PortError> {
+        match command {
+            Command::Evaluate { stage, what } => {
+                self.loaded.content(&*shell.ports.journal).await?;
+                let Loaded { engine, content: Some(content), .. } = &self.loaded else {
+                    return Ok(None);
+                };
+                let scene = Scene { engine, content, stage, at };
+                let done = evaluation::evaluate(shell, &scene, what);
+                return Ok(self.take(done));
+            }
+            Command::Dispatch { attempt, epoch, capability, deadline } => {
+                let message =
+                    inputs::message(shell, self, attempt, epoch, capability, deadline).await?;
+                self.ready.push(message);
+            }
+            Command::Abort { attempt, epoch: _, worker } => {
+                let attempt = inputs::attempt_id(&self.loaded, attempt);
+                self.messages.extend(worker.map(|worker| inputs::abort(&worker, attempt)));
+            }
+            Command::Arm { timer, at } => self.timers.push((timer, at)),
+            Command::Announce { fact } => self.announce(&fact, at),
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, done: evaluation::Done) -> Option<Step> {
+        let first_new = self.loaded.engine.stage_count();
+        let step = self.loaded.engine.step(done.event).ok()?;
+        for (stage, body) in done.bodies {
+            self.set_body(stage, body);
+        }
+        for (stage, body) in (first_new..).zip(done.planned) {
+            self.set_body(stage, body);
+        }
+        Some(step)
+    }
+
+    fn announce(&mut self, fact: &Fact, at: Timestamp) {
+        let Some(content) = &mut self.loaded.content else { return };
+        let engine = &self.loaded.engine;
+        let entry = facts::entry(engine, fact, at, &|index| content.name(engine, index));
+        self.changes.history.push(entry);
+        if let Fact::StageGaveUp { stage, cause } = fact {
+            let mut body = content.body(*stage);
+            let name = content.name(engine, *stage);
+            fold::gave_up(&mut body, &name, *cause, at);
+            if *cause == Cause::ExpressionsFailed {
+                expressions::explain_failures(&mut body, &name, at);
+            }
+            self.set_body(*stage, body);
+        }
+    }
+
+    /// Puts a stage's body in place, to be stored.
+    pub(crate) fn set_body(&mut self, stage: StageIndex, body: StageBody) {
+        if let Some(content) = &mut self.loaded.content {
+            content.set(stage, body);
+            self.changes.bodies.insert(stage);
+        }
+    }
+
+    /// A stage's body.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub(crate) async fn body(
+        &mut self,
+        journal: &dyn Journal,
+        stage: StageIndex,
+    ) -> Result<StageBody, PortError> {
+        Ok(self.loaded.content(journal).await?.body(stage))
+    }
+}

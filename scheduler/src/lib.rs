@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod control;
+pub mod registry;
+pub mod start;
+pub mod view;
+
+pub use control::{Config, ControlError, Scheduler, StartError, Update};
+pub use registry::Registry;
+pub use start::{Start, SubmitError};

@@ -1,0 +1,80 @@
+//! What a document asks for and nobody carries out yet: said, never silently ignored (D18).
+
+use jiff::Timestamp;
+use serde_json::Value;
+use shared_model::{Pipeline, Problem, Severity};
+use shared_ports::journal::HistoryEntry;
+
+use crate::Registry;
+
+/// Warnings and errors about fields of the pipeline as a whole, and stage types nobody knows.
+pub(super) fn of(pipeline: &Pipeline, registry: &Registry) -> Vec<Problem> {
+    let mut found = Vec::new();
+    found.extend(template(pipeline));
+    found.extend(unbuilt_fields(pipeline));
+    found.extend(unknown_types(pipeline, registry));
+    found
+}
+
+fn template(pipeline: &Pipeline) -> Option<Problem> {
+    let templated = pipeline.text("type") == "templatedPipeline" || pipeline.raw.contains_key("template");
+    templated.then(|| {
+        Problem::error(
+            "template-unsupported",
+            "/template",
+            "the pipeline is made from a template, and templates are not expanded yet",
+            "run the pipeline that the template expands to",
+        )
+    })
+}
+
+fn unbuilt_fields(pipeline: &Pipeline) -> Vec<Problem> {
+    let truth = |key: &str| pipeline.raw.get(key) == Some(&Value::Bool(true));
+    let listed = |key: &str| !pipeline.list(key).is_empty();
+    let number = pipeline.raw.get("maxConcurrentExecutions").and_then(Value::as_i64);
+    let set = |key: &str| pipeline.raw.get(key).is_some_and(|value| !value.is_null());
+    let unbuilt = [
+        ("triggers", listed("triggers"), "no trigger starts it; start it by hand"),
+        ("notifications", listed("notifications"), "nobody is notified"),
+        ("limitConcurrent", truth("limitConcurrent"), "executions of it may run side by side"),
+        ("maxConcurrentExecutions", number.is_some_and(|n| n > 0), "there is no limit on them"),
+        ("startTimeExpiry", set("startTimeExpiry"), "it starts however late it is"),
+    ];
+    let asked = unbuilt.into_iter().filter(|(_, asked, _)| *asked);
+    asked.map(|(field, _, effect)| unbuilt_field(field, effect)).collect()
+}
+
+fn unbuilt_field(field: &str, effect: &str) -> Problem {
+    Problem::warning(
+        "field-without-effect",
+        format!("/{field}"),
+        format!("`{field}` has no effect yet: {effect}"),
+        String::new(),
+    )
+}
+
+fn unknown_types(pipeline: &Pipeline, registry: &Registry) -> Vec<Problem> {
+    let stages = pipeline.stages();
+    let unknown = stages.iter().enumerate().filter(|(_, stage)| {
+        !stage.kind().is_empty() && !stage.kind().contains("${") && !registry.knows(**stage)
+    });
+    unknown.map(|(index, stage)| unknown_type(index, stage.kind())).collect()
+}
+
+fn unknown_type(index: usize, kind: &str) -> Problem {
+    Problem::warning(
+        "stage-type-unknown",
+        format!("/stages/{index}/type"),
+        format!("no worker ever announced the stage type `{kind}`: the stage will end TERMINAL"),
+        "check the spelling, or start a worker that has it",
+    )
+}
+
+/// A problem as a line of the execution's history.
+pub(super) fn entry(problem: &Problem, at: Timestamp) -> HistoryEntry {
+    let kind = match problem.severity {
+        Severity::Error => "document-error",
+        Severity::Warning => "document-warning",
+    };
+    HistoryEntry { at, stage: None, kind: kind.into(), text: problem.to_string() }
+}

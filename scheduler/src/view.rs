@@ -1,0 +1,191 @@
+//! An execution in Gate's JSON (reference §4.5), with what it waits for.
+
+use scheduler_engine::event::StageIndex;
+use scheduler_engine::plan::Owner;
+use scheduler_engine::{Execution, waiting_for};
+use serde_json::{Value, json};
+use shared_model::{Artifact, ExecutionId, Limits, Object, StageRef};
+use shared_ports::journal::{Query, StageBody};
+use shared_ports::{Journal, PortError};
+use uuid::Uuid;
+
+/// Reads an execution; `None` if there is none.
+///
+/// # Errors
+/// [`PortError`] if it cannot be read.
+pub async fn load(
+    journal: &dyn Journal,
+    id: &ExecutionId,
+    limits: &Limits,
+) -> Result<Option<Value>, PortError> {
+    // State and bodies are two reads: an append between them is seen by reading again.
+    for _ in 0..8 {
+        let Some(stored) = journal.load(id).await? else { return Ok(None) };
+        let bodies = journal.bodies(id, &[]).await?;
+        let again = journal.load(id).await?;
+        if again.is_some_and(|again| again.version == stored.version) {
+            let engine = Execution::decode(id, &stored.head.state, &stored.stages, limits);
+            let engine = engine.map_err(|error| PortError::Refused {
+                doing: format!("reading the state of execution `{id}`"),
+                why: error.to_string(),
+            })?;
+            return Ok(Some(execution(&engine, &stored.document, &bodies)));
+        }
+    }
+    Err(PortError::Unavailable {
+        doing: format!("reading execution `{id}`"),
+        source: "it changes faster than it can be read".into(),
+    })
+}
+
+/// The artifacts of the newest execution that a query finds.
+///
+/// # Errors
+/// [`PortError`] if it cannot be read.
+pub async fn artifacts_of_newest(
+    journal: &dyn Journal,
+    query: &Query,
+) -> Result<Vec<Artifact>, PortError> {
+    let found = journal.search(query).await?;
+    let Some((id, _)) = found.first() else { return Ok(Vec::new()) };
+    let bodies = journal.bodies(id, &[]).await?;
+    let lists = bodies.iter().filter_map(|body| body.outputs.get("artifacts"));
+    let objects = lists.filter_map(Value::as_array).flatten().filter_map(Value::as_object);
+    Ok(objects.cloned().map(Artifact).collect())
+}
+
+/// Gate's id of a stage: derived, so that it is the same however often it is asked for.
+pub fn stage_id(execution: &ExecutionId, stage: &StageRef) -> String {
+    let name = format!("{execution}/{stage}");
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+}
+
+/// The stage that a Gate id, or a `refId`, means.
+pub fn find_stage(engine: &Execution, id: &str) -> Option<StageIndex> {
+    let by_id = (0..engine.stage_count())
+        .find(|index| stage_id(engine.id(), engine.stage(*index).reference()) == id);
+    by_id.or_else(|| engine.find(&StageRef::new(id)))
+}
+
+/// An execution in Gate's shape.
+pub fn execution(engine: &Execution, document: &Value, bodies: &[StageBody]) -> Value {
+    let mut view = document.as_object().cloned().unwrap_or_default();
+    let time = |at: Option<jiff::Timestamp>| at.map(jiff::Timestamp::as_millisecond);
+    view.insert("status".into(), engine.status().name().into());
+    view.insert("startTime".into(), json!(time(engine.start_time())));
+    view.insert("endTime".into(), json!(time(engine.end_time())));
+    view.insert("canceled".into(), engine.canceled().is_some().into());
+    if let Some(cancel) = engine.canceled() {
+        view.insert("canceledBy".into(), cancel.by.clone().into());
+        view.insert("cancellationReason".into(), cancel.reason.clone().into());
+    }
+    let empty = StageBody::default();
+    let stages = (0..engine.stage_count()).map(|index| {
+        let body = bodies.get(index as usize).unwrap_or(&empty);
+        stage(engine, document, index, body)
+    });
+    view.insert("stages".into(), Value::Array(listed(engine, stages.collect())));
+    view.insert("waitingFor".into(), waiting(engine));
+    Value::Object(view)
+}
+
+/// Synthetic stages stand beside their parent, those before it in front (Orca sorts by `refId`).
+fn listed(engine: &Execution, stages: Vec<Value>) -> Vec<Value> {
+    let mut order: Vec<(Vec<u32>, usize)> =
+        (0..stages.len()).map(|index| (place(engine, index as StageIndex), index)).collect();
+    order.sort();
+    order.into_iter().map(|(_, index)| stages[index].clone()).collect()
+}
+
+/// Sort key: the top-level stage's place, then before (0), itself (1), after (2), at each level.
+fn place(engine: &Execution, index: StageIndex) -> Vec<u32> {
+    match engine.stage(index).synthetic() {
+        None => vec![index, 1],
+        Some(synthetic) => {
+            let mut key = place(engine, synthetic.parent);
+            key.pop();
+            key.push(match synthetic.owner {
+                Owner::Before => 0,
+                Owner::After => 2,
+            });
+            key.extend([index, 1]);
+            key
+        }
+    }
+}
+
+fn stage(engine: &Execution, document: &Value, index: StageIndex, body: &StageBody) -> Value {
+    let stage = engine.stage(index);
+    let written = document.get("stages").and_then(|stages| stages.get(index as usize));
+    let written = |key: &str| written.and_then(|stage| stage.get(key)).cloned();
+    let (stage_type, name) = match stage.synthetic() {
+        Some(synthetic) => (json!(synthetic.stage_type), json!(synthetic.name)),
+        None => (written("type").unwrap_or_default(), written("name").unwrap_or_default()),
+    };
+    let requisites: Vec<&str> =
+        stage.requisites().iter().map(|index| engine.stage(*index).reference().as_str()).collect();
+    let mut view = json!({
+        "id": stage_id(engine.id(), stage.reference()),
+        "refId": stage.reference().as_str(),
+        "type": stage_type,
+        "name": name,
+        "status": stage.status().name(),
+        "startTime": stage.start_time().map(jiff::Timestamp::as_millisecond),
+        "endTime": stage.end_time().map(jiff::Timestamp::as_millisecond),
+        "context": body.context,
+        "outputs": body.outputs,
+        "tasks": tasks(engine, index),
+        "requisiteStageRefIds": requisites,
+    });
+    if let (Some(synthetic), Some(view)) = (stage.synthetic(), view.as_object_mut()) {
+        let parent = engine.stage(synthetic.parent).reference();
+        view.insert("parentStageId".into(), stage_id(engine.id(), parent).into());
+        let owner = match synthetic.owner {
+            Owner::Before => "STAGE_BEFORE",
+            Owner::After => "STAGE_AFTER",
+        };
+        view.insert("syntheticStageOwner".into(), owner.into());
+    }
+    view
+}
+
+fn tasks(engine: &Execution, index: StageIndex) -> Vec<Value> {
+    let stage = engine.stage(index);
+    let count = stage.task_count();
+    let task = |task: usize| {
+        let found = stage.task(task as u16);
+        json!({
+            "id": (task + 1).to_string(),
+            "name": found.name,
+            "implementingClass": found.name,
+            "status": found.status.name(),
+            "startTime": found.start_time.map(jiff::Timestamp::as_millisecond),
+            "endTime": found.end_time.map(jiff::Timestamp::as_millisecond),
+            "stageStart": task == 0,
+            "stageEnd": task + 1 == count,
+            "loopStart": false,
+            "loopEnd": false,
+        })
+    };
+    (0..count).map(task).collect()
+}
+
+fn waiting(engine: &Execution) -> Value {
+    let list = waiting_for(engine).into_iter().map(|waiting| {
+        let stage = engine.stage(waiting.stage).reference();
+        json!({
+            "stage": stage.as_str(),
+            "stageId": stage_id(engine.id(), stage),
+            "kind": waiting.kind.to_string(),
+            "since": waiting.since,
+            "until": waiting.until,
+            "unblock": waiting.unblock,
+        })
+    });
+    Value::Array(list.collect())
+}
+
+/// The fields of a view that expressions see as `execution`.
+pub(crate) fn for_expressions(engine: &Execution, document: &Value, bodies: &[StageBody]) -> Object {
+    execution(engine, document, bodies).as_object().cloned().unwrap_or_default()
+}

@@ -1,0 +1,231 @@
+//! One attempt, from claim to report.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use serde_json::Value;
+use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
+use shared_plugin::{Catalog, StageLog, StageType, TaskContext};
+use shared_ports::messages::{
+    AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
+    TaskInput,
+};
+use shared_ports::{Claim, LogName, Outgoing, PortError, Ports, Queue};
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+use crate::in_flight::{InFlight, Why};
+use crate::log::BlobLog;
+
+/// First and longest pause between tries to send a report.
+const REPORT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What an attempt works with.
+#[derive(Clone)]
+pub(crate) struct Bench {
+    pub(crate) config: Arc<Config>,
+    pub(crate) ports: Ports,
+    pub(crate) catalog: Catalog,
+    pub(crate) in_flight: InFlight,
+}
+
+/// How an attempt's message is to be dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// It is dealt with.
+    Done,
+    /// It is to come again, here or elsewhere.
+    Again,
+}
+
+impl Bench {
+    /// Carries out what a message asks for, from claim to report.
+    pub(crate) async fn work(&self, ready: AttemptReady) -> Message {
+        let Some(cancel) = self.in_flight.begin(&ready.attempt, ready.epoch) else {
+            return Message::Done;
+        };
+        let message = match self.claim(&ready).await {
+            Ok(true) => self.run(&ready, cancel).await,
+            Ok(false) => {
+                self.in_flight.forget(&ready.attempt, ready.epoch);
+                return Message::Done;
+            }
+            Err(error) => {
+                tracing::warn!(attempt = %ready.attempt, %error, "cannot be claimed for now");
+                self.in_flight.forget(&ready.attempt, ready.epoch);
+                return Message::Again;
+            }
+        };
+        self.in_flight.end(&ready.attempt, ready.epoch);
+        if let Err(error) = self.ports.leases.release(&ready.attempt, ready.epoch).await {
+            tracing::debug!(%error, "a lease was not released; it ends by itself");
+        }
+        message
+    }
+
+    async fn claim(&self, ready: &AttemptReady) -> Result<bool, PortError> {
+        let (worker, ttl) = (&self.config.id, self.config.lease_ttl);
+        match self.ports.leases.claim(&ready.attempt, ready.epoch, worker, ttl).await? {
+            Claim::Granted => Ok(true),
+            Claim::Refused { holder, epoch } => {
+                tracing::debug!(attempt = %ready.attempt, %holder, %epoch, "claim refused; dropped");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn run(&self, ready: &AttemptReady, cancel: CancellationToken) -> Message {
+        let (attempt, epoch) = (&ready.attempt, ready.epoch);
+        let input = match self.input(&ready.inputs).await {
+            Ok(input) => input,
+            Err(error) => {
+                tracing::warn!(%attempt, %error, "its inputs cannot be read for now");
+                return Message::Again;
+            }
+        };
+        self.report(ready, Report::Started).await;
+        let answer = self.answer(ready, input, cancel).await;
+        match self.in_flight.why(attempt, epoch) {
+            Some(Why::LeaseLost) => tracing::warn!(%attempt, %epoch, "lost; its answer is dropped"),
+            Some(Why::Aborted | Why::Draining) | None => {
+                let report = self.finished(answer).await;
+                self.report(ready, report).await;
+            }
+        }
+        Message::Done
+    }
+
+    async fn input(&self, inputs: &Inputs) -> Result<TaskInput, PortError> {
+        match inputs {
+            Inputs::Inline(input) => Ok((**input).clone()),
+            Inputs::Blob(blob) => {
+                let bytes = self.ports.blobs.get(blob, None).await?;
+                serde_json::from_slice(&bytes).map_err(|error| PortError::Refused {
+                    doing: "reading a task's inputs".into(),
+                    why: error.to_string(),
+                })
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        ready: &AttemptReady,
+        input: TaskInput,
+        cancel: CancellationToken,
+    ) -> TaskAnswer {
+        let stage_type = input.stage_type.clone();
+        let alias = input.context.get("alias").and_then(Value::as_str).unwrap_or_default();
+        let found = [alias, &stage_type].into_iter().find_map(|name| self.catalog.find(name));
+        let Some(found) = found else {
+            let why = format!("this worker has no stage type `{stage_type}`");
+            return TaskAnswer::terminal(TaskError::new("NoSuchStageType", why));
+        };
+        let log = Arc::new(self.log(&ready.attempt));
+        let cx = TaskContext {
+            attempt: ready.attempt.clone(),
+            epoch: ready.epoch,
+            input: Arc::new(input),
+            log: Arc::clone(&log) as Arc<dyn StageLog>,
+            cancel,
+            clock: Arc::clone(&self.ports.clock),
+            blobs: Arc::clone(&self.ports.blobs),
+        };
+        let answer = tokio::select! {
+            answer = self.bounded(found, &cx) => answer,
+            () = log.keep_flushing() => TaskAnswer::HandedOver { checkpoint: Value::Null },
+        };
+        log.flush().await;
+        answer
+    }
+
+    fn log(&self, attempt: &AttemptId) -> BlobLog {
+        let name =
+            LogName { execution: attempt.execution.to_string(), stage: attempt.stage.to_string() };
+        let (blobs, clock) = (Arc::clone(&self.ports.blobs), Arc::clone(&self.ports.clock));
+        BlobLog::new(name, blobs, clock, self.config.log_bytes_max)
+    }
+
+    /// Runs the task; one that does not end within its grace once it is cancelled is dropped.
+    async fn bounded(&self, stage_type: Arc<dyn StageType>, cx: &TaskContext) -> TaskAnswer {
+        let task = cx.input.task.clone();
+        let run = AssertUnwindSafe(stage_type.run(&task, cx)).catch_unwind();
+        let late = async {
+            cx.cancel.cancelled().await;
+            self.ports.clock.sleep(self.config.cancel_grace).await;
+        };
+        tokio::select! {
+            answer = run => answer.unwrap_or_else(|panic| panicked(&task, &*panic)),
+            () = late => self.dropped(&task, cx),
+        }
+    }
+
+    fn dropped(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
+        let grace = self.config.cancel_grace;
+        tracing::warn!(attempt = %cx.attempt, task, ?grace, "did not end when it was told to");
+        match self.in_flight.why(&cx.attempt, cx.epoch) {
+            Some(Why::Draining) => TaskAnswer::HandedOver { checkpoint: Value::Null },
+            Some(Why::Aborted | Why::LeaseLost) | None => {
+                TaskAnswer::Canceled { result: TaskResult::default() }
+            }
+        }
+    }
+
+    async fn finished(&self, answer: TaskAnswer) -> Report {
+        let json = serde_json::to_vec(&answer).unwrap_or_default();
+        if json.len() <= INPUTS_INLINE_BYTES_MAX {
+            return Report::Finished(Box::new(answer));
+        }
+        match self.ports.blobs.put(Bytes::from(json)).await {
+            Ok(blob) => Report::FinishedBlob(blob),
+            Err(error) => {
+                tracing::warn!(%error, "a long answer cannot be stored beside its report");
+                Report::Finished(Box::new(answer))
+            }
+        }
+    }
+
+    /// Sends a report until the broker has it, or nobody wants it any more.
+    async fn report(&self, ready: &AttemptReady, report: Report) {
+        let kind = if matches!(report, Report::Started) { "started" } else { "finished" };
+        let body = AttemptReport {
+            v: MESSAGE_VERSION,
+            attempt: ready.attempt.clone(),
+            epoch: ready.epoch,
+            worker: self.config.id.clone(),
+            at: self.ports.clock.now(),
+            report,
+        };
+        let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
+        let message = Outgoing {
+            queue: Queue::Reports(ready.shard),
+            id: format!("{}@{}:{kind}", ready.attempt, ready.epoch),
+            body,
+        };
+        self.send(message, &ready.attempt, ready.epoch).await;
+    }
+
+    async fn send(&self, message: Outgoing, attempt: &AttemptId, epoch: Epoch) {
+        let (mut pause, longest) = REPORT_PAUSE;
+        while let Err(error) = self.ports.broker.publish(vec![message.clone()]).await {
+            tracing::warn!(%error, %attempt, "a report cannot be sent for now; it is sent again");
+            if self.in_flight.why(attempt, epoch) == Some(Why::LeaseLost) {
+                return;
+            }
+            self.ports.clock.sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+}
+
+fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> TaskAnswer {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(task, panic = text, "a stage type panicked");
+    let error = TaskError::new("StagePanicked", format!("task `{task}` broke down: {text}"))
+        .and("this is a fault of the stage type, not of the pipeline; please report it");
+    TaskAnswer::Failed { error, retry: Retry::Never, result: TaskResult::default() }
+}

@@ -1,0 +1,76 @@
+//! One beat for everything in flight; what is no longer ours ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared_model::Capability;
+use shared_ports::{Heartbeat, Ports};
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+use crate::in_flight::{InFlight, Why};
+use crate::vitals::Monitor;
+
+/// What beats.
+pub(crate) struct Beats {
+    pub(crate) config: Arc<Config>,
+    pub(crate) ports: Ports,
+    pub(crate) capabilities: Vec<Capability>,
+    pub(crate) catalog_hash: String,
+    pub(crate) in_flight: InFlight,
+    pub(crate) draining: CancellationToken,
+    pub(crate) monitor: Monitor,
+}
+
+impl Beats {
+    /// Beats until `done`. Without a beat for two thirds of the lease everything in flight ends:
+    /// somebody else may take it over from then on.
+    pub(crate) async fn run(self, done: CancellationToken) -> anyhow::Result<()> {
+        let clock = Arc::clone(&self.ports.clock);
+        let patience = self.config.lease_ttl.unsigned_abs() * 2 / 3;
+        let mut last = clock.elapsed();
+        loop {
+            let before = clock.elapsed();
+            if self.beat(patience).await {
+                last = before;
+            } else if clock.elapsed().saturating_sub(last) >= patience {
+                self.in_flight.stop_all(Why::LeaseLost);
+            }
+            tokio::select! {
+                () = clock.sleep(self.config.heartbeat_interval) => {}
+                () = done.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether the beat was heard.
+    async fn beat(&self, limit: Duration) -> bool {
+        let heartbeat = Heartbeat {
+            worker: self.config.id.clone(),
+            capabilities: self.capabilities.clone(),
+            slots: self.config.slots,
+            in_flight: self.in_flight.list(),
+            vitals: self.monitor.read(),
+            catalog: self.catalog_hash.clone(),
+            draining: self.draining.is_cancelled(),
+        };
+        let beat = self.ports.leases.beat(&heartbeat, self.config.lease_ttl);
+        let heard = tokio::select! {
+            heard = beat => heard,
+            () = self.ports.clock.sleep(limit) => return false,
+        };
+        match heard {
+            Ok(lost) => {
+                for attempt in lost {
+                    tracing::warn!(%attempt, "its lease is gone; it ends");
+                    self.in_flight.stop(&attempt, Why::LeaseLost);
+                }
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a heartbeat was not heard");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+#![doc = include_str!("../README.md")]
+
+mod attempt;
+pub mod catalog;
+mod heartbeat;
+mod in_flight;
+mod log;
+mod runner;
+mod vitals;
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use shared_model::{Capability, WorkerId};
+use shared_plugin::Catalog;
+use shared_ports::{PortError, Ports};
+use shared_runtime::{Kind, Supervisor};
+
+/// How a worker behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its name, unique among live workers.
+    pub id: WorkerId,
+    /// Attempts that it runs at once.
+    pub slots: u16,
+    /// How long a lease lives without a heartbeat.
+    pub lease_ttl: SignedDuration,
+    /// How often it beats; well below a third of `lease_ttl`.
+    pub heartbeat_interval: Duration,
+    /// Work that lasts longer than this acknowledges its message before it ends.
+    pub hold_message_for: Duration,
+    /// How long running attempts may take to end when the worker stops.
+    pub drain_timeout: Duration,
+    /// How long an attempt may take to end once it is cancelled.
+    pub cancel_grace: Duration,
+    /// Size of one stage's log.
+    pub log_bytes_max: u64,
+}
+
+impl Config {
+    /// The defaults, under a name.
+    pub fn named(id: WorkerId) -> Self {
+        Self {
+            id,
+            slots: 8,
+            lease_ttl: SignedDuration::from_secs(15),
+            heartbeat_interval: Duration::from_secs(3),
+            hold_message_for: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(10),
+            cancel_grace: Duration::from_secs(10),
+            log_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Starts a worker under a supervisor; it drains when the supervisor stops.
+///
+/// # Errors
+/// [`PortError`] if its queues cannot be reached.
+pub async fn start(
+    config: Config,
+    ports: Ports,
+    catalog: Catalog,
+    supervisor: &Supervisor,
+) -> Result<(), PortError> {
+    let runner = runner::Runner::open(config, ports, catalog, supervisor.clone()).await?;
+    supervisor.spawn(Kind::Runner, runner.run());
+    Ok(())
+}
+
+/// What a worker with this catalog can do.
+pub fn capabilities(catalog: &Catalog) -> Vec<Capability> {
+    let tasks = catalog.descriptors().into_iter().flat_map(|descriptor| descriptor.tasks);
+    let mut found: Vec<Capability> = tasks.map(|task| task.capability).collect();
+    found.sort();
+    found.dedup();
+    found
+}
