@@ -39,24 +39,24 @@ enum Kind {
 }
 
 impl Kind {
-    /// The crate that owns the runner, and what it is to read.
-    fn runner(&self) -> (&'static str, &PathBuf) {
+    /// The crate that owns the runner, the runner's name, and what it is to read.
+    fn runner(&self) -> (&'static str, &'static str, &PathBuf) {
         match self {
-            Self::Expressions { file } => ("scheduler-expression", file),
-            Self::Pipelines { folder } => ("scheduler", folder),
-            Self::Stability { folder } => ("deploy-kubernetes", folder),
+            Self::Expressions { file } => ("scheduler-expression", "corpus_expressions", file),
+            Self::Pipelines { folder } => ("scheduler", "corpus_pipelines", folder),
+            Self::Stability { folder } => ("deploy-kubernetes", "corpus_stability", folder),
         }
     }
 }
 
 /// Runs the cases; the exit code is that of the runner: 1 if a case failed, 2 if none could be read.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let (package, path) = arguments.kind.runner();
+    let (package, example, path) = arguments.kind.runner();
     // The runner is started in the checkout, so a path relative to here must be made whole.
     let path = path.canonicalize().with_context(|| format!("failed to find {}", path.display()))?;
     let status = workspace::cargo()
         .args(["run", "--quiet", "--package", package, "--features", "corpus"])
-        .args(["--example", "corpus", "--"])
+        .args(["--example", example, "--"])
         .arg(path)
         .stdin(Stdio::null())
         .status()
