@@ -8,3 +8,4 @@ pub mod telemetry;
 pub mod tool;
 
 pub use supervisor::{Kind, Supervisor};
+pub use tool::{Opened, ToolError, ToolRun, Tools};

@@ -1,147 +1,202 @@
 //! Runs a tool once per effect key.
+//!
+//! [`Tools::open`] starts a guard (see [`crate::guard`]), which takes the run folder of the key. If
+//! the tool ended by itself under that key before, that is the answer. Else the folder is empty and
+//! ours: the caller brings what the tool needs into [`Run::folder`], and [`Run::start`] runs it.
 
+mod error;
+mod link;
+mod orphans;
+pub(crate) mod protocol;
+pub(crate) mod run_folder;
 mod search;
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::guard::Ending;
-use crate::guard::{Frame, Order};
+pub use error::ToolError;
+use link::{Guard, Nobody};
+pub use protocol::Stream;
+use protocol::{Frame, Last, Order, Record, Request};
 pub use search::find;
 
-/// Lines of a tool's stderr that its error repeats.
+/// Lines of a tool's stderr that its result repeats.
 const ERROR_LINES_MAX: usize = 20;
 
 /// Takes a tool's output, line by line, while it runs.
 #[async_trait]
 pub trait LineSink: Send + Sync {
-    /// Takes a line, without its line end.
-    async fn line(&self, text: &str);
+    /// Takes a line, without its line end, of at most [`Limits::LINE_BYTES_MAX`] bytes.
+    async fn line(&self, stream: Stream, text: &str);
+}
+
+/// How a guard is started.
+#[derive(Debug, Clone)]
+pub struct GuardCommand {
+    /// The program, which calls [`crate::guard::main`].
+    pub program: PathBuf,
+    /// What makes it do so.
+    pub args: Vec<OsString>,
+}
+
+impl GuardCommand {
+    /// This very program, under a hidden subcommand.
+    ///
+    /// # Errors
+    /// If it cannot be told which program this is.
+    pub fn this_program(subcommand: &str) -> io::Result<Self> {
+        Ok(Self { program: this_program()?, args: vec![subcommand.into()] })
+    }
+}
+
+/// The running program. On Linux by a name that still means it after an upgrade replaced its file.
+pub(crate) fn this_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe()
+}
+
+/// How long things may take, and how large they may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a tool may go on to end by itself once we are gone.
+    pub finish_grace: Duration,
+    /// How long it may take to end once it is asked to, before it is killed.
+    pub kill_grace: Duration,
+    /// How long an earlier run under the same key may take to end, beyond both.
+    pub takeover_grace: Duration,
+    /// Size of a tool's stdout, where that is its result.
+    pub stdout_bytes_max: u64,
+    /// Size of what is logged and kept of each other stream.
+    pub log_bytes_max: u64,
+}
+
+impl Limits {
+    /// Longest line that is passed on, in bytes; the rest of it becomes further lines.
+    pub const LINE_BYTES_MAX: usize = 16 * 1024;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            finish_grace: Duration::from_secs(2),
+            kill_grace: Duration::from_secs(5),
+            takeover_grace: Duration::from_secs(20),
+            stdout_bytes_max: 64 * 1024 * 1024,
+            log_bytes_max: 64 * 1024 * 1024,
+        }
+    }
 }
 
 /// How tools are run here.
 #[derive(Debug, Clone)]
 pub struct Tools {
-    /// The program and the first arguments of a guard, e.g. `capstan guard`.
-    pub guard: (PathBuf, Vec<OsString>),
-    /// Where run folders are kept.
+    /// How a guard is started.
+    pub guard: GuardCommand,
+    /// Where run folders are kept, absolute.
     pub runs: PathBuf,
-    /// Where tools are looked for: a `PATH`.
+    /// Where tools are looked for: a `PATH`. It is also theirs.
     pub path: OsString,
+    /// Limits on every run.
+    pub limits: Limits,
 }
 
 /// One run of a tool.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ToolRun {
-    /// Names the effect: a run that ended by itself is not repeated under the same key.
-    pub effect_key: String,
-    /// The tool's name, looked for on the path.
+    /// The tool's name, looked for on the path, or its path.
     pub program: String,
-    /// Its arguments.
+    /// What to install, and how to point to it, for the error when it is not there.
+    pub hint: String,
+    /// Its arguments. No shell reads them.
     pub args: Vec<String>,
-    /// Variables of its environment beside `PATH`.
+    /// Variables of its environment beside `PATH`, which is all it gets.
     pub env: Vec<(String, String)>,
-    /// Its working folder.
-    pub folder: PathBuf,
-    /// Whether what it writes to stdout is for the log, not only for the result.
+    /// Whether what it writes to stdout goes to the log as well.
     pub stdout_is_log: bool,
     /// How long it may take.
     pub timeout: Duration,
 }
 
-/// How a run ended.
-#[derive(Debug, Clone)]
+/// What opening a run comes to.
+pub enum Opened {
+    /// The tool ended by itself under this key before; nothing is to be run.
+    Finished(Finished),
+    /// It is to be run.
+    Fresh(Box<Run>),
+}
+
+/// How a tool ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// The exit.
-    pub ending: Ending,
-    /// Whether it had ended before, so that nothing was run now.
+    /// Its exit code.
+    pub code: i32,
+    /// Whether that was in an earlier run.
     pub found: bool,
-    /// Where its stdout is kept.
+    /// The file that keeps its stdout.
     pub stdout: PathBuf,
     /// The last lines of its stderr.
     pub errors: Vec<String>,
 }
 
-/// Why a tool gave no result.
-#[derive(Debug, thiserror::Error)]
-pub enum ToolError {
-    /// It is not installed.
-    #[error(
-        "`{program}` was not found on the PATH ({path}); install it, or add its folder to PATH"
-    )]
-    NotFound {
-        /// The tool.
-        program: String,
-        /// Where it was looked for.
-        path: String,
-    },
-    /// Its time was up.
-    #[error("`{program}` did not end within {limit:?} and was ended")]
-    TimedOut {
-        /// The tool.
-        program: String,
-        /// The limit.
-        limit: Duration,
-    },
-    /// It was told to end.
-    #[error("`{program}` was cancelled")]
-    Cancelled {
-        /// The tool.
-        program: String,
-    },
-    /// It could not be run.
-    #[error("failed to run `{program}`: {why}")]
-    Failed {
-        /// The tool.
-        program: String,
-        /// Why.
-        why: String,
-    },
+/// A run folder that is held for us, and nothing in it. Dropping it gives it back.
+pub struct Run {
+    guard: Guard,
+    tools: Tools,
+    folder: PathBuf,
+    path: PathBuf,
 }
 
 impl Tools {
-    /// Runs a tool, or finds what it came to when it was run before under the same key.
+    /// Tools under default limits.
     ///
     /// # Errors
-    /// [`ToolError`]; a tool that ends with a failure of its own is no error here.
-    pub async fn run(
+    /// If `runs` is relative and there is no current folder.
+    pub fn new(guard: GuardCommand, runs: &Path, path: OsString) -> io::Result<Self> {
+        Ok(Self { guard, runs: std::path::absolute(runs)?, path, limits: Limits::default() })
+    }
+
+    /// Takes the run folder of `effect_key`, waiting for an earlier run under the same key to end,
+    /// and says whether the tool ended by itself before.
+    ///
+    /// # Errors
+    /// [`ToolError::Busy`], [`ToolError::NoSpace`], [`ToolError::Cancelled`], [`ToolError::Failed`].
+    pub async fn open(
         &self,
-        run: &ToolRun,
-        log: &dyn LineSink,
+        effect_key: &str,
         cancel: &CancellationToken,
-    ) -> Result<Finished, ToolError> {
-        let failed = |why: String| ToolError::Failed { program: run.program.clone(), why };
-        let program = find(&run.program, &self.path).ok_or_else(|| ToolError::NotFound {
-            program: run.program.clone(),
-            path: self.path.to_string_lossy().into_owned(),
-        })?;
-        let order = self.order(run, program);
-        let mut guard =
-            self.start_guard(&order).await.map_err(|error| failed(error.to_string()))?;
-        let mut started = false;
-        let last = listen(&mut guard, log, cancel, &mut started).await;
-        drop(guard.stdin.take());
-        let _ended = tokio::time::timeout(order.kill_grace, guard.wait()).await;
-        match last {
-            Some(Frame::Ended(ending)) => Ok(finished(&order, ending, !started)),
-            Some(Frame::Killed { timed_out: true }) => {
-                Err(ToolError::TimedOut { program: run.program.clone(), limit: run.timeout })
+    ) -> Result<Opened, ToolError> {
+        let path = self.run_folder(effect_key);
+        let whose = format!("{} (the guard)", self.guard.program.display());
+        let failed = |error: io::Error| {
+            if run_folder::is_no_space(&error) {
+                return ToolError::NoSpace { folder: path.clone() };
             }
-            Some(Frame::Killed { timed_out: false }) => {
-                Err(ToolError::Cancelled { program: run.program.clone() })
+            ToolError::Failed { program: whose.clone(), why: error.to_string() }
+        };
+        let mut guard = Guard::start(&self.guard).map_err(failed)?;
+        let lock_wait = self.lock_wait();
+        guard.say(&Request::Open { run: path.clone(), lock_wait }).await.map_err(failed)?;
+        match guard.listen(&Nobody, cancel).await {
+            Some(Frame::Ready) => {
+                let folder = run_folder::work(&path);
+                let tools = self.clone();
+                Ok(Opened::Fresh(Box::new(Run { guard, tools, folder, path })))
             }
-            Some(Frame::Failed(why)) => Err(failed(why)),
-            Some(Frame::Started | Frame::Line(_)) | None => {
-                Err(failed("its guard ended without a word".into()))
+            Some(Frame::Last(last)) => {
+                guard.end().await;
+                let run = Whose { program: "a tool", path: &path, tools: self, timeout: lock_wait };
+                run.judge(last).map(Opened::Finished)
             }
+            Some(Frame::Line(..)) | None => Err(no_word(whose)),
         }
     }
 
@@ -150,97 +205,133 @@ impl Tools {
         self.runs.join(hex::encode(Sha256::digest(effect_key.as_bytes())))
     }
 
-    /// Removes run folders that were last touched longer ago than `age`; returns how many.
+    /// Removes run folders that nobody holds and nobody touched since `cutoff`; says how many. The
+    /// executions that they belong to must be over: their results are forgotten.
     ///
     /// # Errors
-    /// If the runs cannot be listed.
-    pub fn remove_older_than(&self, age: Duration) -> std::io::Result<usize> {
-        let mut removed = 0;
-        for entry in std::fs::read_dir(&self.runs)? {
-            let entry = entry?;
-            let touched = entry.metadata()?.modified()?;
-            if touched.elapsed().is_ok_and(|since| since > age) {
-                std::fs::remove_dir_all(entry.path())?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
+    /// If one cannot be read or removed.
+    pub fn remove_before(&self, cutoff: SystemTime) -> io::Result<usize> {
+        run_folder::remove_before(&self.runs, cutoff)
     }
 
-    fn order(&self, run: &ToolRun, program: PathBuf) -> Order {
-        let mut env = vec![("PATH".to_owned(), self.path.to_string_lossy().into_owned())];
+    fn lock_wait(&self) -> Duration {
+        let Limits { finish_grace, kill_grace, takeover_grace, .. } = self.limits;
+        finish_grace + kill_grace + takeover_grace
+    }
+}
+
+impl Run {
+    /// The tool's working folder, empty, for what it needs. It is removed once the tool ended.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs the tool, which must not outlive this call but for its grace.
+    ///
+    /// # Errors
+    /// [`ToolError`]; a tool that ends with a failure of its own is no error here.
+    pub async fn start(
+        mut self,
+        run: &ToolRun,
+        log: &dyn LineSink,
+        cancel: &CancellationToken,
+    ) -> Result<Finished, ToolError> {
+        let order = self.order(run)?;
+        let program = &run.program;
+        let failed = |error: io::Error| ToolError::Failed {
+            program: program.clone(),
+            why: error.to_string(),
+        };
+        self.guard.say(&Request::Start(Box::new(order))).await.map_err(failed)?;
+        let last = self.guard.listen(log, cancel).await;
+        self.guard.end().await;
+        let Some(Frame::Last(last)) = last else {
+            run_folder::end_orphans(&self.path);
+            return Err(no_word(program.clone()));
+        };
+        let timeout = run.timeout;
+        Whose { program, path: &self.path, tools: &self.tools, timeout }.judge(last)
+    }
+
+    fn order(&self, run: &ToolRun) -> Result<Order, ToolError> {
+        let path = &self.tools.path;
+        let program = find(&run.program, path).ok_or_else(|| ToolError::NotFound {
+            program: run.program.clone(),
+            path: path.to_string_lossy().into_owned(),
+            hint: run.hint.clone(),
+        })?;
+        let mut env = vec![("PATH".to_owned(), path.to_string_lossy().into_owned())];
         env.extend(run.env.iter().cloned());
-        Order {
+        let limits = &self.tools.limits;
+        Ok(Order {
             program,
             args: run.args.clone(),
             env,
-            folder: run.folder.clone(),
-            run: self.run_folder(&run.effect_key),
+            folder: self.folder.clone(),
             stdout_is_log: run.stdout_is_log,
-            lock_wait: Duration::from_secs(30),
+            stdout_bytes_max: limits.stdout_bytes_max,
+            log_bytes_max: limits.log_bytes_max,
             timeout: run.timeout,
-            finish_grace: Duration::from_secs(2),
-            kill_grace: Duration::from_secs(5),
-        }
-    }
-
-    async fn start_guard(&self, order: &Order) -> std::io::Result<Child> {
-        let (program, args) = &self.guard;
-        // A group of its own: Ctrl-C at our terminal is not for the guard, it sees our end instead.
-        let mut guard = Command::new(program)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        let mut line = serde_json::to_vec(order)?;
-        line.push(b'\n');
-        if let Some(stdin) = &mut guard.stdin {
-            stdin.write_all(&line).await?;
-        }
-        Ok(guard)
+            finish_grace: limits.finish_grace,
+            kill_grace: limits.kill_grace,
+        })
     }
 }
 
-/// Passes on what the guard says until it says the last word.
-async fn listen(
-    guard: &mut Child,
-    log: &dyn LineSink,
-    cancel: &CancellationToken,
-    started: &mut bool,
-) -> Option<Frame> {
-    let mut frames = BufReader::new(guard.stdout.take()?).lines();
-    let mut cancelled = false;
-    loop {
-        let line = tokio::select! {
-            line = frames.next_line() => line.ok().flatten()?,
-            () = cancel.cancelled(), if !cancelled => {
-                cancelled = true;
-                if let Some(stdin) = &mut guard.stdin {
-                    let _gone = stdin.write_all(b"cancel\n").await;
-                }
-                continue;
+/// Whose last word it is.
+struct Whose<'a> {
+    program: &'a str,
+    path: &'a Path,
+    tools: &'a Tools,
+    timeout: Duration,
+}
+
+impl Whose<'_> {
+    fn judge(&self, last: Last) -> Result<Finished, ToolError> {
+        let program = self.program.to_owned();
+        let folder = self.path.to_owned();
+        Err(match last {
+            Last::Found(record) => return self.finished(record, true),
+            Last::Ended(record) => return self.finished(record, false),
+            Last::Cancelled => ToolError::Cancelled { program },
+            Last::TimedOut => ToolError::TimedOut { program, limit: self.timeout },
+            Last::Signalled(signal) => ToolError::Killed { program, signal },
+            Last::TooMuchOutput => {
+                let bytes_max = self.tools.limits.stdout_bytes_max;
+                ToolError::TooMuchOutput { program, bytes_max }
             }
-        };
-        match serde_json::from_str(&line).ok()? {
-            Frame::Started => *started = true,
-            Frame::Line(text) => log.line(&text).await,
-            last @ (Frame::Ended(_) | Frame::Killed { .. } | Frame::Failed(_)) => {
-                return Some(last);
-            }
-        }
+            Last::Busy => ToolError::Busy { folder, wait: self.tools.lock_wait() },
+            Last::NoSpace => ToolError::NoSpace { folder },
+            Last::Failed(why) => ToolError::Failed { program, why },
+        })
+    }
+
+    fn finished(&self, record: Record, found: bool) -> Result<Finished, ToolError> {
+        let errors = last_lines(&run_folder::output(self.path, Stream::Stderr));
+        let errors = errors.map_err(|error| ToolError::Failed {
+            program: self.program.to_owned(),
+            why: format!("what it wrote cannot be read: {error}"),
+        })?;
+        let stdout = run_folder::output(self.path, Stream::Stdout);
+        Ok(Finished { code: record.code, found, stdout, errors })
     }
 }
 
-fn finished(order: &Order, ending: Ending, found: bool) -> Finished {
-    let errors = last_lines(&order.run.join("stderr"));
-    Finished { ending, found, stdout: order.run.join("stdout"), errors }
+fn no_word(program: String) -> ToolError {
+    ToolError::Failed { program, why: "its guard was ended before it said how it went".into() }
 }
 
-fn last_lines(path: &Path) -> Vec<String> {
-    let text = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines.iter().rev().take(ERROR_LINES_MAX).rev().map(|line| (*line).to_owned()).collect()
+/// The last lines that are not blank, in bounded memory.
+fn last_lines(path: &Path) -> io::Result<Vec<String>> {
+    let mut last = VecDeque::new();
+    for line in io::BufReader::new(std::fs::File::open(path)?).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).trim_end().to_owned();
+        if !line.is_empty() {
+            last.push_back(line);
+        }
+        if last.len() > ERROR_LINES_MAX {
+            last.pop_front();
+        }
+    }
+    Ok(last.into())
 }

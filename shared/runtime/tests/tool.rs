@@ -1,181 +1,279 @@
-//! Tools under a guard: results are found again, nothing is run twice, nothing is left behind.
+//! Tools under a guard: what they get, what comes of them, and how they are ended.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+#[path = "guard/scene.rs"]
+mod scene;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use shared_runtime::tool::{Finished, LineSink, ToolError, ToolRun, Tools};
+use scene::{Lines, is_alive, line_of, run, run_with, shell, tools, wait_for};
+use shared_runtime::tool::{Limits, Stream};
+use shared_runtime::{Opened, ToolError, ToolRun, Tools};
 use tokio_util::sync::CancellationToken;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_runtime-guard");
-
-#[derive(Default)]
-struct Lines(Mutex<Vec<String>>);
-
-#[async_trait]
-impl LineSink for Lines {
-    async fn line(&self, text: &str) {
-        self.0.lock().unwrap().push(text.to_owned());
-    }
-}
-
-fn tools(runs: &Path) -> Tools {
-    Tools {
-        guard: (PathBuf::from(BINARY), vec!["guard".into()]),
-        runs: runs.to_owned(),
-        path: "/usr/bin:/bin".into(),
-    }
-}
-
-fn shell(key: &str, script: &str) -> ToolRun {
-    ToolRun {
-        effect_key: key.into(),
-        program: "sh".into(),
-        args: vec!["-c".into(), script.into()],
-        env: vec![("GREETING".into(), "hello".into())],
-        folder: "/".into(),
-        stdout_is_log: false,
-        timeout: Duration::from_secs(30),
-    }
-}
-
-async fn run(tools: &Tools, run: &ToolRun) -> Result<Finished, ToolError> {
-    tools.run(run, &Lines::default(), &CancellationToken::new()).await
-}
 
 #[tokio::test]
 async fn a_second_run_under_the_same_key_finds_the_result() {
     let folder = tempfile::tempdir().unwrap();
     let tools = tools(folder.path());
     let count = folder.path().join("count");
-    let script = format!("echo once >> {}; echo $GREETING; exit 3", count.display());
-    let first = run(&tools, &shell("k", &script)).await.unwrap();
-    let second = run(&tools, &shell("k", &script)).await.unwrap();
-    assert_eq!((first.ending.code, first.found), (Some(3), false));
-    assert_eq!((second.ending.code, second.found), (Some(3), true));
+    let script = format!("echo once >> {}; echo $GREETING; echo why >&2; exit 3", count.display());
+    let first = run(&tools, "k", &shell(&script)).await.unwrap();
+    let second = run(&tools, "k", &shell(&script)).await.unwrap();
+    assert_eq!((first.code, first.found), (3, false));
+    assert_eq!((second.code, second.found), (3, true));
+    assert_eq!((&second.errors[..], &second.stdout), (&first.errors[..], &first.stdout));
     assert_eq!(std::fs::read_to_string(second.stdout).unwrap(), "hello\n");
     assert_eq!(std::fs::read_to_string(&count).unwrap(), "once\n");
-    run(&tools, &shell("another", &script)).await.unwrap();
+    run(&tools, "another", &shell(&script)).await.unwrap();
     assert_eq!(std::fs::read_to_string(&count).unwrap(), "once\nonce\n");
+}
+
+#[tokio::test]
+async fn what_it_needs_is_in_its_own_folder_and_gone_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = tools(folder.path());
+    let Opened::Fresh(fresh) = tools.open("k", &CancellationToken::new()).await.unwrap() else {
+        panic!("nothing ran before");
+    };
+    let work = fresh.folder().to_owned();
+    std::fs::write(work.join("input"), "from outside").unwrap();
+    let cancel = CancellationToken::new();
+    let done = fresh.start(&shell("pwd; cat input"), &Lines::default(), &cancel).await.unwrap();
+    let printed = std::fs::read_to_string(done.stdout).unwrap();
+    assert_eq!(printed, format!("{}\nfrom outside", work.display()));
+    assert!(!work.exists());
+}
+
+#[tokio::test]
+async fn its_environment_is_what_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let env = ToolRun { program: "env".into(), args: vec![], ..shell("") };
+    let done = run(&tools(folder.path()), "k", &env).await.unwrap();
+    let mut variables: Vec<String> =
+        std::fs::read_to_string(done.stdout).unwrap().lines().map(str::to_owned).collect();
+    variables.sort();
+    assert_eq!(variables, ["GREETING=hello", "PATH=/usr/bin:/bin"]);
+}
+
+#[tokio::test]
+async fn arguments_are_no_shell_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = vec!["%s\n".into(), "$HOME; `id` && 'x' *".into(), String::new()];
+    let printf = ToolRun { program: "printf".into(), args, ..shell("") };
+    let done = run(&tools(folder.path()), "k", &printf).await.unwrap();
+    assert_eq!(std::fs::read_to_string(done.stdout).unwrap(), "$HOME; `id` && 'x' *\n\n");
 }
 
 #[tokio::test]
 async fn lines_arrive_while_it_runs_and_errors_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let lines = Lines::default();
-    let script = "echo one >&2; printf 'no end' >&2; exit 1";
-    let done = tools(folder.path())
-        .run(&shell("k", script), &lines, &CancellationToken::new())
-        .await
-        .unwrap();
-    assert_eq!(*lines.0.lock().unwrap(), ["one", "no end"]);
-    assert_eq!(done.errors, ["one", "no end"]);
+    let (lines, go) = (Arc::new(Lines::default()), folder.path().join("go"));
+    let script = format!(
+        "echo one >&2; while [ ! -e {} ]; do sleep 0.02; done; printf 'no end' >&2; exit 1",
+        go.display()
+    );
+    let (tools, cancel, run) = (tools(folder.path()), CancellationToken::new(), shell(&script));
+    let watching = async {
+        while lines.texts().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        std::fs::write(&go, "").unwrap();
+    };
+    let (done, ()) = tokio::join!(run_with(&tools, "k", &run, &lines, &cancel), watching);
+    assert_eq!(lines.texts(), ["one", "no end"]);
+    assert_eq!(done.unwrap().errors, ["one", "no end"]);
+}
+
+#[tokio::test]
+async fn stdout_goes_to_the_log_only_if_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tools, cancel) = (tools(folder.path()), CancellationToken::new());
+    for (key, stdout_is_log, expected) in
+        [("result", false, vec![]), ("log", true, vec![(Stream::Stdout, "out".to_owned())])]
+    {
+        let lines = Lines::default();
+        let run = ToolRun { stdout_is_log, ..shell("echo out") };
+        let done = run_with(&tools, key, &run, &lines, &cancel).await.unwrap();
+        assert_eq!(std::fs::read_to_string(done.stdout).unwrap(), "out\n");
+        assert_eq!(*lines.0.lock().unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_long_log_is_cut_and_says_so_and_the_tool_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tools = tools(folder.path());
+    tools.limits.log_bytes_max = 1_000;
+    let (lines, cancel) = (Lines::default(), CancellationToken::new());
+    let script = "i=0; while [ $i -lt 20000 ]; do echo 0123456789 >&2; i=$((i+1)); done; echo end";
+    let done = run_with(&tools, "k", &shell(script), &lines, &cancel).await.unwrap();
+    let note = "the log of this tool ends here: it reached 1000 bytes (log_bytes_max)";
+    assert_eq!(lines.texts().last().unwrap(), note);
+    assert_eq!(lines.texts().len(), 92);
+    assert_eq!(std::fs::read_to_string(done.stdout).unwrap(), "end\n");
+    let kept = std::fs::metadata(tools.run_folder("k").join("stderr")).unwrap().len();
+    assert!(kept < 1_200, "{kept}");
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_is_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tools = tools(folder.path());
+    tools.limits.stdout_bytes_max = 100_000;
+    let error = run(&tools, "k", &shell("yes")).await.unwrap_err();
+    assert!(matches!(error, ToolError::TooMuchOutput { bytes_max: 100_000, .. }), "{error}");
+    let exact = shell("head -c 100000 /dev/zero");
+    let done = run(&tools, "exact", &exact).await.unwrap();
+    assert_eq!(std::fs::metadata(done.stdout).unwrap().len(), 100_000);
+    let above = shell("head -c 100001 /dev/zero");
+    let error = run(&tools, "above", &above).await.unwrap_err();
+    assert!(matches!(error, ToolError::TooMuchOutput { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_tool_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let absent = ToolRun { program: "no-such-tool".into(), ..shell("k", "") };
-    let error = run(&tools(folder.path()), &absent).await.unwrap_err().to_string();
-    assert!(error.starts_with("`no-such-tool` was not found on the PATH (/usr/bin:/bin)"));
+    let absent = ToolRun { program: "no-such-tool".into(), ..shell("") };
+    let error = run(&tools(folder.path()), "k", &absent).await.unwrap_err().to_string();
+    let expected = "`no-such-tool` was not found on the PATH (/usr/bin:/bin); install a shell";
+    assert_eq!(error, expected);
+}
+
+#[tokio::test]
+async fn a_tool_that_the_system_cannot_run_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken");
+    std::fs::write(&broken, "#!/no/such/interpreter\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&broken, mode).unwrap();
+    let tools = tools(&folder.path().join("runs"));
+    let absent = ToolRun { program: broken.to_string_lossy().into_owned(), ..shell("") };
+    let error = run(&tools, "k", &absent).await.unwrap_err();
+    assert!(
+        matches!(&error, ToolError::Failed { why, .. } if why.contains("os error 2")),
+        "{error}"
+    );
+    assert!(!tools.run_folder("k").join("result").exists());
+}
+
+#[tokio::test]
+async fn a_tool_that_somebody_else_kills_did_not_end_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = tools(folder.path());
+    let error = run(&tools, "k", &shell("kill -9 $$")).await.unwrap_err();
+    assert!(matches!(error, ToolError::Killed { signal: 9, .. }), "{error}");
+    assert!(!run(&tools, "k", &shell("true")).await.unwrap().found);
 }
 
 #[tokio::test]
 async fn cancel_ends_the_whole_group_and_leaves_no_result() {
     let folder = tempfile::tempdir().unwrap();
-    let tools = tools(folder.path());
-    let pid = folder.path().join("pid");
-    let script = format!("sleep 50 & echo $! > {}; trap '' TERM; wait; sleep 50", pid.display());
-    let cancel = CancellationToken::new();
-    let order = shell("k", &script);
-    let started = Instant::now();
+    let tools = quick(folder.path());
+    let pids = folder.path().join("pids");
+    let script = format!("trap '' TERM; sleep 50 & echo $! > {}; sleep 50", pids.display());
+    let (cancel, started) = (CancellationToken::new(), Instant::now());
     let ending = async {
-        while !pid.exists() {
+        while !pids.exists() {
             assert!(started.elapsed() < Duration::from_secs(20), "the tool never started");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
         cancel.cancel();
     };
-    let lines = Lines::default();
-    let (done, ()) = tokio::join!(tools.run(&order, &lines, &cancel), ending);
+    let (run, lines) = (shell(&script), Lines::default());
+    let (done, ()) = tokio::join!(run_with(&tools, "k", &run, &lines, &cancel), ending);
     assert!(matches!(done, Err(ToolError::Cancelled { .. })), "{done:?}");
     assert!(started.elapsed() < Duration::from_secs(20));
-    let pid = std::fs::read_to_string(pid).unwrap();
-    wait_for(|| !alive(pid.trim()));
+    let pid = line_of(&pids);
+    wait_for(|| !is_alive(&pid));
     assert!(!tools.run_folder("k").join("result").exists());
+}
+
+#[tokio::test]
+async fn a_tool_that_ends_well_when_asked_to_end_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tools, up) = (tools(folder.path()), folder.path().join("up"));
+    let script = format!(
+        "trap 'echo done; exit 0' TERM; echo > {}; while :; do sleep 0.02; done",
+        up.display()
+    );
+    let cancel = CancellationToken::new();
+    let ending = async {
+        while !up.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        cancel.cancel();
+    };
+    let (run_it, lines) = (shell(&script), Lines::default());
+    let (done, ()) = tokio::join!(run_with(&tools, "k", &run_it, &lines, &cancel), ending);
+    assert_eq!(std::fs::read_to_string(done.unwrap().stdout).unwrap(), "done\n");
+    assert!(run(&tools, "k", &run_it).await.unwrap().found);
 }
 
 #[tokio::test]
 async fn a_tool_that_takes_too_long_is_ended() {
     let folder = tempfile::tempdir().unwrap();
-    let slow = ToolRun { timeout: Duration::from_millis(200), ..shell("k", "sleep 50") };
-    let error = run(&tools(folder.path()), &slow).await.unwrap_err();
+    let slow = ToolRun { timeout: Duration::from_millis(200), ..shell("sleep 50") };
+    let error = run(&tools(folder.path()), "k", &slow).await.unwrap_err();
     assert!(matches!(error, ToolError::TimedOut { .. }), "{error}");
 }
 
-/// The promise that everything else stands on: kill -9 at any moment, start again, and a run that
-/// finished was not repeated, and none is left running.
-#[test]
-fn a_killed_parent_leaves_no_process_and_no_finished_run_is_repeated() {
+/// A daemon leaves its group and its session on purpose; it ends all the same.
+#[tokio::test]
+async fn what_left_the_group_ends_with_the_tool() {
     let folder = tempfile::tempdir().unwrap();
-    let (started, finished) = (folder.path().join("started"), folder.path().join("finished"));
-    let (mut runs, mut killed_early) = (0, 0);
-    for seed in 0..25_u64 {
-        let key = format!("key-{seed}");
-        let script = format!(
-            "echo $$ >> {}; sleep 0.1; echo {key} >> {}",
-            started.display(),
-            finished.display()
-        );
-        let mut parent = start_parent(folder.path(), &key, &script);
-        std::thread::sleep(Duration::from_millis(seed * 7));
-        killed_early += u32::from(parent.try_wait().unwrap().is_none());
-        parent.kill().unwrap();
-        parent.wait().unwrap();
-        let code = start_parent(folder.path(), &key, &script).wait().unwrap().code();
-        assert_eq!(code, Some(0), "seed {seed}");
-        runs += 1;
-    }
-    assert!(killed_early >= 10, "only {killed_early} of 25 were killed while they ran");
-    let done = std::fs::read_to_string(&finished).unwrap();
-    assert_eq!(done.lines().count(), runs, "a finished run was repeated:\n{done}");
-    for pid in std::fs::read_to_string(&started).unwrap().lines() {
-        wait_for(|| !alive(pid));
-    }
+    let pids = folder.path().join("pids");
+    let script = format!(
+        "setsid sh -c 'echo $$ > {}; exec sleep 300' >/dev/null 2>&1 & while [ ! -s {} ]; do sleep 0.02; done",
+        pids.display(),
+        pids.display()
+    );
+    let done = run(&tools(folder.path()), "k", &shell(&script)).await.unwrap();
+    assert_eq!(done.code, 0);
+    assert!(!is_alive(&line_of(&pids)));
 }
 
-#[test]
-fn a_tool_that_never_ends_goes_when_its_parent_is_killed() {
+#[tokio::test]
+async fn a_run_that_is_held_is_waited_for_within_limits_and_can_be_cancelled() {
     let folder = tempfile::tempdir().unwrap();
-    let pid = folder.path().join("pid");
-    let script = format!("echo $$ > {}; sleep 300", pid.display());
-    let mut parent = start_parent(folder.path(), "k", &script);
-    wait_for(|| std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')));
-    parent.kill().unwrap();
-    parent.wait().unwrap();
-    let pid = std::fs::read_to_string(pid).unwrap();
-    wait_for(|| !alive(pid.trim()));
+    let mut tools = quick(folder.path());
+    let cancel = CancellationToken::new();
+    let Opened::Fresh(held) = tools.open("k", &cancel).await.unwrap() else { panic!("fresh") };
+    tools.limits.takeover_grace = Duration::ZERO;
+    let error = tools.open("k", &cancel).await.err().unwrap();
+    assert!(matches!(error, ToolError::Busy { .. }), "{error}");
+    tools.limits.takeover_grace = Duration::from_secs(60);
+    let soon = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        cancel.cancel();
+    };
+    let (cancelled, ()) = tokio::join!(tools.open("k", &cancel), soon);
+    let error = cancelled.err().unwrap();
+    assert!(matches!(error, ToolError::Cancelled { .. }), "{error}");
+    drop(held);
+    assert!(matches!(tools.open("k", &CancellationToken::new()).await, Ok(Opened::Fresh(_))));
 }
 
-fn start_parent(runs: &Path, key: &str, script: &str) -> Child {
-    Command::new(BINARY)
-        .args(["parent", &runs.to_string_lossy(), key, script])
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap()
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = run(&tools(&file.join("runs")), "k", &shell("true")).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("run folder cannot be taken"), "{text}");
 }
 
-fn alive(pid: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+#[tokio::test]
+async fn a_guard_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tools = tools(folder.path());
+    tools.guard.program = "/no/such/guard".into();
+    let error = run(&tools, "k", &shell("true")).await.unwrap_err().to_string();
+    assert!(error.starts_with("failed to run `/no/such/guard (the guard)`"), "{error}");
 }
 
-fn wait_for(condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(30), "waited 30 s in vain");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+fn quick(runs: &std::path::Path) -> Tools {
+    let kill_grace = Duration::from_millis(300);
+    let limits = Limits { finish_grace: kill_grace, kill_grace, ..Limits::default() };
+    Tools { limits, ..tools(runs) }
 }
