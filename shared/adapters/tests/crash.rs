@@ -160,6 +160,9 @@ async fn append_from(ports: Arc<Ports>, appender: usize, appends: u64) {
     let stored = ports.journal.load(&id(appender)).await.unwrap();
     let first = stored.map_or(0, |stored| stored.version);
     catch_up(&ports, appender, first).await;
+    if first > 0 {
+        println!("promised {appender} {first}");
+    }
     for expected in (first..).take(usize::try_from(appends).unwrap_or(usize::MAX)) {
         let answer = ports.journal.append(vec![append(appender, expected)]).await.unwrap();
         assert_eq!(answer, [Appended::Stored(expected + 1)]);

@@ -55,7 +55,8 @@ async fn a_full_disk_leaves_nothing_half_done_and_the_work_goes_on_when_there_is
     let data_dir = disk.place.join("data");
     let (ports, guard) = open(&Config::embedded(&data_dir)).await.unwrap();
     let ballast = disk.place.join("ballast");
-    let mut stored = 0;
+    assert_eq!(append(&ports, 0, 100).await.unwrap(), [Appended::Stored(1)]);
+    let mut stored = 1;
     for round in 1..=3 {
         stored = append_until_full(&ports, stored, &ballast, &disk.place).await;
         everything_is_full(&ports).await;

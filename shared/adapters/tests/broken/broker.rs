@@ -109,24 +109,22 @@ impl Consumer for BrokenConsumer {
         if breaks == Breaks::Cancelled {
             tokio::task::yield_now().await;
         }
-        Some(match breaks {
-            Breaks::Redelivered => Delivery { redelivered: false, ..delivery },
-            _ => delivery,
-        })
+        let redelivered = delivery.redelivered && breaks != Breaks::Redelivered;
+        Some(Delivery { redelivered, ..delivery })
     }
 
     async fn ack(&self, tag: u64) -> Result<(), PortError> {
-        match self.breaks {
-            Breaks::Acknowledged => self.inner().nack(tag).await,
-            _ => self.inner().ack(tag).await,
+        if self.breaks == Breaks::Acknowledged {
+            return self.inner().nack(tag).await;
         }
+        self.inner().ack(tag).await
     }
 
     async fn nack(&self, tag: u64) -> Result<(), PortError> {
-        match self.breaks {
-            Breaks::Nack => self.inner().ack(tag).await,
-            _ => self.inner().nack(tag).await,
+        if self.breaks == Breaks::Nack {
+            return self.inner().ack(tag).await;
         }
+        self.inner().nack(tag).await
     }
 }
 

@@ -93,18 +93,13 @@ impl Leases for Broken {
         let ttl = if self.breaks == Breaks::Ttl { SignedDuration::MAX } else { ttl };
         let holder = self.leases.holders(std::slice::from_ref(attempt)).await?.remove(0);
         let newer = holder.map_or(epoch, |(_, held)| Epoch(held.0 + 1));
-        match self.breaks {
-            Breaks::Epochs if newer > epoch => {
-                // Whoever comes takes over, and is written down with the epoch that it names.
-                self.leases.release(attempt, Epoch(newer.0 - 1)).await?;
-                self.leases.claim(attempt, newer, worker, ttl).await
-            }
-            Breaks::Claims => {
-                self.leases.claim(attempt, epoch, worker, ttl).await?;
-                Ok(Claim::Granted)
-            }
-            _ => self.leases.claim(attempt, epoch, worker, ttl).await,
+        if self.breaks == Breaks::Epochs && newer > epoch {
+            // Whoever comes takes over.
+            self.leases.release(attempt, Epoch(newer.0 - 1)).await?;
+            return self.leases.claim(attempt, newer, worker, ttl).await;
         }
+        let claim = self.leases.claim(attempt, epoch, worker, ttl).await?;
+        Ok(if self.breaks == Breaks::Claims { Claim::Granted } else { claim })
     }
 
     async fn beat(
@@ -112,20 +107,17 @@ impl Leases for Broken {
         heartbeat: &Heartbeat,
         ttl: SignedDuration,
     ) -> Result<Vec<AttemptId>, PortError> {
-        match self.breaks {
-            Breaks::Renewal => {
-                for (attempt, epoch) in &heartbeat.in_flight {
-                    self.leases.claim(attempt, *epoch, &heartbeat.worker, ttl).await?;
-                }
-                self.leases.beat(heartbeat, ttl).await
+        let mut heartbeat = heartbeat.clone();
+        if self.breaks == Breaks::Renewal {
+            for (attempt, epoch) in &heartbeat.in_flight {
+                self.leases.claim(attempt, *epoch, &heartbeat.worker, ttl).await?;
             }
-            Breaks::Beats => {
-                let idle = Heartbeat { in_flight: Vec::new(), ..heartbeat.clone() };
-                self.leases.beat(&idle, ttl).await
-            }
-            Breaks::Live => self.leases.beat(heartbeat, SignedDuration::MAX).await,
-            _ => self.leases.beat(heartbeat, ttl).await,
         }
+        if self.breaks == Breaks::Beats {
+            heartbeat.in_flight.clear();
+        }
+        let ttl = if self.breaks == Breaks::Live { SignedDuration::MAX } else { ttl };
+        self.leases.beat(&heartbeat, ttl).await
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {

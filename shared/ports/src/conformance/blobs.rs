@@ -115,11 +115,12 @@ async fn what_was_acknowledged_is_there_after_reopening(subject: Durable<dyn Blo
     logs::append(&*subject.port, &log, b"line 1\n").await;
     logs::append(&*subject.port, &log, b"line 2\n").await;
     drop(subject.port);
-    let again = subject.reopen.await.port;
-    assert_eq!(get(&*again, &name).await, "kept");
-    assert_eq!(logs::all(&*again, &log).await, "line 1\nline 2\n");
-    logs::append(&*again, &log, b"line 3\n").await;
-    assert_eq!(logs::all(&*again, &log).await, "line 1\nline 2\nline 3\n");
+    let reopened = subject.reopen.await;
+    let again = &reopened.port;
+    assert_eq!(get(&**again, &name).await, "kept");
+    assert_eq!(logs::all(&**again, &log).await, "line 1\nline 2\n");
+    logs::append(&**again, &log, b"line 3\n").await;
+    assert_eq!(logs::all(&**again, &log).await, "line 1\nline 2\nline 3\n");
 }
 
 async fn put(blobs: &dyn Blobs, bytes: &[u8]) -> BlobRef {

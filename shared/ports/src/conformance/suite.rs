@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 /// The longest that a check may take: a wake-up that was lost is a failure, not a hang.
-const CHECK_TIME_MAX: Duration = Duration::from_secs(20);
+const CHECK_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// A list of named checks, each of a fresh `S`.
 pub struct Suite<S> {

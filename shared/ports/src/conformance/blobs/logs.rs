@@ -81,6 +81,10 @@ pub(super) async fn names_stay_in_their_place(subject: Subject<dyn Blobs>) {
         assert_eq!(all(&*blobs, &log("e", stage)).await, stage.as_bytes(), "{stage:?}");
         assert_eq!(all(&*blobs, &log(stage, "s")).await, stage.as_bytes(), "{stage:?}");
     }
+    // Whoever joins them without a thought takes these for one.
+    append(&*blobs, &log("x/y", "z"), b"1").await;
+    append(&*blobs, &log("x", "y/z"), b"2").await;
+    assert_eq!(all(&*blobs, &log("x/y", "z")).await, "1");
     blobs.remove(&[], Some("..")).await.expect("removing");
     assert_eq!(all(&*blobs, &log("e", "a")).await, "a");
     assert_eq!(all(&*blobs, &log("..", "s")).await, "");
