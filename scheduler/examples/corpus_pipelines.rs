@@ -207,7 +207,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_not_run_fails() {
-        let cycle = json!({"stages": [{"refId": "1", "requisiteStageRefIds": ["1"]}]});
+        let cycle =
+            json!({"stages": [{"refId": "1", "type": "wait", "requisiteStageRefIds": ["1"]}]});
         let found = verdict(&cycle.to_string()).await.unwrap().unwrap_err();
         assert_eq!(found.expected, "edges that resolve");
         let found = verdict("{\"stages\": [").await.unwrap().unwrap_err();
@@ -229,8 +230,10 @@ mod tests {
 
     #[test]
     fn an_edge_that_is_neither_resolved_nor_named_is_seen() {
-        let document =
-            json!({"stages": [{"refId": "1"}, {"refId": "2", "requisiteStageRefIds": ["1"]}]});
+        let document = json!({"stages": [
+            {"refId": "1", "type": "wait"},
+            {"refId": "2", "type": "wait", "requisiteStageRefIds": ["1"]},
+        ]});
         let pipeline = Pipeline::from_value(document).unwrap();
         let (found, _) = graph(&pipeline, &Limits::default());
         let mut found = found.unwrap();
