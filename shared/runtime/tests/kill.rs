@@ -1,6 +1,9 @@
 //! The promise that everything else stands on: kill -9 at any moment, start again, and a tool that
 //! finished was not run twice, its result is whole, and nothing is left running.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::disallowed_methods, reason = "real processes need real time")]
+
 #[path = "guard/scene.rs"]
 #[expect(dead_code, reason = "the other tests of tools use the rest of it")]
 mod scene;

@@ -1,5 +1,8 @@
 //! Tools under a guard: what they get, what comes of them, and how they are ended.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::disallowed_methods, reason = "real processes need real time")]
+
 #[path = "guard/scene.rs"]
 mod scene;
 
