@@ -250,7 +250,10 @@ impl Scheduler {
     }
 
     /// The artifacts of the newest earlier execution of the same pipeline, where one is asked for.
-    async fn prior_artifacts(&self, start: &Start) -> Result<Vec<shared_model::Artifact>, PortError> {
+    async fn prior_artifacts(
+        &self,
+        start: &Start,
+    ) -> Result<Vec<shared_model::Artifact>, PortError> {
         match start::prior_query(start) {
             None => Ok(Vec::new()),
             Some(query) => view::artifacts_of_newest(&*self.ports.journal, &query).await,

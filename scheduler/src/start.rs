@@ -58,7 +58,7 @@ pub(crate) struct Submission {
 }
 
 /// Everything that is wrong with a document, with lines where the text is given.
-pub(crate) fn check(
+pub fn check(
     document: &Value,
     source: Option<&str>,
     registry: &Registry,
@@ -76,7 +76,13 @@ pub(crate) fn check(
     problems.extend(warnings::of(&pipeline, registry));
     problems.sort_by(|a, b| a.severity.cmp(&b.severity));
     let line = |problem: &Problem| parse::line_of(source?, &problem.pointer);
-    problems.into_iter().map(|problem| { let line = line(&problem); problem.at_line(line) }).collect()
+    problems
+        .into_iter()
+        .map(|problem| {
+            let line = line(&problem);
+            problem.at_line(line)
+        })
+        .collect()
 }
 
 /// Which earlier executions' artifacts a document asks for; `None` if it asks for none.
@@ -110,7 +116,8 @@ pub(crate) fn prepare(
         return Err(refused(problems));
     };
     let mut problems = problems;
-    let line = |pointer: &str| start.source.as_deref().and_then(|text| parse::line_of(text, pointer));
+    let line =
+        |pointer: &str| start.source.as_deref().and_then(|text| parse::line_of(text, pointer));
     let trigger = match trigger(&pipeline, &start, prior) {
         Ok(trigger) => trigger,
         Err(found) => {
@@ -130,7 +137,10 @@ pub(crate) fn prepare(
     Ok(submission(id, &pipeline, engine, step, document, bodies, now, &problems))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one caller; each part is made in its own step there")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one caller; each part is made in its own step there"
+)]
 fn submission(
     id: &ExecutionId,
     pipeline: &Pipeline,
@@ -145,9 +155,8 @@ fn submission(
     changes.bodies.extend((0..).zip(&bodies).map(|(index, _)| index));
     changes.history = problems.iter().map(|problem| warnings::entry(problem, now)).collect();
     changes.touched.extend(step.touched);
-    let text = |key: &str, own: &str| {
-        document.get(key).and_then(Value::as_str).unwrap_or(own).to_owned()
-    };
+    let text =
+        |key: &str, own: &str| document.get(key).and_then(Value::as_str).unwrap_or(own).to_owned();
     let label = Label {
         application: text("application", pipeline.application()),
         name: text("name", pipeline.name()),
@@ -175,9 +184,13 @@ fn trigger(pipeline: &Pipeline, start: &Start, prior: &[Artifact]) -> Result<Val
     default("type", if is_manual { "manual" } else { "none" }.into());
     let user = if start.user.is_empty() { "[anonymous]" } else { &start.user };
     default("user", user.into());
-    for (key, empty) in
-        [("artifacts", json!([])), ("notifications", json!([])), ("rebake", json!(false)), ("dryRun", json!(false)), ("strategy", json!(false))]
-    {
+    for (key, empty) in [
+        ("artifacts", json!([])),
+        ("notifications", json!([])),
+        ("rebake", json!(false)),
+        ("dryRun", json!(false)),
+        ("strategy", json!(false)),
+    ] {
         default(key, empty);
     }
     let parameters = parameters(pipeline, &trigger, &start.parameters);
@@ -266,10 +279,23 @@ fn document(
     now: Timestamp,
 ) -> Value {
     const KEPT: [&str; 17] = [
-        "application", "name", "description", "limitConcurrent", "maxConcurrentExecutions",
-        "keepWaitingPipelines", "notifications", "expectedArtifacts", "parameterConfig",
-        "initialConfig", "systemNotifications", "spelEvaluator", "templateVariables", "source",
-        "origin", "startTimeExpiry", "tags",
+        "application",
+        "name",
+        "description",
+        "limitConcurrent",
+        "maxConcurrentExecutions",
+        "keepWaitingPipelines",
+        "notifications",
+        "expectedArtifacts",
+        "parameterConfig",
+        "initialConfig",
+        "systemNotifications",
+        "spelEvaluator",
+        "templateVariables",
+        "source",
+        "origin",
+        "startTimeExpiry",
+        "tags",
     ];
     let mut document = Object::new();
     document.insert("type".into(), "PIPELINE".into());

@@ -186,6 +186,10 @@ fn waiting(engine: &Execution) -> Value {
 }
 
 /// The fields of a view that expressions see as `execution`.
-pub(crate) fn for_expressions(engine: &Execution, document: &Value, bodies: &[StageBody]) -> Object {
+pub(crate) fn for_expressions(
+    engine: &Execution,
+    document: &Value,
+    bodies: &[StageBody],
+) -> Object {
     execution(engine, document, bodies).as_object().cloned().unwrap_or_default()
 }

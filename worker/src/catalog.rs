@@ -3,16 +3,9 @@
 use shared_plugin::Catalog;
 
 /// What the stage types need to know.
-pub struct CatalogConfig {
-    /// Clusters and how to reach them.
-    pub kubernetes: deploy_kubernetes::Accounts,
-    /// Tools, and where charts and recipes may lie.
-    pub bake: bake::Config,
-}
+pub struct CatalogConfig {}
 
 /// Every stage type of this binary.
-pub fn catalog(config: CatalogConfig) -> Catalog {
+pub fn catalog(_config: CatalogConfig) -> Catalog {
     Catalog::default()
-        .with(bake::BakeManifest::new(config.bake))
-        .with(deploy_kubernetes::DeployManifest::new(config.kubernetes))
 }

@@ -75,7 +75,8 @@ impl StageLog for BlobLog {
         let mut line = format!("{stamp:.3} {}\n", clean(text));
         if state.written + line.len() as u64 > self.bytes_max {
             let limit = self.bytes_max;
-            line = format!("{stamp:.3} the log ends here: it reached {limit} bytes (log_bytes_max)\n");
+            line =
+                format!("{stamp:.3} the log ends here: it reached {limit} bytes (log_bytes_max)\n");
             state.full = true;
         }
         if state.lost_lines > 0 {

@@ -7,17 +7,19 @@ use sysinfo::{Pid, ProcessesToUpdate, System};
 
 /// Reads vitals; keeps what the next reading is compared with.
 pub(crate) struct Monitor {
-    system: Mutex<System>,
+    /// `None` where the machine cannot be asked.
+    system: Mutex<Option<System>>,
 }
 
 impl Monitor {
     pub(crate) fn new() -> Self {
-        Self { system: Mutex::new(System::new()) }
+        Self { system: Mutex::new(System::new().ok()) }
     }
 
     /// The vitals since the last reading.
     pub(crate) fn read(&self) -> Vitals {
         let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(system) = system.as_mut() else { return Vitals::default() };
         system.refresh_cpu_usage();
         system.refresh_memory();
         let me = Pid::from_u32(std::process::id());

@@ -215,7 +215,7 @@ impl Case<'_> {
             stage_type.and_then(|stage| stage.get("type")?.as_str()).unwrap_or_default();
         let declared = execution.and_then(|execution| execution.get("spelEvaluator")?.as_str());
         let is_v4 = self.text("evaluator") == "v4" || declared == Some("v4");
-        let found = crate::scope::stage_context(expression, stage_type, is_v4, context);
+        let found = crate::stage_context(expression, stage_type, is_v4, context, &BTreeSet::new());
         Got { value: found.value, summary: found.summary }
     }
 

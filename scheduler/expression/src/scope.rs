@@ -145,31 +145,40 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Evaluates a stage's whole context by the rules of its type and of the evaluator: v4 evaluates the
-/// variables of `evaluateVariables` one after another, and leaves a `deployManifest` that says
-/// `skipExpressionEvaluation` its manifests.
+/// Evaluates a stage's whole context by the rules of its type and of the evaluator, but for the places
+/// in `keep`: v4 evaluates the variables of `evaluateVariables` one after another, and leaves a
+/// `deployManifest` that says `skipExpressionEvaluation` its manifests.
 pub fn stage_context(
     value: &Value,
     stage_type: &str,
     is_v4: bool,
     context: &Context<'_>,
+    keep: &BTreeSet<String>,
 ) -> crate::Evaluated {
-    let none = BTreeSet::new();
+    let with = |pointer: &str| {
+        let mut keep = keep.clone();
+        keep.insert(pointer.to_owned());
+        keep
+    };
     match (stage_type, is_v4) {
-        ("evaluateVariables", true) => with_variables(value, context),
+        ("evaluateVariables", true) if !keep.contains("/variables") => {
+            with_variables(value, context, &with("/variables"))
+        }
         ("deployManifest", true)
             if value.get("skipExpressionEvaluation") == Some(&Value::Bool(true)) =>
         {
-            let keep = BTreeSet::from(["/manifests".to_owned()]);
-            crate::evaluate(value, context, &keep)
+            crate::evaluate(value, context, &with("/manifests"))
         }
-        _ => crate::evaluate(value, context, &none),
+        _ => crate::evaluate(value, context, keep),
     }
 }
 
-fn with_variables(value: &Value, context: &Context<'_>) -> crate::Evaluated {
-    let keep = BTreeSet::from(["/variables".to_owned()]);
-    let mut evaluated = crate::evaluate(value, context, &keep);
+fn with_variables(
+    value: &Value,
+    context: &Context<'_>,
+    keep: &BTreeSet<String>,
+) -> crate::Evaluated {
+    let mut evaluated = crate::evaluate(value, context, keep);
     let Some(list) = value.get("variables").and_then(Value::as_array) else { return evaluated };
     let (made, summary) = crate::variables(list, context);
     evaluated.summary.merge(summary);

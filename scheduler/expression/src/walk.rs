@@ -88,7 +88,10 @@ impl Walk<'_, '_> {
         self.summary.failed += u32::from(failed);
         match outcome {
             Ok(Outcome::Value(value)) => {
-                self.made.push(pointer);
+                // A key has no place of its own.
+                if !pointer.is_empty() {
+                    self.made.push(pointer);
+                }
                 value
             }
             Ok(Outcome::Partial(filled)) => {

@@ -162,7 +162,8 @@ impl Driver {
     fn pause(&self) -> Duration {
         let clock = &self.shell.ports.clock;
         let sweep = self.next_sweep.saturating_sub(clock.elapsed());
-        let failing = !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty();
+        let failing =
+            !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty();
         let retry = if failing { PAUSE_AFTER_FAILURE } else { sweep };
         let timer = self.timers.next().map(|at| at.duration_since(clock.now()));
         let timer = timer.map(|wait| wait.max(SignedDuration::ZERO).unsigned_abs());

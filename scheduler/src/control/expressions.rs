@@ -39,13 +39,17 @@ fn has_expressions(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("${"),
         Value::Array(list) => list.iter().any(has_expressions),
-        Value::Object(map) => map.iter().any(|(key, value)| key.contains("${") || has_expressions(value)),
+        Value::Object(map) => {
+            map.iter().any(|(key, value)| key.contains("${") || has_expressions(value))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
 fn object_has_expressions(object: &Object) -> bool {
-    object.iter().any(|(key, value)| key != SUMMARY && (key.contains("${") || has_expressions(value)))
+    object
+        .iter()
+        .any(|(key, value)| key != SUMMARY && (key.contains("${") || has_expressions(value)))
 }
 
 /// What a stage sees: the execution in Gate's shape, and bare names.
@@ -117,11 +121,13 @@ impl Expressions {
         match kind {
             "expression" => self.expression_precondition(scene, &inner),
             "stageStatus" => native::check_stage_status(&inner, status_of(scene, &inner)),
-            other => TaskAnswer::terminal(TaskError::new(
-                "UnsupportedPrecondition",
-                format!("the precondition type `{other}` is not carried out yet"),
-            )
-            .and("use `expression` or `stageStatus`")),
+            other => TaskAnswer::terminal(
+                TaskError::new(
+                    "UnsupportedPrecondition",
+                    format!("the precondition type `{other}` is not carried out yet"),
+                )
+                .and("use `expression` or `stageStatus`"),
+            ),
         }
     }
 
@@ -190,7 +196,8 @@ impl Expressions {
         let root = Object::from_iter([("trigger".to_owned(), trigger)]);
         let context = Context::new(&root, None, None, now, &self.limits);
         for parameter in pipeline.parameters() {
-            let Some(default) = parameter.default().filter(|default| has_expressions(default)) else {
+            let Some(default) = parameter.default().filter(|default| has_expressions(default))
+            else {
                 continue;
             };
             let pointer = format!("/trigger/parameters/{}", parameter.name());
@@ -208,11 +215,8 @@ fn split(evaluated: Evaluated) -> (Value, StageBody) {
     let stage = evaluated.value.as_object().cloned().unwrap_or_default();
     let view = shared_model::StageView { raw: &stage };
     let place = json!({ "type": view.kind(), "name": view.name() });
-    let body = StageBody {
-        context: view.context(),
-        evaluated: evaluated.made,
-        ..StageBody::default()
-    };
+    let body =
+        StageBody { context: view.context(), evaluated: evaluated.made, ..StageBody::default() };
     (place, body)
 }
 

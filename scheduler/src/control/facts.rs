@@ -91,11 +91,9 @@ pub(crate) fn why(cause: Cause) -> String {
              at the workers' logs (out of memory?), then start it anew"
         ),
         Cause::AttemptsSpent { attempts } => format!("it failed {attempts} times in a row"),
-        Cause::ExpressionsFailed => {
-            "expressions failed and failOnFailedExpressions is set; see \
+        Cause::ExpressionsFailed => "expressions failed and failOnFailedExpressions is set; see \
              expressionEvaluationSummary in its context"
-                .into()
-        }
+            .into(),
         Cause::AbortIgnored => {
             "its worker did not confirm the end in time; work may still go on there".into()
         }

@@ -102,7 +102,9 @@ pub(crate) fn exception(
     let mut errors: Vec<Value> = error.messages.iter().map(|line| json!(line)).collect();
     let earlier = body.context.get("exception").and_then(|e| e.pointer("/details/errors"));
     if let Some(Value::Array(earlier)) = earlier {
-        errors.extend(earlier.iter().filter(|line| !errors.contains(line)).cloned().collect::<Vec<_>>());
+        errors.extend(
+            earlier.iter().filter(|line| !errors.contains(line)).cloned().collect::<Vec<_>>(),
+        );
     }
     let exception = json!({
         "timestamp": at.as_millisecond(),
@@ -139,10 +141,7 @@ mod tests {
         let mut body = StageBody::default();
         exception(&mut body, "t", &TaskError::new("A", "first"), true, Timestamp::UNIX_EPOCH);
         exception(&mut body, "t", &TaskError::new("B", "second"), false, Timestamp::UNIX_EPOCH);
-        assert_eq!(
-            body.context["exception"]["details"]["errors"],
-            json!(["second", "first"])
-        );
+        assert_eq!(body.context["exception"]["details"]["errors"], json!(["second", "first"]));
         assert_eq!(body.evaluated, ["/exception"]);
     }
 

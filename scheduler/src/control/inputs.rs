@@ -6,9 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use scheduler_engine::event::{AttemptKey, StageIndex};
 use serde_json::Value;
-use shared_model::{
-    Artifact, AttemptId, Capability, Epoch, ExpectedArtifact, Object, WorkerId,
-};
+use shared_model::{Artifact, AttemptId, Capability, Epoch, ExpectedArtifact, Object, WorkerId};
 use shared_ports::messages::{
     AttemptReady, Control, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, TaskInput,
 };

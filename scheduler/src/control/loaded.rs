@@ -74,7 +74,10 @@ impl Loaded {
     ///
     /// # Errors
     /// [`PortError`] if it cannot be read.
-    pub(crate) async fn content(&mut self, journal: &dyn Journal) -> Result<&mut Content, PortError> {
+    pub(crate) async fn content(
+        &mut self,
+        journal: &dyn Journal,
+    ) -> Result<&mut Content, PortError> {
         let content = match self.content.take() {
             Some(content) => content,
             None => Content::load(journal, &self.id).await?,
@@ -93,7 +96,8 @@ impl Loaded {
             state: self.engine.encode_stage(*index).into(),
             body: body(index),
         });
-        let document = (self.version == 0).then(|| self.content.as_ref().map(|c| c.document.clone()));
+        let document =
+            (self.version == 0).then(|| self.content.as_ref().map(|c| c.document.clone()));
         Append {
             execution: self.id.clone(),
             expected: self.version,
@@ -126,11 +130,8 @@ impl Content {
             why: "it is not in the journal".into(),
         };
         let stored = journal.load(id).await?.ok_or_else(missing)?;
-        let mut content = Self {
-            document: stored.document,
-            bodies: BTreeMap::new(),
-            producers: BTreeSet::new(),
-        };
+        let mut content =
+            Self { document: stored.document, bodies: BTreeMap::new(), producers: BTreeSet::new() };
         for (index, body) in (0..).zip(journal.bodies(id, &[]).await?) {
             content.set(index, body);
         }

@@ -46,11 +46,8 @@ pub(crate) fn plan(
 fn unknown(shell: &Shell, stage_type: &str) -> TaskError {
     let mut names = native::NATIVE_TYPES.to_vec();
     names.extend(shell.registry.names());
-    TaskError::new(
-        NO_SUCH_TYPE,
-        format!("no worker ever announced the stage type `{stage_type}`"),
-    )
-    .and(format!("known stage types: {}", names.join(", ")))
+    TaskError::new(NO_SUCH_TYPE, format!("no worker ever announced the stage type `{stage_type}`"))
+        .and(format!("known stage types: {}", names.join(", ")))
 }
 
 fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
@@ -144,10 +141,8 @@ mod tests {
 
     #[test]
     fn flags_in_text_count_as_flags() {
-        let settings = settings(
-            &context(json!({"continuePipeline": "True", "failPipeline": "false"})),
-            None,
-        );
+        let settings =
+            settings(&context(json!({"continuePipeline": "True", "failPipeline": "false"})), None);
         assert!(settings.continue_pipeline);
         assert!(!settings.fail_pipeline);
     }
@@ -155,16 +150,21 @@ mod tests {
     #[test]
     fn a_timeout_in_text_counts_and_nonsense_does_not() {
         let own = Some(SignedDuration::from_secs(9));
-        let timeout = |value: Value| settings(&context(json!({"stageTimeoutMs": value})), own).timeout;
+        let timeout =
+            |value: Value| settings(&context(json!({"stageTimeoutMs": value})), own).timeout;
         assert_eq!(timeout(json!("1500")), Some(SignedDuration::from_millis(1500)));
-        assert_eq!(timeout(json!(12_345_678_901_i64)), Some(SignedDuration::from_millis(12_345_678_901)));
+        assert_eq!(
+            timeout(json!(12_345_678_901_i64)),
+            Some(SignedDuration::from_millis(12_345_678_901))
+        );
         assert_eq!(timeout(json!("soon")), own);
         assert_eq!(timeout(json!(-1)), own);
     }
 
     #[test]
     fn an_execution_window_is_refused_by_name() {
-        let error = refuse_unsupported(&context(json!({"restrictExecutionDuringTimeWindow": true})));
+        let error =
+            refuse_unsupported(&context(json!({"restrictExecutionDuringTimeWindow": true})));
         assert!(error.unwrap_err().messages[0].contains("restrictExecutionDuringTimeWindow"));
         let off = context(json!({"restrictExecutionDuringTimeWindow": false}));
         assert!(refuse_unsupported(&off).is_ok());

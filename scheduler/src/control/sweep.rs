@@ -37,7 +37,10 @@ impl Driver {
             }
         };
         if report.v > MESSAGE_VERSION {
-            tracing::warn!(v = report.v, "a report of a newer version; dropped, its sender reports again");
+            tracing::warn!(
+                v = report.v,
+                "a report of a newer version; dropped, its sender reports again"
+            );
             return Self::dismiss(turn, delivery.tag);
         }
         match self.finished_answer(&report).await {
@@ -163,7 +166,9 @@ impl Driver {
             let held = holder.is_some_and(|(_, epoch)| epoch == flight.epoch);
             if flight.leased {
                 self.look_for_worker(turn, id, flight.attempt, flight.epoch, held, now).await;
-            } else if !held && now.duration_since(flight.since) >= self.shell.config.redispatch_after {
+            } else if !held
+                && now.duration_since(flight.since) >= self.shell.config.redispatch_after
+            {
                 self.ring_again(turn, id, flight.attempt).await?;
             }
         }
@@ -188,7 +193,8 @@ impl Driver {
         }
         let since = *self.missing.since.entry(key.clone()).or_insert(now);
         let sweep = jiff::SignedDuration::try_from(self.shell.config.sweep_interval);
-        if now.duration_since(since) >= sweep.unwrap_or(jiff::SignedDuration::ZERO) && since != now {
+        if now.duration_since(since) >= sweep.unwrap_or(jiff::SignedDuration::ZERO) && since != now
+        {
             self.missing.since.remove(&key);
             self.event(turn, id, Event::LeaseExpired { attempt, epoch, at: now }, None, now).await;
         }
@@ -215,7 +221,8 @@ impl Driver {
         let task = work.loaded.engine.stage(attempt.stage).task(attempt.task);
         match &task.kind {
             scheduler_engine::plan::TaskKind::Worker { capability, .. } => {
-                let depth = self.shell.ports.broker.depth(&Queue::Ready(capability.clone())).await?;
+                let depth =
+                    self.shell.ports.broker.depth(&Queue::Ready(capability.clone())).await?;
                 Ok(depth == 0)
             }
             scheduler_engine::plan::TaskKind::Native

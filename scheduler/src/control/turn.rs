@@ -94,7 +94,12 @@ impl Work {
         Ok(())
     }
 
-    async fn carry_on(&mut self, shell: &Shell, step: Step, at: Timestamp) -> Result<(), PortError> {
+    async fn carry_on(
+        &mut self,
+        shell: &Shell,
+        step: Step,
+        at: Timestamp,
+    ) -> Result<(), PortError> {
         let commands = self.note(step);
         self.carry_out(shell, commands, at).await
     }

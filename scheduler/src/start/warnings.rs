@@ -17,7 +17,8 @@ pub(super) fn of(pipeline: &Pipeline, registry: &Registry) -> Vec<Problem> {
 }
 
 fn template(pipeline: &Pipeline) -> Option<Problem> {
-    let templated = pipeline.text("type") == "templatedPipeline" || pipeline.raw.contains_key("template");
+    let templated =
+        pipeline.text("type") == "templatedPipeline" || pipeline.raw.contains_key("template");
     templated.then(|| {
         Problem::error(
             "template-unsupported",

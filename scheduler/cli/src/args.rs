@@ -1,0 +1,120 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Continuous delivery: runs Spinnaker's pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "capstan", version, about, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs a pipeline here, in one process, and waits for its end.
+    #[command(after_help = RUN_HELP)]
+    Run(Box<RunArgs>),
+    /// Lists everything that is wrong with a pipeline document.
+    Validate(ValidateArgs),
+    /// Owns one run of a tool.
+    #[command(hide = true)]
+    Guard {
+        /// What the parent says; not for people.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+const RUN_HELP: &str = "\
+Exit codes: 0 succeeded, 1 the run failed, 2 bad usage or document, 130 interrupted.
+
+Examples:
+  capstan run pipeline.json --parameter tag=1.2.3
+  capstan run pipeline.json --kubeconfig ~/.kube/config --artifacts-root ./charts
+  capstan run --resume";
+
+/// How the result is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people, on stderr.
+    Text,
+    /// The final execution as JSON, in Gate's shape, on stdout.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The pipeline document, JSON or YAML; `-` reads it from stdin.
+    #[arg(value_name = "FILE", required_unless_present = "resume", conflicts_with = "resume")]
+    pub(crate) file: Option<PathBuf>,
+    /// A parameter of the pipeline; may be repeated.
+    #[arg(long = "parameter", short = 'p', value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) parameters: Vec<(String, String)>,
+    /// Goes on with what a killed run left in the data folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Where state is kept.
+    #[arg(long, value_name = "DIR", default_value = ".capstan", env = "CAPSTAN_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// The clusters: every context of this file is an account of its name.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// A further name for a context, as documents use it; may be repeated.
+    #[arg(long = "account", value_name = "NAME=CONTEXT", value_parser = pair)]
+    pub(crate) accounts: Vec<(String, String)>,
+    /// Below this folder `local/file` artifacts may lie (charts, values files).
+    #[arg(long, value_name = "DIR", env = "CAPSTAN_ARTIFACTS_ROOT")]
+    pub(crate) artifacts_root: Option<PathBuf>,
+    /// The helm to run: a name on the PATH, or a path.
+    #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM")]
+    pub(crate) helm: String,
+    /// As whom the pipeline runs.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "anonymous")]
+    pub(crate) user: String,
+    /// How the result is shown.
+    #[arg(long, short = 'o', value_enum, default_value = "text")]
+    pub(crate) output: Output,
+    /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "warn", env = "CAPSTAN_LOG")]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The pipeline document, JSON or YAML; `-` reads it from stdin.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How the problems are shown.
+    #[arg(long, short = 'o', value_enum, default_value = "text")]
+    pub(crate) output: Output,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("the name before `=` is empty".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_may_hold_an_equals_sign() {
+        assert_eq!(pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(pair("a").is_err() && pair("=b").is_err());
+    }
+}

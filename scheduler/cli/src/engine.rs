@@ -1,0 +1,69 @@
+//! Ports, scheduler, worker and API in one process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use scheduler::{Config, Scheduler};
+use shared_adapters::open::{self, Guard};
+use shared_model::WorkerId;
+use shared_plugin::{Catalog, StageDescriptor};
+use shared_runtime::Supervisor;
+use worker::catalog::{CatalogConfig, catalog};
+
+use crate::args::RunArgs;
+
+/// How long everything may take to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Everything, running.
+pub(crate) struct Engine {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) supervisor: Supervisor,
+    /// Where the API listens.
+    pub(crate) address: SocketAddr,
+    guard: Guard,
+}
+
+impl Engine {
+    /// Starts everything; what an earlier process left is taken up.
+    ///
+    /// # Errors
+    /// What is in the way, and what to do.
+    pub(crate) async fn start(arguments: &RunArgs) -> Result<Self> {
+        let config = open::Config::embedded(&arguments.data_dir);
+        let (ports, guard) = open::open(&config).await?;
+        let supervisor = Supervisor::new();
+        shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
+        let catalog = stage_types(arguments)?;
+        let descriptors = catalog.descriptors();
+        let scheduler =
+            Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
+        let id = WorkerId::new(format!("worker-{}", std::process::id()));
+        worker::start(worker::Config::named(id), ports, catalog, &supervisor).await?;
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let address = scheduler::api::serve(scheduler.clone(), anywhere, &supervisor)
+            .await
+            .context("no loopback port can be listened on")?;
+        Ok(Self { scheduler, supervisor, address, guard })
+    }
+
+    /// Stops everything in order; what runs is handed over to the next start.
+    pub(crate) async fn stop(self) -> Result<()> {
+        let all = self.supervisor.shut_down(STOP_LIMIT).await;
+        if !all {
+            eprintln!("warning: not everything ended within {STOP_LIMIT:?}");
+        }
+        drop(self.scheduler);
+        self.guard.close().await.context("the data folder was not closed well")
+    }
+}
+
+fn stage_types(_arguments: &RunArgs) -> Result<Catalog> {
+    Ok(catalog(CatalogConfig {}))
+}
+
+/// What the stage types of this binary say of themselves.
+pub(crate) fn descriptors() -> Vec<StageDescriptor> {
+    catalog(CatalogConfig {}).descriptors()
+}

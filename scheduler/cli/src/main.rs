@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod document;
+mod engine;
+mod progress;
+mod run;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+/// The run failed.
+pub(crate) const EXIT_FAILED: u8 = 1;
+/// Bad usage, bad document, or nothing could be started.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// A user interrupted it.
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    // Whoever speaks TLS in this process speaks it through one library.
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match Cli::parse().command {
+        Command::Guard { args } => shared_runtime::guard::main(args),
+        Command::Validate(arguments) => finish(document::validate(&arguments)),
+        Command::Run(arguments) => finish(run::run(*arguments)),
+    }
+}
+
+fn finish(done: anyhow::Result<u8>) -> ExitCode {
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
