@@ -23,6 +23,8 @@ use crate::memory::lock;
 pub struct MemoryBroker {
     queue_len_max: usize,
     lines: Mutex<BTreeMap<Queue, Arc<Line>>>,
+    /// Held while messages are counted and queued, so that two who publish at once keep the limit.
+    publishing: Mutex<()>,
 }
 
 /// A queue has no room for more messages.
@@ -41,7 +43,7 @@ struct QueueFull {
 impl MemoryBroker {
     /// Queues in which at most `queue_len_max` messages wait each.
     pub fn new(queue_len_max: usize) -> Self {
-        Self { queue_len_max, lines: Mutex::default() }
+        Self { queue_len_max, lines: Mutex::default(), publishing: Mutex::default() }
     }
 
     fn line(&self, queue: &Queue) -> Arc<Line> {
@@ -77,6 +79,7 @@ impl Broker for MemoryBroker {
         for message in messages {
             by_queue.entry(message.queue.clone()).or_default().push(message);
         }
+        let _publishing = lock(&self.publishing);
         for (queue, messages) in &by_queue {
             self.check_room(queue, &self.line(queue), messages).map_err(|full| {
                 let doing = format!("publishing {} messages", messages.len());

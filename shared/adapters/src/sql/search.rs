@@ -63,3 +63,57 @@ fn push_list<'a>(
     sql.push(")");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use shared_model::{ExecutionId, Status};
+    use sqlx::{AssertSqlSafe, Row};
+
+    use super::*;
+    use crate::folder::DataFolder;
+    use crate::sql::Database;
+
+    /// A list that reads more than it shows gets slower with every execution that was ever run.
+    #[tokio::test]
+    async fn every_usual_list_reads_an_index_in_its_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Arc::new(DataFolder::hold(folder.path()).unwrap());
+        let (database, _stop) = Database::open(held).await.unwrap();
+        let all = || Query { limit: 10, ..Query::default() };
+        let shop = || Query { application: Some("Shop".to_owned()), ..all() };
+        let after = Some((Timestamp::UNIX_EPOCH, ExecutionId::new("e")));
+        let two = vec![Status::Running, Status::Succeeded];
+        for (query, index) in [
+            (all(), "by_time"),
+            (Query { after: after.clone(), ..all() }, "by_time"),
+            (Query { from: Some(Timestamp::UNIX_EPOCH), ..all() }, "by_time"),
+            (shop(), "by_application"),
+            (Query { after, ..shop() }, "by_application"),
+            (Query { statuses: two, ..shop() }, "by_application"),
+            (Query { statuses: vec![Status::Running], ..shop() }, "by_application_and_status"),
+            (Query { statuses: vec![Status::Running], ..all() }, "by_status"),
+            (Query { name: Some("release".to_owned()), ..all() }, "by_name"),
+            (Query { pipeline_config_ids: vec!["p".to_owned()], ..all() }, "by_pipeline"),
+        ] {
+            let plan = plan(&database, &query).await;
+            assert!(plan.contains(&format!("USING INDEX execution_{index} ")), "{query:?}: {plan}");
+            assert!(!plan.contains("ORDER BY"), "it sorts: {plan}");
+        }
+    }
+
+    async fn plan(database: &Database, query: &Query) -> String {
+        let mut sql = statement(query).unwrap();
+        let explained = format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str());
+        let mut built = sql.build();
+        let arguments = sqlx::Execute::take_arguments(&mut built).unwrap().unwrap();
+        let rows = sqlx::query_with(AssertSqlSafe(explained), arguments)
+            .fetch_all(&database.readers.pool)
+            .await
+            .unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        steps.join(" / ") + " "
+    }
+}

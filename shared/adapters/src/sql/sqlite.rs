@@ -20,6 +20,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS_MAX: u32 = 4;
 /// Statements differ by their number of rows, of which there are few; see `write.rs`.
 const STATEMENTS_KEPT: usize = 256;
+/// Pages of 4 KiB in the write-ahead log before they are copied into the database: what a page is
+/// written to many times in between is copied once, and the log stays small enough to be read
+/// quickly after a crash.
+const CHECKPOINT_PAGES: &str = "4000";
 /// A page cache of 16 MiB per connection, in SQLite's negative KiB.
 const CACHE_SIZE: &str = "-16384";
 /// A statement that takes longer is logged as a warning.
@@ -55,6 +59,7 @@ impl Connector {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .connect()
             .await
     }

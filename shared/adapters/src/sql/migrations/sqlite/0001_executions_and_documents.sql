@@ -21,6 +21,8 @@ CREATE TABLE execution (
 -- execution is created and when its status changes, not with every append.
 CREATE INDEX execution_by_time ON execution (build_time, id);
 CREATE INDEX execution_by_application ON execution (application_key, build_time, id);
+CREATE INDEX execution_by_application_and_status
+    ON execution (application_key, status, build_time, id);
 CREATE INDEX execution_by_name ON execution (name, build_time, id);
 CREATE INDEX execution_by_pipeline ON execution (pipeline_config_id, build_time, id)
     WHERE pipeline_config_id IS NOT NULL;
