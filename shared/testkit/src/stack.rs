@@ -97,9 +97,8 @@ impl Stack {
     /// A server could not be ended, or the folder not be removed.
     pub fn stop(mut self) -> Result<()> {
         self.stop_servers()?;
-        let Self { data, .. } = &mut self;
-        fs::remove_dir_all(data.path())
-            .with_context(|| format!("failed to remove {}", data.path().display()))
+        let data = self.data.path();
+        fs::remove_dir_all(data).with_context(|| format!("failed to remove {}", data.display()))
     }
 
     fn bring_up(
