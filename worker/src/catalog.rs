@@ -1,11 +1,15 @@
 //! The list of everything plugged in: one line per stage type.
 
+pub use deploy_kubernetes::{Account, AccountError, Accounts};
 use shared_plugin::Catalog;
 
 /// What the stage types need to know.
-pub struct CatalogConfig {}
+pub struct CatalogConfig {
+    /// Clusters and how to reach them.
+    pub kubernetes: Accounts,
+}
 
 /// Every stage type of this binary.
-pub fn catalog(_config: CatalogConfig) -> Catalog {
-    Catalog::default()
+pub fn catalog(config: CatalogConfig) -> Catalog {
+    Catalog::default().with(deploy_kubernetes::DeployManifest::new(config.kubernetes))
 }

@@ -9,7 +9,7 @@ use shared_adapters::open::{self, Guard};
 use shared_model::WorkerId;
 use shared_plugin::{Catalog, StageDescriptor};
 use shared_runtime::Supervisor;
-use worker::catalog::{CatalogConfig, catalog};
+use worker::catalog::{Account, Accounts, CatalogConfig, catalog};
 
 use crate::args::RunArgs;
 
@@ -59,11 +59,25 @@ impl Engine {
     }
 }
 
-fn stage_types(_arguments: &RunArgs) -> Result<Catalog> {
-    Ok(catalog(CatalogConfig {}))
+fn stage_types(arguments: &RunArgs) -> Result<Catalog> {
+    Ok(catalog(CatalogConfig { kubernetes: clusters(arguments)? }))
+}
+
+/// The clusters of the kubeconfig that is named, else of the usual one if it is there.
+fn clusters(arguments: &RunArgs) -> Result<Accounts> {
+    let more = arguments.accounts.iter().map(|(name, context)| {
+        (name.clone(), Account { context: context.clone(), ..Account::default() })
+    });
+    let usual = std::env::home_dir().map(|home| home.join(".kube/config"));
+    let file = arguments.kubeconfig.clone().or_else(|| usual.filter(|file| file.is_file()));
+    match file {
+        Some(file) => Ok(Accounts::of_kubeconfig(&file, more.collect())?),
+        None if arguments.accounts.is_empty() => Ok(Accounts::none()),
+        None => anyhow::bail!("--account needs a kubeconfig; give one with --kubeconfig"),
+    }
 }
 
 /// What the stage types of this binary say of themselves.
 pub(crate) fn descriptors() -> Vec<StageDescriptor> {
-    catalog(CatalogConfig {}).descriptors()
+    catalog(CatalogConfig { kubernetes: Accounts::none() }).descriptors()
 }

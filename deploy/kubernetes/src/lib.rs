@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+mod account;
+mod apply;
+mod bind;
+#[cfg(feature = "corpus")]
+pub mod corpus;
+mod explain;
+mod labels;
+mod manifest;
+mod order;
+mod ownership;
+mod stability;
+mod stage;
+mod unsupported;
+mod wait;
+
+pub use account::{Account, AccountError, Accounts};
+pub use stability::status;
+pub use stage::DeployManifest;

@@ -1,0 +1,64 @@
+//! Kinds that run to an end, and those that watch others.
+
+use deploy::{Condition, DeployedStatus};
+use serde_json::Value;
+
+use super::{conditions, number, reported};
+
+pub(super) fn job(object: &Value) -> DeployedStatus {
+    let Some(status) = reported(object) else { return DeployedStatus::none_reported() };
+    let completions = object.pointer("/spec/completions").and_then(Value::as_i64).unwrap_or(1);
+    if number(status, "/succeeded") >= completions {
+        return DeployedStatus::stable();
+    }
+    let failed = conditions(object).find(|condition| {
+        condition["type"] == "Failed" && condition["status"].as_str() == Some("True")
+    });
+    let waiting = DeployedStatus::stable().unstable("Waiting for jobs to finish");
+    match failed {
+        Some(condition) => {
+            waiting.failed(condition["message"].as_str().unwrap_or("Job has failed"))
+        }
+        None => waiting,
+    }
+}
+
+pub(super) fn pod(object: &Value) -> DeployedStatus {
+    let phase = object.pointer("/status/phase").and_then(Value::as_str);
+    let bad = |message: &str| DeployedStatus::stable().unstable(message).unavailable(message);
+    match phase {
+        None => DeployedStatus::none_reported(),
+        Some("Pending") => bad("Pod is pending"),
+        Some("Failed") => bad("Pod has failed"),
+        Some("Unknown") => bad("Pod has unknown phase"),
+        Some(_) => DeployedStatus::stable(),
+    }
+}
+
+pub(super) fn cron_job(object: &Value) -> DeployedStatus {
+    // A CronJob that never ran reports an empty status once the server has seen it.
+    match object.get("status") {
+        Some(Value::Object(_)) => DeployedStatus::stable(),
+        _ => DeployedStatus::none_reported(),
+    }
+}
+
+pub(super) fn autoscaler(object: &Value) -> DeployedStatus {
+    let Some(status) = reported(object) else {
+        let none = DeployedStatus::stable().unstable("No status reported yet");
+        return DeployedStatus { available: Condition::default(), ..none };
+    };
+    let (desired, current) =
+        (number(status, "/desiredReplicas"), number(status, "/currentReplicas"));
+    let scaling = |way: &str| {
+        let message = format!(
+            "Waiting for HPA to complete a scale {way}, current: {current} desired: {desired}"
+        );
+        DeployedStatus::stable().unstable(message)
+    };
+    match desired.cmp(&current) {
+        std::cmp::Ordering::Greater => scaling("up"),
+        std::cmp::Ordering::Less => scaling("down"),
+        std::cmp::Ordering::Equal => DeployedStatus::stable(),
+    }
+}

@@ -1,0 +1,385 @@
+//! The stage type `deployManifest`.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+use shared_model::{
+    Artifact, Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult,
+};
+use shared_plugin::context::embedded_bytes;
+use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor};
+
+use crate::account::{Accounts, Cluster};
+use crate::apply::{self, ApplyFailure};
+use crate::manifest::{self, Manifest, lower_first, mask};
+use crate::wait::{Waited, Waiter};
+use crate::{bind, labels, order, stability, unsupported};
+
+const RESOLVE: &str = "resolveDeploySourceManifest";
+const DEPLOY: &str = "deployManifest";
+const WAIT: &str = "waitForManifestToStabilize";
+
+/// Applies manifests and waits until they are stable.
+#[derive(Clone)]
+pub struct DeployManifest {
+    accounts: Accounts,
+}
+
+impl DeployManifest {
+    /// The stage type, with the clusters that it may deploy to.
+    pub fn new(accounts: Accounts) -> Self {
+        Self { accounts }
+    }
+}
+
+fn task(name: &str, effects: Effects) -> TaskDescriptor {
+    TaskDescriptor { name: name.into(), capability: Capability::new("deploy.kubernetes"), effects }
+}
+
+#[async_trait]
+impl StageType for DeployManifest {
+    fn describe(&self) -> StageDescriptor {
+        StageDescriptor {
+            name: "deployManifest".into(),
+            aliases: Vec::new(),
+            summary: "Applies Kubernetes manifests and waits until they are stable.".into(),
+            schema: schema(),
+            tasks: vec![
+                task(RESOLVE, Effects::None),
+                task(DEPLOY, Effects::Keyed),
+                task(WAIT, Effects::None),
+            ],
+            timeout: SignedDuration::from_mins(30),
+        }
+    }
+
+    async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
+        let done = match task {
+            RESOLVE => resolve(cx).map(|()| TaskAnswer::done()),
+            DEPLOY => self.deploy(cx).await,
+            WAIT => self.wait(cx).await,
+            other => Err(failure(TaskError::new("NoSuchTask", format!("no task `{other}`")))),
+        };
+        done.unwrap_or_else(|failure| failure.answer())
+    }
+}
+
+/// Why a task failed, and what it had done by then.
+struct Failure {
+    error: TaskError,
+    retry: Retry,
+    result: TaskResult,
+}
+
+impl Failure {
+    fn answer(self) -> TaskAnswer {
+        TaskAnswer::Failed { error: self.error, retry: self.retry, result: self.result }
+    }
+}
+
+fn failure(error: TaskError) -> Failure {
+    Failure { error, retry: Retry::Never, result: TaskResult::default() }
+}
+
+/// Everything that can be known to be wrong before a cluster is asked.
+fn resolve(cx: &TaskContext) -> Result<(), Failure> {
+    prepare(cx).map(|_| ())
+}
+
+/// Manifests, in the order in which they are applied, and what was bound into them.
+struct Prepared {
+    manifests: Vec<Manifest>,
+    bound: Vec<Artifact>,
+    warnings: Vec<String>,
+}
+
+fn prepare(cx: &TaskContext) -> Result<Prepared, Failure> {
+    unsupported::check_fields(cx.context()).map_err(failure)?;
+    let mut manifests = manifests(cx).map_err(failure)?;
+    for manifest in &manifests {
+        unsupported::check_manifest(manifest).map_err(failure)?;
+    }
+    let required = required(cx).map_err(failure)?;
+    let bound = bind_images(cx, &mut manifests, &required).map_err(failure)?;
+    order::sort(&mut manifests);
+    let app = cx.context().get("moniker").and_then(|moniker| moniker.get("app")?.as_str());
+    let app = app.unwrap_or(&cx.input.application).to_owned();
+    let skip = is_true(cx.context().get("skipSpecTemplateLabels"));
+    for manifest in &mut manifests {
+        labels::write(manifest, &app, skip);
+    }
+    let warnings = unsupported::warnings(&manifests);
+    Ok(Prepared { manifests, bound, warnings })
+}
+
+fn manifests(cx: &TaskContext) -> Result<Vec<Manifest>, TaskError> {
+    let invalid =
+        |error: manifest::ManifestError| TaskError::new("InvalidManifest", error.to_string());
+    if cx.text("source") == "artifact" || !cx.text("manifestArtifactId").is_empty() {
+        let artifact = cx.artifact("manifestArtifact")?;
+        let bytes = embedded_bytes(&artifact)?;
+        let text = String::from_utf8(bytes.to_vec())
+            .map_err(|_| TaskError::new("InvalidManifest", "the artifact is not UTF-8 text"))?;
+        return manifest::of_text(&text).map_err(invalid);
+    }
+    let list = cx.context().get("manifests").or_else(|| cx.context().get("manifest"));
+    let list = list.ok_or_else(|| {
+        TaskError::new("InvalidStage", "neither `manifests` nor `manifestArtifactId` is set")
+    })?;
+    manifest::of_context(list).map_err(invalid)
+}
+
+/// Artifacts that must be bound somewhere.
+fn required(cx: &TaskContext) -> Result<Vec<Artifact>, TaskError> {
+    let list =
+        |key: &str| cx.context().get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for id in list("requiredArtifactIds").iter().filter_map(Value::as_str) {
+        found.push(cx.bound("requiredArtifactIds", id)?);
+    }
+    for (index, one) in list("requiredArtifacts").iter().enumerate() {
+        let id = one.get("expectedArtifactId").and_then(Value::as_str).unwrap_or_default();
+        let artifact = one.get("artifact").and_then(Value::as_object).cloned().map(Artifact);
+        match artifact {
+            Some(artifact) => found.push(artifact),
+            None => found.push(cx.bound(&format!("requiredArtifacts[{index}]"), id)?),
+        }
+    }
+    Ok(found)
+}
+
+fn bind_images(
+    cx: &TaskContext,
+    manifests: &mut [Manifest],
+    required: &[Artifact],
+) -> Result<Vec<Artifact>, TaskError> {
+    let enabled =
+        cx.context().get("enableArtifactBinding").is_none_or(|value| is_true(Some(value)));
+    let mut candidates = required.to_vec();
+    if enabled {
+        candidates.extend(cx.input.artifacts.iter().cloned());
+    }
+    let bound = bind::bind(manifests, &candidates);
+    match bind::unbound(required, &bound).first() {
+        None => Ok(bound),
+        Some(artifact) => Err(TaskError::new(
+            "ArtifactNotBound",
+            format!(
+                "the required artifact `{}` ({}) is used by no manifest; use its image in one, or do not \
+                 require it",
+                artifact.name(),
+                artifact.kind()
+            ),
+        )),
+    }
+}
+
+fn is_true(value: Option<&Value>) -> bool {
+    match value {
+        Some(Value::Bool(truth)) => *truth,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+        Some(Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_)) | None => false,
+    }
+}
+
+/// What was applied so far.
+#[derive(Default)]
+struct Progress {
+    applied: Vec<Value>,
+    created: Vec<Artifact>,
+    names: Map<String, Value>,
+}
+
+impl DeployManifest {
+    async fn cluster(&self, cx: &TaskContext) -> Result<Cluster, Failure> {
+        let named = [cx.text("account"), cx.text("credentials")];
+        let name = named.into_iter().find(|name| !name.is_empty()).ok_or_else(|| {
+            failure(TaskError::new("InvalidStage", "`account` is missing: which cluster is meant?"))
+        })?;
+        let found = self.accounts.cluster(name).await;
+        found.map_err(|error| failure(TaskError::new("AccountUnavailable", error.to_string())))
+    }
+
+    async fn deploy(&self, cx: &TaskContext) -> Result<TaskAnswer, Failure> {
+        let Prepared { manifests, bound, warnings } = prepare(cx)?;
+        let cluster = self.cluster(cx).await?;
+        let mut progress = Progress::default();
+        for warning in &warnings {
+            cx.log.line(&format!("warning: {warning}")).await;
+        }
+        let count = manifests.len();
+        for (ordinal, mut manifest) in (0_u32..).zip(manifests) {
+            let what = manifest.full_name();
+            let applied = tokio::select! {
+                applied = self.apply_one(cx, &cluster, &mut manifest, ordinal, &mut progress) => applied,
+                () = cx.cancelled() => {
+                    let result = outputs(&cluster, progress, &bound, &warnings);
+                    return Ok(TaskAnswer::Canceled { result });
+                }
+            };
+            if let Err(ApplyFailure { error, retry }) = applied {
+                let error = with_progress(error, &what, &progress, count);
+                let result = outputs(&cluster, progress, &bound, &warnings);
+                return Err(Failure { error, retry, result });
+            }
+        }
+        Ok(TaskAnswer::Succeeded { result: outputs(&cluster, progress, &bound, &warnings) })
+    }
+
+    async fn apply_one(
+        &self,
+        cx: &TaskContext,
+        cluster: &Cluster,
+        manifest: &mut Manifest,
+        ordinal: u32,
+        progress: &mut Progress,
+    ) -> Result<(), ApplyFailure> {
+        let place = apply::place(cluster, manifest, cx.text("namespaceOverride")).await?;
+        let applied = apply::apply(cluster, &place, manifest, &cx.effect(ordinal)).await?;
+        let what = manifest.full_name();
+        let shown = if place.namespace.is_empty() { "the cluster" } else { &place.namespace };
+        cx.log.line(&format!("{what} {} in {shown}", applied.done)).await;
+        let name =
+            applied.live.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        progress.created.push(created(cluster, manifest, name, &place.namespace));
+        let full = json!(format!("{} {name}", lower_first(manifest.kind())));
+        let names = progress.names.entry(place.namespace.clone()).or_insert_with(|| json!([]));
+        if let Value::Array(names) = names {
+            names.push(full);
+        }
+        progress.applied.push(mask(&applied.live));
+        Ok(())
+    }
+
+    async fn wait(&self, cx: &TaskContext) -> Result<TaskAnswer, Failure> {
+        let cluster = self.cluster(cx).await?;
+        let manifests = cx.context().get("outputs.manifests").and_then(Value::as_array).cloned();
+        let mut stable = Vec::new();
+        for value in manifests.unwrap_or_default() {
+            let mut manifest = Manifest { value };
+            if !stability::has_rules(manifest.kind()) {
+                continue;
+            }
+            let place = apply::place(&cluster, &mut manifest, "").await;
+            let place = place.map_err(|ApplyFailure { error, retry }| Failure {
+                error,
+                retry,
+                result: TaskResult::default(),
+            })?;
+            let mut waiter = Waiter {
+                cluster: &cluster,
+                place: &place,
+                what: manifest.full_name(),
+                kind: manifest.kind().to_owned(),
+                name: manifest.name().to_owned(),
+                cx,
+                told: BTreeSet::new(),
+            };
+            match waiter.wait().await {
+                Waited::Stable => stable.push(named(&manifest, &place.namespace)),
+                Waited::Failed(reasons) => {
+                    return Err(not_stable(&manifest, &place.namespace, reasons));
+                }
+                Waited::Cancelled(reasons) => return Ok(cancelled(reasons)),
+            }
+        }
+        let context = object(json!({ "stableManifests": stable }));
+        Ok(TaskAnswer::Succeeded { result: TaskResult { context, ..TaskResult::default() } })
+    }
+}
+
+fn object(value: Value) -> Object {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+fn named(manifest: &Manifest, namespace: &str) -> Value {
+    json!({ "manifestName": manifest.full_name(), "location": namespace })
+}
+
+fn not_stable(manifest: &Manifest, namespace: &str, reasons: Vec<String>) -> Failure {
+    let context = object(json!({
+        "failedManifests": [named(manifest, namespace)], "messages": reasons,
+    }));
+    let error = TaskError { kind: "ManifestNotStable".into(), messages: reasons };
+    Failure { error, retry: Retry::Never, result: TaskResult { context, ..TaskResult::default() } }
+}
+
+/// What kept it is kept with the stage: the engine says that its time was up, this says why.
+fn cancelled(reasons: Vec<String>) -> TaskAnswer {
+    let details = json!({ "details": { "errors": reasons } });
+    let context = object(json!({ "messages": reasons, "exception": details }));
+    TaskAnswer::Canceled { result: TaskResult { context, ..TaskResult::default() } }
+}
+
+/// Says object by object how far a deploy came (nothing is left half-done in silence).
+fn with_progress(mut error: TaskError, what: &str, progress: &Progress, count: usize) -> TaskError {
+    let done: Vec<String> =
+        progress.applied.iter().map(|live| Manifest { value: live.clone() }.full_name()).collect();
+    if count > 1 {
+        let before = if done.is_empty() { "nothing".to_owned() } else { done.join(", ") };
+        error = error.and(format!(
+            "applied before it: {before}; not applied: `{what}` and {} after it",
+            count - done.len() - 1
+        ));
+    }
+    error
+}
+
+/// The artifact that a deployed object is.
+fn created(cluster: &Cluster, manifest: &Manifest, name: &str, namespace: &str) -> Artifact {
+    Artifact(object(json!({
+        "type": format!("kubernetes/{}", lower_first(manifest.kind())),
+        "name": name,
+        "version": "",
+        "location": namespace,
+        "reference": name,
+        "metadata": { "account": cluster.name },
+    })))
+}
+
+fn outputs(
+    cluster: &Cluster,
+    progress: Progress,
+    bound: &[Artifact],
+    warnings: &[String],
+) -> TaskResult {
+    let objects = |list: &[Artifact]| -> Vec<Value> {
+        list.iter().map(|artifact| Value::Object(artifact.0.clone())).collect()
+    };
+    let Progress { applied, created, names } = progress;
+    let shared = json!({
+        "manifests": applied,
+        "outputs.manifests": applied,
+        "outputs.manifestNamesByNamespace": names,
+        "outputs.boundArtifacts": objects(bound),
+        "outputs.createdArtifacts": objects(&created),
+        "deploy.account.name": cluster.name,
+        "warnings": warnings,
+    });
+    let mut context = object(shared.clone());
+    // The document's own manifests stay as they were written.
+    context.remove("manifests");
+    TaskResult { context, outputs: object(shared), artifacts: created }
+}
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["account"],
+        "properties": {
+            "account": { "type": "string" },
+            "source": { "enum": ["text", "artifact"] },
+            "manifests": { "type": "array" },
+            "manifestArtifactId": { "type": "string" },
+            "manifestArtifact": { "type": "object" },
+            "namespaceOverride": { "type": "string" },
+            "moniker": { "type": "object" },
+            "requiredArtifactIds": { "type": "array", "items": { "type": "string" } },
+            "requiredArtifacts": { "type": "array" },
+            "enableArtifactBinding": { "type": "boolean" },
+            "skipSpecTemplateLabels": { "type": "boolean" },
+        },
+    })
+}
