@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use scene::{BINARY, is_alive, line_of, wait_for};
+use scene::{binary, is_alive, line_of, wait_for};
 
 const SEEDS: u64 = 30;
 
@@ -160,7 +160,7 @@ impl<'a> Scene<'a> {
 
 fn start_parent(runs: &Path, key: &str, script: &str) -> Child {
     use std::os::unix::process::CommandExt;
-    Command::new(BINARY)
+    Command::new(binary())
         .args(["parent", &runs.to_string_lossy(), key, script])
         .stdin(Stdio::null())
         .stderr(Stdio::null())

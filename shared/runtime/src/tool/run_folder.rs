@@ -4,9 +4,9 @@
 //! for as long as any of them lives. `stdout` and `stderr` keep what it wrote, `work` is its working
 //! folder and is gone once it ended, and `result` appears whole and only after it ended by itself.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -54,7 +54,8 @@ impl Held {
     /// Takes a run folder, which is made if need be; `None` if somebody else holds it.
     pub(crate) fn try_take(path: &Path) -> io::Result<Option<Self>> {
         loop {
-            std::fs::create_dir_all(path)?;
+            // Ours alone: what a tool wrote may hold secrets.
+            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             let name = path.join(LOCK);
             let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
             let file = match file {

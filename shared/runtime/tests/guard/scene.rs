@@ -1,6 +1,6 @@
 //! What the tests of tools share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,13 @@ use shared_runtime::tool::{Finished, GuardCommand, LineSink, Stream};
 use shared_runtime::{Opened, ToolError, ToolRun, Tools};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_runtime-guard");
+/// The example `runtime-guard`, which `cargo test` builds beside the tests.
+pub(crate) fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.ancestors().nth(2).unwrap().join("examples/runtime-guard");
+    assert!(binary.is_file(), "{} is not built: run all of `cargo test`", binary.display());
+    binary
+}
 
 #[derive(Default)]
 pub(crate) struct Lines(pub(crate) Mutex<Vec<(Stream, String)>>);
@@ -28,7 +34,7 @@ impl Lines {
 }
 
 pub(crate) fn tools(runs: &Path) -> Tools {
-    let guard = GuardCommand { program: BINARY.into(), args: vec!["guard".into()] };
+    let guard = GuardCommand { program: binary(), args: vec!["guard".into()] };
     Tools::new(guard, runs, "/usr/bin:/bin".into()).unwrap()
 }
 
