@@ -1,15 +1,28 @@
 //! HTTP: Gate's routes as far as they are built, `/v1` for what Gate does not have.
+//!
+//! | Call | Answer |
+//! | --- | --- |
+//! | `GET /health`, `GET /version` | that it is there, and which version it is |
+//! | `GET /pipelines/{id}` | an execution in Gate's shape, with `waitingFor` |
+//! | `PUT /pipelines/{id}/cancel?reason=` | nothing; the execution ends |
+//! | `PATCH /pipelines/{id}/stages/{stage}` | the execution; `judgmentStatus`, `judgmentInput` or `skipRemainingWait` go into the stage |
+//! | `GET /v1/executions/{id}/history?after=` | what happened, oldest first |
+//! | `GET /v1/executions/{id}/stages/{stage}/log?offset=` | a stage's log as text, from a byte on |
+//!
+//! A stage is named by its `id` or its `refId`. Errors have Spring's shape, and a stable `code`.
 
 mod error;
 mod guard;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, put};
 use shared_runtime::{Kind, Supervisor};
 use tokio::net::TcpListener;
@@ -18,14 +31,16 @@ use crate::Scheduler;
 
 /// Size of a request's body.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// How long a request may take.
+/// How long a request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long open connections may take to end once we stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What every route works with.
 #[derive(Clone)]
-pub(crate) struct State {
-    pub(crate) scheduler: Scheduler,
-    pub(crate) address: SocketAddr,
+struct State {
+    scheduler: Scheduler,
+    address: SocketAddr,
 }
 
 /// Serves the API on a loopback address until the supervisor stops; the port may be 0. Returns the
@@ -47,9 +62,20 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     let router = router(State { scheduler, address });
-    let stop = supervisor.stopping();
+    let stop = supervisor.stopping_of(Kind::Http);
     supervisor.spawn(Kind::Http, async move {
-        axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        // A client that keeps a connection open must not keep the process.
+        let too_long = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
+        };
+        tokio::select! {
+            served = served => served?,
+            () = too_long => {}
+        }
         Ok(())
     });
     Ok(address)
@@ -66,18 +92,8 @@ fn router(state: State) -> Router {
         .route("/v1/executions/{id}/stages/{stage}/log", get(routes::log))
         .fallback(routes::not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(state.clone(), guard::check))
-        .layer(middleware::from_fn(limit_time))
+        .layer(from_fn_with_state(state.clone(), guard::check))
+        .layer(from_fn(error::limit_time))
+        .layer(from_fn_with_state(state.clone(), error::shape))
         .with_state(state)
-}
-
-async fn limit_time(
-    request: axum::extract::Request,
-    next: middleware::Next,
-) -> axum::response::Response {
-    let path = request.uri().path().to_owned();
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => error::ApiError::timeout(&path).into(),
-    }
 }

@@ -4,43 +4,52 @@
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::State;
 use super::error::ApiError;
 
 /// Refuses requests whose Host is not ours, whose Origin is not ours, and changes that are not JSON.
-pub(crate) async fn check(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    match refusal(&state, request.method(), request.headers()) {
+pub(super) async fn check(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
+    match refusal(state.address.port(), request.method(), request.headers()) {
         None => next.run(request).await,
-        Some((status, code, why)) => ApiError::new(status, code, why, &path).into(),
+        Some(refusal) => refusal.into_response(),
     }
 }
 
-type Refusal = (StatusCode, &'static str, String);
-
-fn refusal(state: &State, method: &Method, headers: &HeaderMap) -> Option<Refusal> {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let port = state.address.port();
+fn refusal(port: u16, method: &Method, headers: &HeaderMap) -> Option<ApiError> {
     let ours = [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
-    let host = text(header::HOST).unwrap_or_default();
-    if !ours.iter().any(|known| known == host) {
+    let is_ours = |host: &str| ours.iter().any(|known| known.eq_ignore_ascii_case(host));
+    let host = text(headers, header::HOST).unwrap_or_default();
+    if !is_ours(host) {
         let why = format!("Host is `{host}`; send one of {}", ours.join(", "));
-        return Some((StatusCode::FORBIDDEN, "foreign-host", why));
+        return Some(ApiError::new(StatusCode::FORBIDDEN, "foreign-host", why));
     }
-    if let Some(origin) = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("?")) {
-        let known = ours.iter().any(|host| origin == format!("http://{host}"));
-        if !known {
+    // Browsers send `null` for pages of files and sandboxes: those are foreign too.
+    if headers.contains_key(header::ORIGIN) {
+        let origin = text(headers, header::ORIGIN).unwrap_or_default();
+        if !origin.strip_prefix("http://").is_some_and(is_ours) {
             let why = format!("pages of the origin `{origin}` may not use this API");
-            return Some((StatusCode::FORBIDDEN, "foreign-origin", why));
+            return Some(ApiError::new(StatusCode::FORBIDDEN, "foreign-origin", why));
         }
     }
     let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let json = text(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
-    if changes && !json {
-        let why = "changes need the header `Content-Type: application/json`".to_owned();
-        return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", why));
+    if changes && !is_json(headers) {
+        let why = "changes need the header `Content-Type: application/json`";
+        return Some(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", why));
     }
     None
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// A header that is there once, as text.
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next()?;
+    if all.next().is_some() { None } else { first.to_str().ok() }
 }
