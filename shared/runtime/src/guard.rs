@@ -139,7 +139,7 @@ fn start(held: &Held, order: &Order) -> io::Result<Child> {
     let prefix = std::env::args_os().skip(1);
     Command::new(crate::tool::this_program()?)
         .args(prefix)
-        .args(exec::args(held.path(), order))
+        .args(exec::prepare(held.path(), order)?)
         .env_clear()
         .envs(order.env.iter().cloned())
         .current_dir(&order.folder)

@@ -20,10 +20,9 @@ pub enum Format {
 pub fn start(level: &str, format: Format) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level)
         .map_err(|error| anyhow::anyhow!("`{level}` is not a log level: {error}"))?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // On a terminal in colour, unless `NO_COLOR` says otherwise.
+    let logs = if std::io::stderr().is_terminal() { logs } else { logs.with_ansi(false) };
     let started = match format {
         Format::Text => logs.compact().try_init(),
         Format::Json => logs.json().try_init(),

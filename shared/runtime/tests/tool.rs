@@ -61,10 +61,12 @@ async fn its_environment_is_what_it_was_given() {
 #[tokio::test]
 async fn arguments_are_no_shell_words() {
     let folder = tempfile::tempdir().unwrap();
-    let args = vec!["%s\n".into(), "$HOME; `id` && 'x' *".into(), String::new()];
+    let words = ["--", "--help", "exec", "$HOME; `id` && 'x' *", "two\nlines", ""];
+    let args = [&["<%s>\n"], &words[..]].concat().into_iter().map(str::to_owned).collect();
     let printf = ToolRun { program: "printf".into(), args, ..shell("") };
     let done = run(&tools(folder.path()), "k", &printf).await.unwrap();
-    assert_eq!(std::fs::read_to_string(done.stdout).unwrap(), "$HOME; `id` && 'x' *\n\n");
+    let expected = words.map(|word| format!("<{word}>\n")).concat();
+    assert_eq!(std::fs::read_to_string(done.stdout).unwrap(), expected);
 }
 
 #[tokio::test]

@@ -50,6 +50,16 @@ pub(crate) fn end_orphans(run: &Path) {
     orphans::end(&run.join(LOCK));
 }
 
+/// The file by which the tool's process learns what to run.
+pub(crate) fn image(run: &Path) -> PathBuf {
+    run.join("image")
+}
+
+/// The file that says why the tool did not start.
+pub(crate) fn not_started(run: &Path) -> PathBuf {
+    run.join("not-started")
+}
+
 impl Held {
     /// Takes a run folder, which is made if need be; `None` if somebody else holds it.
     pub(crate) fn try_take(path: &Path) -> io::Result<Option<Self>> {
@@ -140,8 +150,9 @@ impl Held {
         self.path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     }
 
-    /// Removes the working folder; what cannot be removed goes when the run folder does.
+    /// Removes what only the tool needed; what cannot be removed goes when the run folder does.
     pub(crate) fn remove_work(&self) {
+        let _left = std::fs::remove_file(image(&self.path));
         let _left = std::fs::remove_dir_all(work(&self.path));
     }
 }

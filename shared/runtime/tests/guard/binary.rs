@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use shared_runtime::telemetry::{self, Format};
 use shared_runtime::tool::{Finished, GuardCommand, LineSink, Stream};
-use shared_runtime::{Opened, ToolError, ToolRun, Tools};
+use shared_runtime::{Kind, Opened, Supervisor, ToolError, ToolRun, Tools, shutdown};
 use tokio_util::sync::CancellationToken;
 
 struct Silent;
@@ -17,7 +18,8 @@ impl LineSink for Silent {
 }
 
 /// `guard`, or `parent RUNS KEY SCRIPT`: runs `/bin/sh -c SCRIPT` under a guard, prints whether the
-/// result was found, and exits as the tool did.
+/// result was found, and exits as the tool did. `serve FORMAT LEVEL DRAIN`: logs, and runs until a
+/// signal and then for DRAIN milliseconds.
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
                 ExitCode::from(98)
             }
         },
+        Some("serve") => serve(&args[1..]),
         _ => ExitCode::from(64),
     }
 }
@@ -53,4 +56,28 @@ async fn parent(args: &[String]) -> Result<Finished, ToolError> {
         Opened::Finished(finished) => Ok(finished),
         Opened::Fresh(fresh) => fresh.start(&run, &Silent, &cancel).await,
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(args: &[String]) -> ExitCode {
+    let format = if args[0] == "json" { Format::Json } else { Format::Text };
+    if let Err(error) = telemetry::start(&args[1], format) {
+        eprintln!("{error:#}");
+        return ExitCode::from(2);
+    }
+    let drain = Duration::from_millis(args[2].parse().unwrap_or_default());
+    let supervisor = Supervisor::new();
+    shutdown::on_signals(&supervisor).unwrap_or_else(|error| panic!("{error}"));
+    let stop = supervisor.stopping();
+    supervisor.spawn(Kind::Runner, async move {
+        tracing::debug!("not to be seen at level info");
+        tracing::info!(answer = 42, "up");
+        stop.cancelled().await;
+        tokio::time::sleep(drain).await;
+        tracing::info!("drained");
+        Ok(())
+    });
+    supervisor.stopping().cancelled().await;
+    let ended = supervisor.shut_down(Duration::from_secs(60)).await;
+    ExitCode::from(u8::from(!ended))
 }
