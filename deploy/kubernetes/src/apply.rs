@@ -171,6 +171,10 @@ fn never(kind: &str, why: String) -> ApplyFailure {
 }
 
 /// What a server's refusal means, and what to do.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of the client's own errors only a server's answer is told apart; the rest is the way there"
+)]
 pub(crate) fn explain(
     cluster: &Cluster,
     what: &str,

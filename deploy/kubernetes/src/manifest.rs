@@ -30,7 +30,11 @@ pub(crate) fn of_context(list: &Value) -> Result<Vec<Manifest>, ManifestError> {
     for item in list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice) {
         match item {
             Value::String(text) => values.extend(documents(text)?),
-            other => values.push(other.clone()),
+            Value::Object(_)
+            | Value::Array(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Number(_) => values.push(item.clone()),
         }
     }
     check(values)
@@ -142,7 +146,11 @@ impl Manifest {
         }
         match at {
             Value::Object(map) => map,
-            _ => unreachable!("it was made an object above"),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => unreachable!("it was made an object above"),
         }
     }
 }

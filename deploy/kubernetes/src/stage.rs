@@ -67,6 +67,7 @@ impl StageType for DeployManifest {
 }
 
 /// Why a task failed, and what it had done by then.
+/// Boxed where it is passed on: it carries all that was done.
 struct Failure {
     error: TaskError,
     retry: Retry,
@@ -79,12 +80,12 @@ impl Failure {
     }
 }
 
-fn failure(error: TaskError) -> Failure {
-    Failure { error, retry: Retry::Never, result: TaskResult::default() }
+fn failure(error: TaskError) -> Box<Failure> {
+    Box::new(Failure { error, retry: Retry::Never, result: TaskResult::default() })
 }
 
 /// Everything that can be known to be wrong before a cluster is asked.
-fn resolve(cx: &TaskContext) -> Result<(), Failure> {
+fn resolve(cx: &TaskContext) -> Result<(), Box<Failure>> {
     prepare(cx).map(|_| ())
 }
 
@@ -95,7 +96,7 @@ struct Prepared {
     warnings: Vec<String>,
 }
 
-fn prepare(cx: &TaskContext) -> Result<Prepared, Failure> {
+fn prepare(cx: &TaskContext) -> Result<Prepared, Box<Failure>> {
     unsupported::check_fields(cx.context()).map_err(failure)?;
     let mut manifests = manifests(cx).map_err(failure)?;
     for manifest in &manifests {
@@ -193,7 +194,7 @@ struct Progress {
 }
 
 impl DeployManifest {
-    async fn cluster(&self, cx: &TaskContext) -> Result<Cluster, Failure> {
+    async fn cluster(&self, cx: &TaskContext) -> Result<Cluster, Box<Failure>> {
         let named = [cx.text("account"), cx.text("credentials")];
         let name = named.into_iter().find(|name| !name.is_empty()).ok_or_else(|| {
             failure(TaskError::new("InvalidStage", "`account` is missing: which cluster is meant?"))
@@ -202,7 +203,7 @@ impl DeployManifest {
         found.map_err(|error| failure(TaskError::new("AccountUnavailable", error.to_string())))
     }
 
-    async fn deploy(&self, cx: &TaskContext) -> Result<TaskAnswer, Failure> {
+    async fn deploy(&self, cx: &TaskContext) -> Result<TaskAnswer, Box<Failure>> {
         let Prepared { manifests, bound, warnings } = prepare(cx)?;
         let cluster = self.cluster(cx).await?;
         let mut progress = Progress::default();
@@ -222,7 +223,7 @@ impl DeployManifest {
             if let Err(ApplyFailure { error, retry }) = applied {
                 let error = with_progress(error, &what, &progress, count);
                 let result = outputs(&cluster, progress, &bound, &warnings);
-                return Err(Failure { error, retry, result });
+                return Err(Box::new(Failure { error, retry, result }));
             }
         }
         Ok(TaskAnswer::Succeeded { result: outputs(&cluster, progress, &bound, &warnings) })
@@ -253,7 +254,7 @@ impl DeployManifest {
         Ok(())
     }
 
-    async fn wait(&self, cx: &TaskContext) -> Result<TaskAnswer, Failure> {
+    async fn wait(&self, cx: &TaskContext) -> Result<TaskAnswer, Box<Failure>> {
         let cluster = self.cluster(cx).await?;
         let manifests = cx.context().get("outputs.manifests").and_then(Value::as_array).cloned();
         let mut stable = Vec::new();
@@ -298,12 +299,13 @@ fn named(manifest: &Manifest, namespace: &str) -> Value {
     json!({ "manifestName": manifest.full_name(), "location": namespace })
 }
 
-fn not_stable(manifest: &Manifest, namespace: &str, reasons: Vec<String>) -> Failure {
+fn not_stable(manifest: &Manifest, namespace: &str, reasons: Vec<String>) -> Box<Failure> {
     let context = object(json!({
         "failedManifests": [named(manifest, namespace)], "messages": reasons,
     }));
     let error = TaskError { kind: "ManifestNotStable".into(), messages: reasons };
-    Failure { error, retry: Retry::Never, result: TaskResult { context, ..TaskResult::default() } }
+    let result = TaskResult { context, ..TaskResult::default() };
+    Box::new(Failure { error, retry: Retry::Never, result })
 }
 
 /// What kept it is kept with the stage: the engine says that its time was up, this says why.

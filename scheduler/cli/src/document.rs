@@ -91,7 +91,7 @@ pub(crate) fn validate(arguments: &ValidateArgs) -> Result<u8> {
     let (name, problems) = match read(&arguments.file, &limits)? {
         Err((name, problem)) => (name, vec![problem]),
         Ok(document) => {
-            let registry = Registry::new(engine::descriptors());
+            let registry = Registry::new(engine::descriptors()?);
             let source = document.source.as_deref();
             let problems = scheduler::start::check(&document.value, source, &registry, &limits);
             (document.name, problems)

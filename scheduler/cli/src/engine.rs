@@ -1,6 +1,8 @@
 //! Ports, scheduler, worker and API in one process.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,7 +11,8 @@ use shared_adapters::open::{self, Guard};
 use shared_model::WorkerId;
 use shared_plugin::{Catalog, StageDescriptor};
 use shared_runtime::Supervisor;
-use worker::catalog::{Account, Accounts, CatalogConfig, catalog};
+use shared_runtime::tool::{GuardCommand, Tools};
+use worker::catalog::{Account, Accounts, BakeConfig, CatalogConfig, catalog};
 
 use crate::args::RunArgs;
 
@@ -60,7 +63,18 @@ impl Engine {
 }
 
 fn stage_types(arguments: &RunArgs) -> Result<Catalog> {
-    Ok(catalog(CatalogConfig { kubernetes: clusters(arguments)? }))
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let bake = bake_config(&arguments.data_dir, arguments.artifacts_root.clone(), path)?;
+    let bake = BakeConfig { helm: arguments.helm.clone(), ..bake };
+    Ok(catalog(CatalogConfig { bake, kubernetes: clusters(arguments)? }))
+}
+
+/// Tools run under this very program; local charts lie below the current folder unless told otherwise.
+fn bake_config(data: &Path, root: Option<PathBuf>, path: OsString) -> Result<BakeConfig> {
+    let guard = GuardCommand::this_program("guard").context("this program cannot be found")?;
+    let tools = Tools::new(guard, &data.join("tools"), path).context("no folder for tools")?;
+    let root = std::path::absolute(root.unwrap_or_else(|| ".".into()));
+    Ok(BakeConfig::new(tools, root.context("the artifacts' root cannot be found")?))
 }
 
 /// The clusters of the kubeconfig that is named, else of the usual one if it is there.
@@ -78,6 +92,10 @@ fn clusters(arguments: &RunArgs) -> Result<Accounts> {
 }
 
 /// What the stage types of this binary say of themselves.
-pub(crate) fn descriptors() -> Vec<StageDescriptor> {
-    catalog(CatalogConfig { kubernetes: Accounts::none() }).descriptors()
+///
+/// # Errors
+/// If this program cannot be found.
+pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
+    let bake = bake_config(Path::new("."), None, OsString::new())?;
+    Ok(catalog(CatalogConfig { bake, kubernetes: Accounts::none() }).descriptors())
 }

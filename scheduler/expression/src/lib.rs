@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "values and operators are matched in pairs by Java's rules: what is not named does not exist there"
+)]
 
 mod ast;
 #[cfg(feature = "corpus")]
