@@ -6,13 +6,16 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "capstan/ended.rs"]
+mod ended;
 #[path = "capstan/process.rs"]
 mod process;
 
 use std::process::Stdio;
 use std::time::Duration;
 
-use process::{capstan, ended, file, kill, run, wait_for};
+use ended::{Ended, ended, run};
+use process::{capstan, file, kill, wait_for};
 use serde_json::{Value, json};
 
 fn example(name: &str) -> String {
@@ -20,7 +23,7 @@ fn example(name: &str) -> String {
 }
 
 /// A document's run in a data folder of its own.
-fn run_text(text: &str, more: &[&str]) -> process::Ended {
+fn run_text(text: &str, more: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let document = file(folder.path(), "pipeline.json", text);
     let data = folder.path().join("data");

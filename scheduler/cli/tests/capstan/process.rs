@@ -1,7 +1,7 @@
 //! Runs the binary as a user does.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
@@ -19,56 +19,9 @@ pub(crate) fn capstan() -> Command {
     command
 }
 
-/// Runs it to its end.
-pub(crate) fn run(command: &mut Command) -> Ended {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    ended(child)
-}
-
-/// Waits for the end, at most the limit.
-pub(crate) fn ended(child: Child) -> Ended {
-    let pid = child.id();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || sender.send(child.wait_with_output()));
-    match receiver.recv_timeout(LIMIT) {
-        Ok(output) => Ended::of(output.unwrap()),
-        Err(_) => {
-            kill(pid);
-            panic!("it did not end within {LIMIT:?}");
-        }
-    }
-}
-
 /// Ends a process at once.
 pub(crate) fn kill(pid: u32) {
     let _gone = Command::new("kill").args(["-9", &pid.to_string()]).status();
-}
-
-/// How it ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ended {
-    fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
-    /// Checks the exit code, and that the parts stand in what it said.
-    #[track_caller]
-    pub(crate) fn expect(&self, code: i32, parts: &[&str]) {
-        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
-        for part in parts {
-            assert!(self.err.contains(part), "`{part}` is missing in:\n{}", self.err);
-        }
-    }
 }
 
 /// A file with a text.
