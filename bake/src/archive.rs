@@ -27,20 +27,27 @@ pub(crate) fn unpack(
     limits: &Limits,
     cancel: &CancellationToken,
 ) -> Result<(), InputError> {
-    let allowed = packed_bytes.saturating_mul(limits.archive_ratio_max).max(RATIO_EXEMPT_BYTES);
-    // What a stream may unpack to counts as well, not only what its entries say.
-    let ceiling = allowed.min(limits.chart_bytes_max.saturating_mul(2));
-    let stream = Counted { inner: MultiGzDecoder::new(packed), left: ceiling, is_spent: false };
+    // What the stream unpacks to counts, not what its entries say: headers can be a bomb as well.
+    let by_ratio = packed_bytes.saturating_mul(limits.archive_ratio_max).max(RATIO_EXEMPT_BYTES);
+    let by_size = limits.chart_bytes_max.saturating_mul(2);
+    let left = by_ratio.min(by_size);
+    let stream = Counted { inner: MultiGzDecoder::new(packed), left, is_spent: false };
     let mut unpacking = Unpacking { name, to, limits, cancel, entries: 0, bytes: 0 };
     let mut archive = Archive::new(stream);
     let done = unpacking.all(&mut archive);
     if archive.into_inner().is_spent {
-        return Err(InputError::Ratio {
-            path: name.to_owned(),
-            ratio_max: limits.archive_ratio_max,
-        });
+        return Err(spent(name, limits, by_ratio <= by_size));
     }
     done
+}
+
+fn spent(name: &str, limits: &Limits, by_ratio: bool) -> InputError {
+    let path = name.to_owned();
+    if by_ratio {
+        return InputError::Ratio { path, ratio_max: limits.archive_ratio_max };
+    }
+    let bytes_max = limits.chart_bytes_max;
+    InputError::TooLarge { path, bytes_max, limit: "chart_bytes_max" }
 }
 
 struct Unpacking<'a> {

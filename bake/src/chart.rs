@@ -94,6 +94,10 @@ fn find_chart(name: &str, folder: &Path, chart_path: &str) -> Result<PathBuf, In
             }
         }
     }
+    // Some name the file, not its folder.
+    if top.is_file() && top.ends_with(CHART_YAML) {
+        top.pop();
+    }
     if is_chart(&top) {
         return Ok(top);
     }

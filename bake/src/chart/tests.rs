@@ -38,11 +38,12 @@ fn repository(charts: &[&str]) -> tempfile::TempDir {
 
 #[test]
 fn a_chart_is_found_at_the_top_below_it_and_where_the_stage_says() {
-    let cases: [(&[&str], &str, &str); 4] = [
+    let cases: [(&[&str], &str, &str); 5] = [
         (&[""], "", "./chart"),
         (&["shop"], "", "./chart/shop"),
         (&["a", "charts/b"], "charts/b", "./chart/charts/b"),
         (&["a", "charts/b"], "./charts/", "./chart/charts/b"),
+        (&["a", "charts/b"], "charts/b/Chart.yaml", "./chart/charts/b"),
     ];
     for (charts, at, expected) in cases {
         let repository = repository(charts);

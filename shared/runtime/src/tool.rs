@@ -242,11 +242,13 @@ impl Run {
             program: program.clone(),
             why: error.to_string(),
         };
-        self.guard.say(&Request::Start(Box::new(order))).await.map_err(failed)?;
+        // A guard that was cancelled before has gone, and its last word says so.
+        let said = self.guard.say(&Request::Start(Box::new(order))).await;
         let last = self.guard.listen(log, cancel).await;
         self.guard.end().await;
         let Some(Frame::Last(last)) = last else {
             run_folder::end_orphans(&self.path);
+            said.map_err(failed)?;
             return Err(no_word(program.clone()));
         };
         let timeout = run.timeout;

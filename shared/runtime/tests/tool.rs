@@ -194,6 +194,26 @@ async fn cancel_ends_the_whole_group_and_leaves_no_result() {
 }
 
 #[tokio::test]
+async fn what_is_cancelled_before_it_begins_does_not_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tools, ran) = (tools(folder.path()), folder.path().join("ran"));
+    let script = shell(&format!("sleep 0.5; echo > {}", ran.display()));
+    let lines = Lines::default();
+    for key in 0..10 {
+        let (key, cancel) = (format!("opened-{key}"), CancellationToken::new());
+        let Opened::Fresh(fresh) = tools.open(&key, &cancel).await.unwrap() else {
+            panic!("fresh")
+        };
+        cancel.cancel();
+        let error = fresh.start(&script, &lines, &cancel).await.unwrap_err();
+        assert!(matches!(error, ToolError::Cancelled { .. }), "{error}");
+        let error = run_with(&tools, "not opened", &script, &lines, &cancel).await.unwrap_err();
+        assert!(matches!(error, ToolError::Cancelled { .. }), "{error}");
+    }
+    assert!(!ran.exists());
+}
+
+#[tokio::test]
 async fn a_tool_that_ends_well_when_asked_to_end_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let (tools, up) = (tools(folder.path()), folder.path().join("up"));
