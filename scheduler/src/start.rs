@@ -74,7 +74,7 @@ pub fn check(
     };
     let (_, mut problems) = graph::graph(&pipeline, limits);
     problems.extend(warnings::of(&pipeline, registry));
-    problems.sort_by(|a, b| a.severity.cmp(&b.severity));
+    problems.sort_by_key(|problem| problem.severity);
     let line = |problem: &Problem| parse::line_of(source?, &problem.pointer);
     problems
         .into_iter()

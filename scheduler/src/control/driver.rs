@@ -251,7 +251,7 @@ impl Driver {
     async fn carry_out_later(&mut self, turn: &mut Turn) {
         for (id, commands) in std::mem::take(&mut self.later) {
             let now = self.shell.ports.clock.now();
-            let Some(mut work) = self.take(turn, &id).await else { continue };
+            let Some(mut work) = self.take(turn, &id) else { continue };
             match work.0.carry_out(&self.shell, commands, now).await {
                 Ok(()) => drop(turn.works.insert(id, work)),
                 Err(error) => self.give_up(work, error),
@@ -260,7 +260,7 @@ impl Driver {
     }
 
     /// Takes an execution into the turn; `None` if it has ended, does not exist or cannot be read.
-    pub(crate) async fn take(
+    pub(crate) fn take(
         &mut self,
         turn: &mut Turn,
         id: &ExecutionId,

@@ -81,7 +81,7 @@ impl Driver {
         if self.reload.contains(&id) {
             return self.later_again(tag);
         }
-        let Some(mut work) = self.take(turn, &id).await else {
+        let Some(mut work) = self.take(turn, &id) else {
             if matches!(report.report, Report::Started) {
                 self.send(vec![inputs::abort(&report.worker, report.attempt)]).await;
             }
@@ -101,7 +101,7 @@ impl Driver {
     pub(crate) async fn request(&mut self, turn: &mut Turn, request: Request) {
         let now = self.shell.ports.clock.now();
         let Request { execution, by, ask, reply } = request;
-        let Some(mut work) = self.take(turn, &execution).await else {
+        let Some(mut work) = self.take(turn, &execution) else {
             let known = self.shell.ports.journal.load(&execution).await;
             return drop(reply.send(Err(absent(&execution, known.map(|found| found.is_some())))));
         };
@@ -135,7 +135,7 @@ impl Driver {
         body: Option<(StageIndex, StageBody)>,
         at: Timestamp,
     ) {
-        let Some(mut work) = self.take(turn, id).await else { return };
+        let Some(mut work) = self.take(turn, id) else { return };
         match work.0.apply(&self.shell, event, body, at).await {
             Ok(_) => self.keep(turn, work),
             Err(error) => self.give_up(work, error),
@@ -207,7 +207,7 @@ impl Driver {
         id: &ExecutionId,
         attempt: AttemptKey,
     ) -> Result<(), PortError> {
-        let Some(mut work) = self.take(turn, id).await else { return Ok(()) };
+        let Some(mut work) = self.take(turn, id) else { return Ok(()) };
         let commands = work.0.loaded.engine.outstanding_of(attempt.stage);
         let now = self.shell.ports.clock.now();
         if self.queue_is_empty(&work.0, attempt).await? {
