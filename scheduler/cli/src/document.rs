@@ -1,105 +1,120 @@
-//! A file → a document.
+//! A file → a document, and its problems for people.
 
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use scheduler::Registry;
 use serde_json::Value;
-use shared_model::{Limits, Problem, parse};
+use shared_model::{Limits, Problem, Severity, parse};
 
-use crate::problems;
-use crate::terminal::Terminal;
-use crate::yaml;
-
-/// A text that a user wrote.
-#[derive(Debug)]
-pub(crate) struct Source {
-    /// What it is called in messages.
-    pub(crate) name: String,
-    /// The text.
-    pub(crate) text: String,
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Json,
-    Yaml,
-}
+use crate::args::{Output, ValidateArgs};
+use crate::{EXIT_USAGE, engine};
 
 /// A document as it was read.
-#[derive(Debug)]
 pub(crate) struct Document {
     /// What it says.
     pub(crate) value: Value,
-    /// Where it comes from.
-    pub(crate) source: Source,
+    /// Its text, if it is JSON, so that problems can name lines.
+    pub(crate) source: Option<String>,
+    /// What it is called in messages.
+    pub(crate) name: String,
 }
 
-impl Source {
-    /// The text, if it is JSON.
-    pub(crate) fn json(&self) -> Option<&str> {
-        (self.format == Format::Json).then_some(self.text.as_str())
-    }
-
-    /// Gives problems of a YAML text their lines; those of JSON have them already.
-    pub(crate) fn place(&self, problems: &mut [Problem]) {
-        if self.format == Format::Yaml && problems.iter().any(|problem| problem.line.is_none()) {
-            let lines = yaml::Lines::of(&self.text);
-            for problem in problems.iter_mut().filter(|problem| problem.line.is_none()) {
-                problem.line = lines.line_of(&problem.pointer);
-            }
-        }
-    }
-}
-
-/// Reads a document, JSON or YAML; `None` if what is in the file is none, which has been said then.
+/// Reads a document, JSON or YAML.
 ///
 /// # Errors
-/// If the file cannot be read.
-pub(crate) fn read(file: &Path, limits: &Limits, terminal: &Terminal) -> Result<Option<Document>> {
-    let is_stdin = file == Path::new("-");
-    let name = if is_stdin { "stdin".to_owned() } else { file.display().to_string() };
-    let bytes = bytes_of(file, is_stdin, limits).with_context(|| format!("cannot read `{name}`"))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            anyhow::anyhow!("it is not UTF-8 text (byte {at})")
-        })
-        .with_context(|| format!("cannot read `{name}`"))?;
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let format = format_of(file, &text);
-    let source = Source { name, text, format };
-    let value = match format {
-        Format::Json => parse::json(&source.text, limits),
-        Format::Yaml => yaml::value(&source.text, limits),
+/// If the file cannot be read; `Ok(Err(problem))` if what is in it is no document.
+pub(crate) fn read(file: &Path, limits: &Limits) -> Result<Result<Document, (String, Problem)>> {
+    let name = if file == Path::new("-") { "stdin".into() } else { file.display().to_string() };
+    let text = text_of(file, limits).with_context(|| format!("`{name}` cannot be read"))?;
+    let is_yaml = file.extension().is_some_and(|ext| ext == "yaml" || ext == "yml")
+        || !text.trim_start().starts_with(['{', '[']);
+    let value = match parse::json(&text, limits) {
+        Ok(value) => Ok((value, Some(text))),
+        Err(problem) if problem.code != "document-unreadable" || !is_yaml => Err(problem),
+        Err(_) => yaml(&text).map(|value| (value, None)),
     };
-    match value {
-        Ok(value) => Ok(Some(Document { value, source })),
-        Err(problem) => {
-            problems::show(&source, &[problem], terminal);
-            Ok(None)
-        }
-    }
+    Ok(match value {
+        Ok((value, source)) => Ok(Document { value, source, name }),
+        Err(problem) => Err((name, problem)),
+    })
 }
 
-fn format_of(file: &Path, text: &str) -> Format {
-    match file.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => Format::Json,
-        Some("yaml" | "yml") => Format::Yaml,
-        Some(_) | None if text.trim_start().starts_with(['{', '[']) => Format::Json,
-        Some(_) | None => Format::Yaml,
-    }
-}
-
-/// Reads little more than the limit, so that a file without end does not fill the memory.
-fn bytes_of(file: &Path, is_stdin: bool, limits: &Limits) -> std::io::Result<Vec<u8>> {
-    let most = limits.document_bytes_max.saturating_mul(8) as u64;
+/// Reads one byte more than the limit, so that a file without end does not fill the memory.
+fn text_of(file: &Path, limits: &Limits) -> Result<String> {
+    let most = limits.document_bytes_max as u64 + 64 * 1024 * 1024;
     let mut bytes = Vec::new();
-    if is_stdin {
+    if file == Path::new("-") {
         std::io::stdin().lock().take(most).read_to_end(&mut bytes)?;
     } else {
         std::fs::File::open(file)?.take(most).read_to_end(&mut bytes)?;
     }
-    Ok(bytes)
+    String::from_utf8(bytes).context("it is not UTF-8 text")
+}
+
+fn yaml(text: &str) -> Result<Value, Problem> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let why = format!("not readable as YAML: {error}");
+        Problem::error("document-unreadable", "", why, "mend it at that place")
+    })
+}
+
+/// Shows problems, worst first; whether there is an error among them.
+pub(crate) fn show(name: &str, problems: &[Problem]) -> bool {
+    for problem in problems {
+        let kind = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let line = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let place = if problem.pointer.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", problem.pointer)
+        };
+        eprintln!("{kind}[{}]: {}", problem.code, problem.message);
+        eprintln!("  --> {name}{line}{place}");
+        if !problem.hint.is_empty() {
+            eprintln!("  help: {}", problem.hint);
+        }
+    }
+    problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
+/// `capstan validate`.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn validate(arguments: &ValidateArgs) -> Result<u8> {
+    let limits = Limits::default();
+    let (name, problems) = match read(&arguments.file, &limits)? {
+        Err((name, problem)) => (name, vec![problem]),
+        Ok(document) => {
+            let registry = Registry::new(engine::descriptors()?);
+            let source = document.source.as_deref();
+            let problems = scheduler::start::check(&document.value, source, &registry, &limits);
+            (document.name, problems)
+        }
+    };
+    if arguments.output == Output::Json {
+        print_json(&serde_json::to_value(&problems)?)?;
+    }
+    let failed = show(&name, &problems);
+    if problems.is_empty() {
+        eprintln!("{name}: nothing is wrong with it");
+    }
+    Ok(if failed { EXIT_USAGE } else { 0 })
+}
+
+/// Writes a result to stdout.
+///
+/// # Errors
+/// If stdout is closed.
+pub(crate) fn print_json(value: &Value) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)?;
+    Ok(())
 }
