@@ -17,7 +17,7 @@ use shared_ports::{Claim, LogName, Outgoing, PortError, Ports, Queue};
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
-use crate::in_flight::{InFlight, Why};
+use crate::in_flight::{Begin, InFlight, Why};
 use crate::log::BlobLog;
 
 /// First and longest pause between tries to send a report.
@@ -44,12 +44,18 @@ pub(crate) enum Message {
 impl Bench {
     /// Carries out what a message asks for, from claim to report.
     pub(crate) async fn work(&self, ready: AttemptReady) -> Message {
-        let Some(cancel) = self.in_flight.begin(&ready.attempt, ready.epoch) else {
-            return Message::Done;
+        let cancel = match self.in_flight.begin(&ready.attempt, ready.epoch) {
+            Begin::Now(cancel) => cancel,
+            Begin::Runs => return Message::Done,
+            Begin::Ended => {
+                // Its report may have been lost: the scheduler still waits for it, else it is stale.
+                self.report(&ready, Report::LeaseEnded).await;
+                return Message::Done;
+            }
         };
-        let message = match self.claim(&ready).await {
-            Ok(true) => self.run(&ready, cancel).await,
-            Ok(false) => {
+        match self.claim(&ready).await {
+            Ok(Some(input)) => self.run(&ready, input, cancel).await,
+            Ok(None) => {
                 self.in_flight.forget(&ready.attempt, ready.epoch);
                 return Message::Done;
             }
@@ -58,44 +64,54 @@ impl Bench {
                 self.in_flight.forget(&ready.attempt, ready.epoch);
                 return Message::Again;
             }
-        };
+        }
         self.in_flight.end(&ready.attempt, ready.epoch);
         if let Err(error) = self.ports.leases.release(&ready.attempt, ready.epoch).await {
             tracing::debug!(%error, "a lease was not released; it ends by itself");
         }
-        message
+        Message::Done
     }
 
-    async fn claim(&self, ready: &AttemptReady) -> Result<bool, PortError> {
-        let (worker, ttl) = (&self.config.id, self.config.lease_ttl);
-        match self.ports.leases.claim(&ready.attempt, ready.epoch, worker, ttl).await? {
-            Claim::Granted => Ok(true),
+    /// What the attempt works on, once it is this worker's; `None` if it is not. Inputs are read
+    /// first: an epoch is granted once, so nothing that can fail comes between claim and work.
+    async fn claim(&self, ready: &AttemptReady) -> Result<Option<TaskInput>, PortError> {
+        let (attempt, worker) = (&ready.attempt, &self.config.id);
+        let input = match self.input(&ready.inputs).await {
+            Err(PortError::Refused { doing, why }) => {
+                let error = TaskError::new("InputsUnreadable", format!("{doing}: {why}"));
+                self.finish(ready, TaskAnswer::terminal(error)).await;
+                return Ok(None);
+            }
+            input => input?,
+        };
+        match self.ports.leases.claim(attempt, ready.epoch, worker, self.config.lease_ttl).await? {
+            Claim::Granted => Ok(Some(input)),
             Claim::Refused { holder, epoch } => {
-                tracing::debug!(attempt = %ready.attempt, %holder, %epoch, "claim refused; dropped");
-                Ok(false)
+                tracing::debug!(%attempt, %holder, %epoch, "claim refused; dropped");
+                Ok(None)
+            }
+            Claim::Ended { holder, epoch } => {
+                tracing::debug!(%attempt, %holder, %epoch, "its lease has ended");
+                self.report(ready, Report::LeaseEnded).await;
+                Ok(None)
             }
         }
     }
 
-    async fn run(&self, ready: &AttemptReady, cancel: CancellationToken) -> Message {
+    async fn run(&self, ready: &AttemptReady, input: TaskInput, cancel: CancellationToken) {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
-        let input = match self.input(&ready.inputs).await {
-            Ok(input) => input,
-            Err(error) => {
-                tracing::warn!(%attempt, %error, "its inputs cannot be read for now");
-                return Message::Again;
-            }
-        };
         self.report(ready, Report::Started).await;
         let answer = self.answer(ready, input, cancel).await;
         match self.in_flight.why(attempt, epoch) {
             Some(Why::LeaseLost) => tracing::warn!(%attempt, %epoch, "lost; its answer is dropped"),
-            Some(Why::Aborted | Why::Draining) | None => {
-                let report = self.finished(answer).await;
-                self.report(ready, report).await;
-            }
+            Some(Why::Draining) => self.finish(ready, handed_over(answer)).await,
+            Some(Why::Aborted) | None => self.finish(ready, answer).await,
         }
-        Message::Done
+    }
+
+    async fn finish(&self, ready: &AttemptReady, answer: TaskAnswer) {
+        let report = self.finished(answer).await;
+        self.report(ready, report).await;
     }
 
     async fn input(&self, inputs: &Inputs) -> Result<TaskInput, PortError> {
@@ -135,6 +151,7 @@ impl Bench {
             blobs: Arc::clone(&self.ports.blobs),
         };
         let answer = tokio::select! {
+            biased;
             answer = self.bounded(found, &cx) => answer,
             () = log.keep_flushing() => TaskAnswer::HandedOver { checkpoint: Value::Null },
         };
@@ -158,6 +175,7 @@ impl Bench {
             self.ports.clock.sleep(self.config.cancel_grace).await;
         };
         tokio::select! {
+            biased;
             answer = run => answer.unwrap_or_else(|panic| panicked(&task, &*panic)),
             () = late => self.dropped(&task, cx),
         }
@@ -190,7 +208,11 @@ impl Bench {
 
     /// Sends a report until the broker has it, or nobody wants it any more.
     async fn report(&self, ready: &AttemptReady, report: Report) {
-        let kind = if matches!(report, Report::Started) { "started" } else { "finished" };
+        let kind = match report {
+            Report::Started => "started",
+            Report::LeaseEnded => "lease-ended",
+            Report::Finished(_) | Report::FinishedBlob(_) => "finished",
+        };
         let body = AttemptReport {
             v: MESSAGE_VERSION,
             attempt: ready.attempt.clone(),
@@ -218,6 +240,21 @@ impl Bench {
             self.ports.clock.sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
+    }
+}
+
+/// A task that ends because its worker does was not cancelled: another worker goes on with it.
+fn handed_over(answer: TaskAnswer) -> TaskAnswer {
+    match answer {
+        TaskAnswer::Canceled { .. } => TaskAnswer::HandedOver { checkpoint: Value::Null },
+        answer @ (TaskAnswer::Succeeded { .. }
+        | TaskAnswer::Again { .. }
+        | TaskAnswer::Redirect { .. }
+        | TaskAnswer::Skipped { .. }
+        | TaskAnswer::Stopped { .. }
+        | TaskAnswer::FailedContinue { .. }
+        | TaskAnswer::Failed { .. }
+        | TaskAnswer::HandedOver { .. }) => answer,
     }
 }
 

@@ -37,8 +37,9 @@ impl Beats {
                 self.in_flight.stop_all(Why::LeaseLost);
             }
             tokio::select! {
-                () = clock.sleep(self.config.heartbeat_interval) => {}
+                biased;
                 () = done.cancelled() => return Ok(()),
+                () = clock.sleep(self.config.heartbeat_interval) => {}
             }
         }
     }
@@ -56,14 +57,16 @@ impl Beats {
         };
         let beat = self.ports.leases.beat(&heartbeat, self.config.lease_ttl);
         let heard = tokio::select! {
+            biased;
             heard = beat => heard,
             () = self.ports.clock.sleep(limit) => return false,
         };
         match heard {
             Ok(lost) => {
-                for attempt in lost {
-                    tracing::warn!(%attempt, "its lease is gone; it ends");
-                    self.in_flight.stop(&attempt, Why::LeaseLost);
+                let listed = heartbeat.in_flight.iter();
+                for (attempt, epoch) in listed.filter(|(attempt, _)| lost.contains(attempt)) {
+                    tracing::warn!(%attempt, %epoch, "its lease is gone; it ends");
+                    self.in_flight.stop(attempt, *epoch, Why::LeaseLost);
                 }
                 true
             }

@@ -20,6 +20,16 @@ pub(crate) enum Why {
     Draining,
 }
 
+/// What becomes of a message that asks for an attempt.
+pub(crate) enum Begin {
+    /// It begins; the token tells when it is to end early.
+    Now(CancellationToken),
+    /// It runs here.
+    Runs,
+    /// It ran here.
+    Ended,
+}
+
 #[derive(Clone)]
 struct Entry {
     epoch: Epoch,
@@ -40,13 +50,14 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// Begins an attempt; `None` if this epoch of it, or a newer one, runs or ran here already.
-    pub(crate) fn begin(&self, attempt: &AttemptId, epoch: Epoch) -> Option<CancellationToken> {
+    /// Begins an attempt, unless this epoch of it, or a newer one, runs or ran here already.
+    pub(crate) fn begin(&self, attempt: &AttemptId, epoch: Epoch) -> Begin {
         let mut state = self.lock();
-        let running = state.running.get(attempt).is_some_and(|entry| entry.epoch >= epoch);
-        let ended = state.ended.iter().any(|(id, old)| id == attempt && *old >= epoch);
-        if running || ended {
-            return None;
+        if state.running.get(attempt).is_some_and(|entry| entry.epoch >= epoch) {
+            return Begin::Runs;
+        }
+        if state.ended.iter().any(|(id, old)| id == attempt && *old >= epoch) {
+            return Begin::Ended;
         }
         if let Some(older) = state.running.get_mut(attempt) {
             older.why = Some(Why::LeaseLost);
@@ -55,7 +66,7 @@ impl InFlight {
         let cancel = CancellationToken::new();
         let entry = Entry { epoch, cancel: cancel.clone(), why: None };
         state.running.insert(attempt.clone(), entry);
-        Some(cancel)
+        Begin::Now(cancel)
     }
 
     /// Ends an attempt.
@@ -78,9 +89,10 @@ impl InFlight {
         }
     }
 
-    /// Tells an attempt to end; the first reason counts.
-    pub(crate) fn stop(&self, attempt: &AttemptId, why: Why) {
-        if let Some(entry) = self.lock().running.get_mut(attempt) {
+    /// Tells an attempt to end, unless it is of a newer epoch; the first reason counts.
+    pub(crate) fn stop(&self, attempt: &AttemptId, epoch: Epoch, why: Why) {
+        let mut state = self.lock();
+        if let Some(entry) = state.running.get_mut(attempt).filter(|entry| entry.epoch <= epoch) {
             entry.why.get_or_insert(why);
             entry.cancel.cancel();
         }
@@ -132,18 +144,28 @@ mod tests {
     #[test]
     fn a_message_that_comes_twice_begins_once() {
         let list = InFlight::default();
-        assert!(list.begin(&attempt(), Epoch(3)).is_some());
-        assert!(list.begin(&attempt(), Epoch(3)).is_none(), "while it runs");
+        assert!(matches!(list.begin(&attempt(), Epoch(3)), Begin::Now(_)));
+        assert!(matches!(list.begin(&attempt(), Epoch(3)), Begin::Runs));
         list.end(&attempt(), Epoch(3));
-        assert!(list.begin(&attempt(), Epoch(3)).is_none(), "after it ended");
-        assert!(list.begin(&attempt(), Epoch(4)).is_some(), "a takeover");
+        assert!(matches!(list.begin(&attempt(), Epoch(3)), Begin::Ended));
+        assert!(matches!(list.begin(&attempt(), Epoch(4)), Begin::Now(_)), "a takeover");
+    }
+
+    #[test]
+    fn a_word_about_an_older_epoch_does_not_end_a_newer_one() {
+        let list = InFlight::default();
+        let Begin::Now(running) = list.begin(&attempt(), Epoch(2)) else { panic!("it is new") };
+        list.stop(&attempt(), Epoch(1), Why::Aborted);
+        assert!(!running.is_cancelled());
+        list.stop(&attempt(), Epoch(2), Why::Aborted);
+        assert!(running.is_cancelled());
     }
 
     #[test]
     fn a_takeover_ends_the_older_one_whose_answer_is_not_wanted() {
         let list = InFlight::default();
-        let old = list.begin(&attempt(), Epoch(1)).unwrap();
-        assert!(list.begin(&attempt(), Epoch(2)).is_some());
+        let Begin::Now(old) = list.begin(&attempt(), Epoch(1)) else { panic!("it is new") };
+        assert!(matches!(list.begin(&attempt(), Epoch(2)), Begin::Now(_)));
         assert!(old.is_cancelled());
         assert_eq!(list.why(&attempt(), Epoch(1)), Some(Why::LeaseLost));
         assert_eq!(list.why(&attempt(), Epoch(2)), None);

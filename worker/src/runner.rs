@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::{FutureExt, select_all};
 use jiff::SignedDuration;
-use shared_model::{AttemptId, Capability};
+use shared_model::{AttemptId, Capability, Epoch};
 use shared_plugin::Catalog;
 use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
 use shared_ports::{Consumer, Delivery, PortError, Ports, Queue};
@@ -159,8 +159,8 @@ impl Runner {
 
     async fn obey(&mut self, delivery: Delivery) {
         match serde_json::from_slice(&delivery.body) {
-            Ok(Control::Abort { v: _, attempt }) => {
-                self.bench.in_flight.stop(&attempt, Why::Aborted);
+            Ok(Control::Abort { v: _, attempt, epoch }) => {
+                self.bench.in_flight.stop(&attempt, epoch, Why::Aborted);
             }
             Err(error) => tracing::warn!(%error, "a word to this worker cannot be read; dropped"),
         }
@@ -200,6 +200,7 @@ impl Runner {
         tokio::pin!(limit);
         while self.busy > 0 {
             tokio::select! {
+                biased;
                 Some(done) = self.done.1.recv() => self.done(done).await,
                 () = &mut limit => {
                     tracing::warn!(attempts = self.busy, "attempts did not end in time");
@@ -220,9 +221,11 @@ async fn carry_out(
 ) {
     let attempt = ready.attempt.clone();
     let until = ready.deadline.map(|at| at.duration_since(bench.ports.clock.now()));
-    let work = with_deadline(bench, &attempt, until, bench.work(ready));
+    let of = (&attempt, ready.epoch);
+    let work = with_deadline(bench, of, until, bench.work(ready));
     tokio::pin!(work);
     let message = tokio::select! {
+        biased;
         message = &mut work => message,
         () = bench.ports.clock.sleep(bench.config.hold_message_for) => {
             let early = Done::Message { queue, tag, message: Message::Done };
@@ -238,7 +241,7 @@ async fn carry_out(
 /// An attempt whose stage's time is up ends even if nobody tells it to.
 async fn with_deadline(
     bench: &Bench,
-    attempt: &AttemptId,
+    (attempt, epoch): (&AttemptId, Epoch),
     until: Option<SignedDuration>,
     work: impl Future<Output = Message>,
 ) -> Message {
@@ -246,8 +249,9 @@ async fn with_deadline(
     if let Some(left) = until {
         let left = left.max(SignedDuration::ZERO).unsigned_abs();
         tokio::select! {
+            biased;
             message = &mut work => return message,
-            () = bench.ports.clock.sleep(left) => bench.in_flight.stop(attempt, Why::Aborted),
+            () = bench.ports.clock.sleep(left) => bench.in_flight.stop(attempt, epoch, Why::Aborted),
         }
     }
     work.await

@@ -84,6 +84,8 @@ pub(crate) struct Driver {
     /// Commands that were left over when their execution's turn was long enough.
     later: VecDeque<(ExecutionId, Vec<Command>)>,
     next_sweep: Duration,
+    /// When what failed is tried again.
+    next_heal: Duration,
 }
 
 /// One turn's executions and who waits for each.
@@ -121,6 +123,7 @@ impl Driver {
             returned: Vec::new(),
             later: VecDeque::new(),
             next_sweep: shell.config.sweep_interval,
+            next_heal: Duration::ZERO,
             shell,
         };
         for id in reload {
@@ -137,6 +140,7 @@ impl Driver {
             let mut turn = Turn::default();
             self.handle(&mut turn, wake).await;
             self.take_at_hand(&mut turn).await;
+            self.upkeep(&mut turn).await;
             self.store(turn).await;
             if stop {
                 return Ok(());
@@ -162,9 +166,8 @@ impl Driver {
     fn pause(&self) -> Duration {
         let clock = &self.shell.ports.clock;
         let sweep = self.next_sweep.saturating_sub(clock.elapsed());
-        let failing =
-            !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty();
-        let retry = if failing { PAUSE_AFTER_FAILURE } else { sweep };
+        let heal = self.next_heal.saturating_sub(clock.elapsed());
+        let retry = if self.is_failing() { heal } else { sweep };
         let timer = self.timers.next().map(|at| at.duration_since(clock.now()));
         let timer = timer.map(|wait| wait.max(SignedDuration::ZERO).unsigned_abs());
         // A wall clock that jumps must not make a timer late by more than a sweep.
@@ -180,11 +183,7 @@ impl Driver {
             Wake::Input(Input::Request(request)) => self.request(turn, request).await,
             Wake::Report(delivery) => self.report(turn, delivery).await,
             Wake::ReportsLost => self.consume_again().await,
-            Wake::Time => {
-                self.fire_timers(turn).await;
-                self.carry_out_later(turn).await;
-                self.sweep_if_due(turn).await;
-            }
+            Wake::Time => self.carry_out_later(turn).await,
         }
     }
 
@@ -475,12 +474,17 @@ impl Driver {
         }
     }
 
-    async fn sweep_if_due(&mut self, turn: &mut Turn) {
+    /// Whether something failed and is to be tried again.
+    fn is_failing(&self) -> bool {
+        !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty()
+    }
+
+    /// What comes round, however busy the loop is.
+    async fn upkeep(&mut self, turn: &mut Turn) {
         let now = self.shell.ports.clock.elapsed();
-        let failing =
-            !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty();
-        if failing {
+        if self.is_failing() && now >= self.next_heal {
             self.heal().await;
+            self.next_heal = self.shell.ports.clock.elapsed() + PAUSE_AFTER_FAILURE;
         }
         if now >= self.next_sweep {
             self.next_sweep = now + self.shell.config.sweep_interval;

@@ -157,9 +157,10 @@ pub(crate) fn bell(ready: &AttemptReady) -> Result<Outgoing, PortError> {
 }
 
 /// The message that ends an attempt at its worker.
-pub(crate) fn abort(worker: &WorkerId, attempt: AttemptId) -> Outgoing {
-    let id = format!("abort:{attempt}");
-    let body = encode(&Control::Abort { v: MESSAGE_VERSION, attempt }).unwrap_or_default();
+pub(crate) fn abort(worker: &WorkerId, attempt: AttemptId, epoch: Epoch) -> Outgoing {
+    let id = format!("abort:{attempt}@{epoch}");
+    let control = Control::Abort { v: MESSAGE_VERSION, attempt, epoch };
+    let body = encode(&control).unwrap_or_default();
     Outgoing { queue: Queue::Control(worker.clone()), id, body }
 }
 

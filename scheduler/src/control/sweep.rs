@@ -10,6 +10,7 @@ use shared_ports::messages::{AttemptReport, MESSAGE_VERSION, Report};
 use shared_ports::{Delivery, PortError, Queue};
 
 use super::driver::{Driver, Turn, Waiter};
+use super::loaded::Loaded;
 use super::turn::Work;
 use super::{ControlError, Request, expressions, fold, inputs, requests};
 
@@ -57,7 +58,7 @@ impl Driver {
         report: &AttemptReport,
     ) -> Result<Option<TaskAnswer>, PortError> {
         match &report.report {
-            Report::Started => Ok(None),
+            Report::Started | Report::LeaseEnded => Ok(None),
             Report::Finished(answer) => Ok(Some((**answer).clone())),
             Report::FinishedBlob(blob) => {
                 let bytes = self.blob(blob).await?;
@@ -83,7 +84,7 @@ impl Driver {
         }
         let Some(mut work) = self.take(turn, &id) else {
             if matches!(report.report, Report::Started) {
-                self.send(vec![inputs::abort(&report.worker, report.attempt)]).await;
+                self.send(vec![inputs::abort(&report.worker, report.attempt, report.epoch)]).await;
             }
             return Self::dismiss(turn, tag);
         };
@@ -207,18 +208,26 @@ impl Driver {
         id: &ExecutionId,
         attempt: AttemptKey,
     ) -> Result<(), PortError> {
+        let Some(loaded) = self.executions.get(id) else { return Ok(()) };
+        if !self.queue_is_empty(loaded, attempt).await? {
+            return Ok(());
+        }
         let Some(mut work) = self.take(turn, id) else { return Ok(()) };
         let commands = work.0.loaded.engine.outstanding_of(attempt.stage);
         let now = self.shell.ports.clock.now();
-        if self.queue_is_empty(&work.0, attempt).await? {
-            work.0.carry_out(&self.shell, commands, now).await?;
+        match work.0.carry_out(&self.shell, commands, now).await {
+            Ok(()) => self.keep(turn, work),
+            Err(error) => self.give_up(work, error),
         }
-        self.keep(turn, work);
         Ok(())
     }
 
-    async fn queue_is_empty(&self, work: &Work, attempt: AttemptKey) -> Result<bool, PortError> {
-        let task = work.loaded.engine.stage(attempt.stage).task(attempt.task);
+    async fn queue_is_empty(
+        &self,
+        loaded: &Loaded,
+        attempt: AttemptKey,
+    ) -> Result<bool, PortError> {
+        let task = loaded.engine.stage(attempt.stage).task(attempt.task);
         match &task.kind {
             scheduler_engine::plan::TaskKind::Worker { capability, .. } => {
                 let depth =
@@ -261,10 +270,15 @@ async fn apply_report(
     let Some(attempt) = attempt_key(work, &report.attempt) else { return Ok(()) };
     let epoch = report.epoch;
     let Some(answer) = answer else {
+        if matches!(report.report, Report::LeaseEnded) {
+            let event = Event::LeaseExpired { attempt, epoch, at };
+            let _stale = work.apply(shell, event, None, at).await?;
+            return Ok(());
+        }
         let event = Event::LeaseGranted { attempt, epoch, worker: report.worker.clone(), at };
         if work.apply(shell, event, None, at).await?.is_err() {
             // Somebody works on what nobody waits for any more: cancelled, or taken over.
-            work.messages.push(inputs::abort(&report.worker, report.attempt.clone()));
+            work.messages.push(inputs::abort(&report.worker, report.attempt.clone(), epoch));
         }
         return Ok(());
     };

@@ -132,9 +132,9 @@ impl Work {
                     inputs::message(shell, self, attempt, epoch, capability, deadline).await?;
                 self.ready.push(message);
             }
-            Command::Abort { attempt, epoch: _, worker } => {
+            Command::Abort { attempt, epoch, worker } => {
                 let attempt = inputs::attempt_id(&self.loaded, attempt);
-                self.messages.extend(worker.map(|worker| inputs::abort(&worker, attempt)));
+                self.messages.extend(worker.map(|worker| inputs::abort(&worker, attempt, epoch)));
             }
             Command::Arm { timer, at } => self.timers.push((timer, at)),
             Command::Announce { fact } => self.announce(&fact, at),

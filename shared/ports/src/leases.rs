@@ -19,6 +19,14 @@ pub enum Claim {
         /// With which epoch.
         epoch: Epoch,
     },
+    /// Somebody held it with this very epoch, and that lease has ended: whether the work was done
+    /// is unknown here. The attempt is to be given out with a larger epoch.
+    Ended {
+        /// Who.
+        holder: WorkerId,
+        /// With which epoch.
+        epoch: Epoch,
+    },
 }
 
 /// What a worker says of itself at every beat.
@@ -53,15 +61,15 @@ pub struct Vitals {
 
 /// Who works on what.
 ///
-/// - At most one lease per attempt is live, and every lease that follows has a larger epoch or
-///   begins after the one before it ended: a worker that was paused and comes back is refused. An
-///   epoch older than one that was granted is refused for an hour at least, also when that ended.
-/// - A lease that ended is not renewed, by nobody; it may be claimed.
+/// - At most one lease per attempt is live, and every lease that follows has a larger epoch: a worker
+///   that was paused and comes back is refused, and a message that comes late or twice runs nothing
+///   twice. An epoch that was granted is remembered for an hour at least after its lease ended.
+/// - A lease that ended is not renewed, by nobody, nor granted again.
 /// - A lease lives while its holder's heartbeats list it, and `ttl` beyond the last of them.
 /// - Losing everything here pauses takeovers and never duplicates work.
 #[async_trait]
 pub trait Leases: Send + Sync {
-    /// Claims an attempt. The same worker may claim what it holds again; a larger epoch takes over.
+    /// Claims an attempt. The same worker may claim again what it holds; a larger epoch takes over.
     ///
     /// # Errors
     /// [`PortError`] if nothing can be said; the attempt is not claimed then.

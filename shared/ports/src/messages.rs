@@ -103,6 +103,8 @@ pub struct AttemptReport {
 pub enum Report {
     /// It was claimed and has begun.
     Started,
+    /// It was not begun: this epoch of it had a lease before, which has ended.
+    LeaseEnded,
     /// It ended.
     Finished(Box<TaskAnswer>),
     /// It ended; the answer's JSON is in a blob.
@@ -119,5 +121,7 @@ pub enum Control {
         v: u16,
         /// The attempt.
         attempt: AttemptId,
+        /// The newest epoch of it that is to end: whoever took it over since goes on.
+        epoch: Epoch,
     },
 }

@@ -32,8 +32,9 @@ impl Turn<'_> {
         self.current_epoch(attempt, epoch)?;
         let since = self.at;
         let Some(task) = self.task(attempt.stage, attempt.task) else { return Ok(()) };
-        if let Attempt::Leased { .. } = task.attempt {
-            return Err(Stale::StageMovedOn);
+        if let Attempt::Leased { worker: holder, .. } = &task.attempt {
+            // The same word may come twice; another's is stale, and ends that other.
+            return if *holder == worker { Ok(()) } else { Err(Stale::StageMovedOn) };
         }
         task.attempt = Attempt::Leased { epoch, worker: worker.clone(), since };
         self.announce(Fact::AttemptStarted { attempt, worker });
@@ -61,12 +62,14 @@ impl Turn<'_> {
             Outcome::Skipped => self.end_task(stage, task, Status::Skipped),
             Outcome::Stopped => self.end_task(stage, task, Status::Stopped),
             Outcome::FailedContinue => self.end_task(stage, task, Status::FailedContinue),
-            Outcome::Canceled => self.end_task(stage, task, Status::Canceled),
             Outcome::Redirect => self.go_round(stage),
             Outcome::Again { after } => self.pause(stage, task, *after, false),
             Outcome::Failed { retry: Retry::Never } => self.fail_task(stage, task),
             Outcome::Failed { retry: Retry::Later } => self.try_again(attempt),
-            Outcome::HandedOver => self.take_over(attempt, Fact::AttemptHandedOver { attempt }),
+            // Nobody cancelled it, as nothing is ending: its worker gave it up.
+            Outcome::Canceled | Outcome::HandedOver => {
+                self.take_over(attempt, Fact::AttemptHandedOver { attempt });
+            }
         }
         Ok(())
     }

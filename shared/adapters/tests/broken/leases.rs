@@ -108,16 +108,12 @@ impl Leases for Broken {
         ttl: SignedDuration,
     ) -> Result<Vec<AttemptId>, PortError> {
         let mut heartbeat = heartbeat.clone();
-        if self.breaks == Breaks::Renewal {
-            for (attempt, epoch) in &heartbeat.in_flight {
-                self.leases.claim(attempt, *epoch, &heartbeat.worker, ttl).await?;
-            }
-        }
         if self.breaks == Breaks::Beats {
             heartbeat.in_flight.clear();
         }
         let ttl = if self.breaks == Breaks::Live { SignedDuration::MAX } else { ttl };
-        self.leases.beat(&heartbeat, ttl).await
+        let lost = self.leases.beat(&heartbeat, ttl).await?;
+        Ok(if self.breaks == Breaks::Renewal { Vec::new() } else { lost })
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {

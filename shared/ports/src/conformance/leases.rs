@@ -22,7 +22,7 @@ pub fn leases() -> Suite<Timed<dyn Leases>> {
         a_heartbeat_that_does_not_list_it_keeps_nothing,
         a_paused_worker_cannot_come_back,
         a_lease_that_ended_is_not_renewed,
-        a_released_attempt_may_be_claimed,
+        what_ended_is_granted_with_a_larger_epoch_only,
         only_the_holder_with_its_epoch_releases_and_renews,
         live_workers_are_those_that_beat,
         holders_come_in_the_order_asked_for,
@@ -68,7 +68,8 @@ async fn a_lease_ends_after_its_ttl(subject: Subject) {
     assert_eq!(subject.holder("x").await, Some(("a".to_owned(), 1)));
     subject.pass(WITHIN).await;
     assert_eq!(subject.holder("x").await, None);
-    assert_eq!(subject.claim("x", 1, "b").await, Claim::Granted);
+    assert_eq!(subject.claim("x", 1, "b").await, ended("a", 1));
+    assert_eq!(subject.claim("x", 2, "b").await, Claim::Granted);
 }
 
 async fn heartbeats_keep_a_lease(subject: Subject) {
@@ -114,11 +115,14 @@ async fn a_lease_that_ended_is_not_renewed(subject: Subject) {
     assert_eq!(subject.holder("x").await, None);
 }
 
-async fn a_released_attempt_may_be_claimed(subject: Subject) {
+async fn what_ended_is_granted_with_a_larger_epoch_only(subject: Subject) {
     assert_eq!(subject.claim("x", 1, "a").await, Claim::Granted);
     subject.port.release(&attempt("x"), Epoch(1)).await.expect("releasing");
     assert_eq!(subject.holder("x").await, None);
-    assert_eq!(subject.claim("x", 1, "b").await, Claim::Granted);
+    for worker in ["a", "b"] {
+        assert_eq!(subject.claim("x", 1, worker).await, ended("a", 1), "to {worker}");
+    }
+    assert_eq!(subject.claim("x", 2, "b").await, Claim::Granted);
     subject.port.release(&attempt("unknown"), Epoch(1)).await.expect("releasing");
 }
 
@@ -188,6 +192,10 @@ impl Timed<dyn Leases> {
         names.sort();
         names
     }
+}
+
+fn ended(holder: &str, epoch: u64) -> Claim {
+    Claim::Ended { holder: WorkerId::new(holder), epoch: Epoch(epoch) }
 }
 
 fn ttl() -> SignedDuration {

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -35,9 +36,9 @@ impl Table {
     ) -> Claim {
         self.sweep(now);
         if let Some(last) = self.leases.get(attempt)
-            && last.stands_against(epoch, worker, now)
+            && let Some(claim) = last.stands_against(epoch, worker, now)
         {
-            return Claim::Refused { holder: last.worker.clone(), epoch: last.epoch };
+            return claim;
         }
         self.leases.insert(attempt.clone(), Lease { worker: worker.clone(), epoch, until });
         Claim::Granted
@@ -85,10 +86,15 @@ impl Table {
 }
 
 impl Lease {
-    fn stands_against(&self, epoch: Epoch, worker: &WorkerId, now: Duration) -> bool {
-        if epoch != self.epoch {
-            return epoch < self.epoch;
+    /// What is in the way of another lease; `None` if nothing is.
+    fn stands_against(&self, epoch: Epoch, worker: &WorkerId, now: Duration) -> Option<Claim> {
+        let (holder, held) = (self.worker.clone(), self.epoch);
+        let is_live = self.until > now;
+        match epoch.cmp(&held) {
+            Ordering::Greater => None,
+            Ordering::Equal if !is_live => Some(Claim::Ended { holder, epoch: held }),
+            Ordering::Equal if self.worker == *worker => None,
+            Ordering::Equal | Ordering::Less => Some(Claim::Refused { holder, epoch: held }),
         }
-        self.until > now && self.worker != *worker
     }
 }

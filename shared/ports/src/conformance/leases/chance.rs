@@ -7,12 +7,12 @@ use crate::leases::Claim;
 /// What the suite knows of an attempt from the answers alone.
 #[derive(Debug, Default)]
 struct Seen {
-    /// The last grant: worker, epoch, and the step at which it surely has ended.
+    /// The last grant: worker, epoch, and the step at which it was made.
     last: Option<(WorkerId, u64, u32)>,
 }
 
 /// Workers, epochs and pauses by chance: every grant is of a larger epoch than the one before, or
-/// to the same worker again, or comes when that one may have ended.
+/// to the same worker again; a lease is said to have ended only when it may have.
 pub(super) async fn at_most_one_lease_is_live(subject: Subject) {
     let step = TTL / 3;
     let mut chance = Chance::new(7);
@@ -32,21 +32,26 @@ pub(super) async fn at_most_one_lease_is_live(subject: Subject) {
 impl Seen {
     fn check(&mut self, claim: &Claim, worker: WorkerId, epoch: u64, now: u32) {
         match (claim, &self.last) {
-            (Claim::Granted, Some((holder, held, granted))) => {
+            (Claim::Granted, Some((holder, held, _))) => {
                 let is_newer = epoch > *held;
                 let is_same = epoch == *held && worker == *holder;
-                // Time passes at most once a step, a third of a ttl.
-                let may_have_ended = epoch == *held && now - granted >= 3;
                 assert!(
-                    is_newer || is_same || may_have_ended,
+                    is_newer || is_same,
                     "{worker} was granted epoch {epoch} while {holder} held {held}"
                 );
             }
             (Claim::Refused { holder, epoch: held }, Some((last, last_epoch, _))) => {
                 assert_eq!((holder, held.0), (last, *last_epoch), "refused for a wrong holder");
             }
+            (Claim::Ended { holder, epoch: held }, Some((last, last_epoch, granted))) => {
+                assert_eq!((holder, held.0), (last, *last_epoch), "a wrong holder's has ended");
+                // Time passes at most once a step, a third of a ttl.
+                assert!(now - granted >= 3, "{holder}'s lease ended too early");
+            }
             (Claim::Granted, None) => {}
-            (Claim::Refused { .. }, None) => panic!("the first claim was refused"),
+            (Claim::Refused { .. } | Claim::Ended { .. }, None) => {
+                panic!("the first claim was refused")
+            }
         }
         if *claim == Claim::Granted {
             self.last = Some((worker, epoch, now));

@@ -1,0 +1,46 @@
+//! Tokio's paused clock as the product's clock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use shared_ports::Clock;
+use tokio::time::Instant;
+
+/// When every world begins: 2026-01-01T00:00:00Z, in seconds.
+const BEGIN_SECONDS: i64 = 1_767_225_600;
+
+pub(crate) struct SimClock {
+    begin: Instant,
+    ids: AtomicU64,
+}
+
+impl SimClock {
+    pub(crate) fn new() -> Self {
+        Self { begin: Instant::now(), ids: AtomicU64::new(0) }
+    }
+}
+
+#[async_trait]
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        let begin = Timestamp::from_second(BEGIN_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
+        begin.checked_add(self.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// In whole milliseconds: tokio's timers have no finer grain, and where its clock began within
+    /// one is not the seed's doing.
+    fn elapsed(&self) -> Duration {
+        let nanoseconds = self.begin.elapsed() + Duration::from_micros(500);
+        Duration::from_millis(u64::try_from(nanoseconds.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn new_id(&self) -> String {
+        format!("{:026}", self.ids.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,111 @@
+//! Pipelines by chance, and what is to become of them.
+
+use serde_json::{Value, json};
+use shared_model::{ExecutionId, Status};
+
+use super::chance::Chance;
+
+/// One pipeline, and what its user does with it.
+pub(crate) struct Plan {
+    pub(crate) id: ExecutionId,
+    pub(crate) document: Value,
+    pub(crate) stages: Vec<PlannedStage>,
+    /// When it is submitted, in seconds.
+    pub(crate) submit_after: u64,
+    /// When it is cancelled, in seconds after that.
+    pub(crate) cancel_after: Option<u64>,
+}
+
+/// One stage of it.
+pub(crate) struct PlannedStage {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) upstream: Vec<usize>,
+}
+
+/// What a stage does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Acts, and succeeds.
+    Act,
+    /// Acts after attempts that fail for now.
+    ActLater,
+    /// Acts, and says twice that it is not done yet.
+    ActInTurns,
+    /// Acts, then fails for good; the pipeline goes on.
+    FailOn,
+    /// Acts, then fails for good; the pipeline ends.
+    Fail,
+    /// Waits.
+    Wait,
+    /// Waits for somebody.
+    Judgment,
+}
+
+impl Kind {
+    fn roll(chance: &Chance) -> Self {
+        match chance.between(0, 16) {
+            0..8 => Self::Act,
+            8..10 => Self::ActLater,
+            10..12 => Self::ActInTurns,
+            12 => Self::FailOn,
+            13 => Self::Fail,
+            14 => Self::Wait,
+            _ => Self::Judgment,
+        }
+    }
+
+    /// Whether a worker carries it out.
+    pub(crate) fn acts(self) -> bool {
+        !matches!(self, Self::Wait | Self::Judgment)
+    }
+}
+
+impl Plan {
+    pub(crate) fn roll(chance: &Chance, seed: u64, n: u64) -> Self {
+        let count = chance.between(1, 9);
+        let mut stages = Vec::<PlannedStage>::new();
+        for at in 0..count {
+            let upstream = (0..stages.len()).filter(|_| chance.one_in(3)).collect();
+            let (name, kind) = (format!("s{at}"), Kind::roll(chance));
+            stages.push(PlannedStage { name, kind, upstream });
+        }
+        let written: Vec<Value> = stages.iter().map(|stage| stage.json(chance)).collect();
+        Self {
+            id: ExecutionId::new(format!("E{seed}-{n}")),
+            document: json!({"application": "sim", "name": format!("p{n}"), "stages": written}),
+            stages,
+            submit_after: chance.between(0, 60),
+            cancel_after: chance.one_in(6).then(|| chance.between(0, 200)),
+        }
+    }
+
+    /// How it ends if nobody cancels it.
+    pub(crate) fn expected(&self) -> Status {
+        let fails = self.stages.iter().any(|stage| stage.kind == Kind::Fail);
+        if fails { Status::Terminal } else { Status::Succeeded }
+    }
+}
+
+impl PlannedStage {
+    fn json(&self, chance: &Chance) -> Value {
+        let upstream: Vec<String> = self.upstream.iter().map(|at| format!("s{at}")).collect();
+        let mut stage = json!({
+            "refId": self.name, "name": self.name, "requisiteStageRefIds": upstream,
+            "type": "act", "lastsMs": chance.between(0, 40_000),
+        });
+        let more = match self.kind {
+            Kind::Act => json!({}),
+            Kind::ActLater => json!({"failuresFirst": chance.between(1, 4)}),
+            Kind::ActInTurns => json!({"turnsFirst": 2}),
+            Kind::FailOn => json!({"fails": true, "failPipeline": false, "continuePipeline": true}),
+            Kind::Fail => json!({"fails": true}),
+            Kind::Wait => json!({"type": "wait", "waitTime": chance.between(0, 120)}),
+            Kind::Judgment => json!({"type": "manualJudgment"}),
+        };
+        if let (Some(stage), Value::Object(more)) = (stage.as_object_mut(), more) {
+            stage.extend(more);
+        }
+        stage
+    }
+}

@@ -1,0 +1,88 @@
+//! A store that fails before it stores, and after.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shared_adapters::memory::MemoryJournal;
+use shared_model::ExecutionId;
+use shared_ports::PortError;
+use shared_ports::journal::{
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+};
+
+use super::chance::Weather;
+use super::life::Life;
+
+/// Appends of which one fails before, and one after.
+const APPENDS: u64 = 30;
+/// Reads of which one fails.
+const READS: u64 = 40;
+
+pub(crate) struct FaultyJournal {
+    pub(crate) inner: Arc<MemoryJournal>,
+    pub(crate) weather: Weather,
+    pub(crate) life: Arc<Life>,
+}
+
+impl FaultyJournal {
+    async fn read<T>(
+        &self,
+        doing: &str,
+        read: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let read = async {
+            self.weather.fail(READS, doing)?;
+            read.await
+        };
+        self.life.call(read).await
+    }
+}
+
+#[async_trait]
+impl Journal for FaultyJournal {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
+        let appended = async {
+            self.weather.fail(APPENDS, "appending")?;
+            if self.weather.strikes(APPENDS) {
+                return Err(PortError::Full { doing: "appending".into() });
+            }
+            let answers = self.inner.append(batch).await?;
+            self.weather.fail(APPENDS, "hearing that it was appended")?;
+            Ok(answers)
+        };
+        self.life.call(appended).await
+    }
+
+    async fn load(&self, execution: &ExecutionId) -> Result<Option<Stored>, PortError> {
+        self.read("loading", self.inner.load(execution)).await
+    }
+
+    async fn bodies(
+        &self,
+        execution: &ExecutionId,
+        indexes: &[u32],
+    ) -> Result<Vec<StageBody>, PortError> {
+        self.read("reading bodies", self.inner.bodies(execution, indexes)).await
+    }
+
+    async fn unfinished(
+        &self,
+        after: Option<&ExecutionId>,
+        limit: u32,
+    ) -> Result<Vec<ExecutionId>, PortError> {
+        self.read("listing what is unfinished", self.inner.unfinished(after, limit)).await
+    }
+
+    async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {
+        self.read("searching", self.inner.search(query)).await
+    }
+
+    async fn history(
+        &self,
+        execution: &ExecutionId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
+        self.read("reading history", self.inner.history(execution, after, limit)).await
+    }
+}

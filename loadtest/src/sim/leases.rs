@@ -1,0 +1,77 @@
+//! Leases that cannot be reached at times.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use shared_adapters::memory::MemoryLeases;
+use shared_model::{AttemptId, Epoch, WorkerId};
+use shared_ports::PortError;
+use shared_ports::leases::{Claim, Heartbeat, Leases};
+
+use super::chance::Weather;
+use super::life::Life;
+
+/// Calls of which one fails before, and one after it was carried out.
+const CALLS: u64 = 25;
+
+pub(crate) struct FaultyLeases {
+    pub(crate) inner: Arc<MemoryLeases>,
+    pub(crate) weather: Weather,
+    pub(crate) life: Arc<Life>,
+    pub(crate) always_granted: bool,
+}
+
+impl FaultyLeases {
+    async fn reach<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let call = async {
+            self.weather.fail(CALLS, doing)?;
+            let done = call.await?;
+            self.weather.fail(CALLS, doing)?;
+            Ok(done)
+        };
+        self.life.call(call).await
+    }
+}
+
+#[async_trait]
+impl Leases for FaultyLeases {
+    async fn claim(
+        &self,
+        attempt: &AttemptId,
+        epoch: Epoch,
+        worker: &WorkerId,
+        ttl: SignedDuration,
+    ) -> Result<Claim, PortError> {
+        let claim = self.reach("claiming", self.inner.claim(attempt, epoch, worker, ttl)).await?;
+        Ok(if self.always_granted { Claim::Granted } else { claim })
+    }
+
+    async fn beat(
+        &self,
+        heartbeat: &Heartbeat,
+        ttl: SignedDuration,
+    ) -> Result<Vec<AttemptId>, PortError> {
+        let lost = self.reach("beating", self.inner.beat(heartbeat, ttl)).await?;
+        Ok(if self.always_granted { Vec::new() } else { lost })
+    }
+
+    async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
+        self.reach("releasing", self.inner.release(attempt, epoch)).await
+    }
+
+    async fn holders(
+        &self,
+        attempts: &[AttemptId],
+    ) -> Result<Vec<Option<(WorkerId, Epoch)>>, PortError> {
+        self.reach("asking who holds what", self.inner.holders(attempts)).await
+    }
+
+    async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
+        self.reach("asking who lives", self.inner.live()).await
+    }
+}

@@ -1,0 +1,168 @@
+//! The outside world: what was done to it, by whom, and who is at it now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use shared_model::{AttemptId, Capability, Effects, Retry, TaskAnswer, TaskError, TaskResult};
+use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor};
+
+/// Something that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// A task of a stage began.
+    Began { execution: String, stage: String },
+    /// A stage changed the world.
+    Acted { execution: String, stage: String },
+    /// Two attempts at one task were live at once.
+    TwoLive { first: String, second: String },
+}
+
+/// The outside world.
+pub(crate) struct Ledger {
+    looked_up: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    seen: Vec<Seen>,
+    done: BTreeMap<String, u32>,
+    live: BTreeMap<String, String>,
+}
+
+impl Ledger {
+    /// Nothing has happened yet. `looked_up`: whether what was done before can be found.
+    pub(crate) fn new(looked_up: bool) -> Self {
+        Self { looked_up, state: Mutex::default() }
+    }
+
+    /// What happened, oldest first.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.lock().seen.clone()
+    }
+
+    /// Effects that happened more than once.
+    pub(crate) fn doubled(&self) -> BTreeSet<String> {
+        let state = self.lock();
+        state.done.iter().filter(|(_, times)| **times > 1).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn enter(self: &Arc<Self>, cx: &TaskContext) -> Presence {
+        let task = cx.attempt.effect(0).to_string();
+        let me = format!("{}@{}", cx.attempt, cx.epoch);
+        let mut state = self.lock();
+        if let Some(first) = state.live.insert(task.clone(), me.clone()) {
+            state.seen.push(Seen::TwoLive { first, second: me.clone() });
+        }
+        state.seen.push(Seen::Began { execution: execution(&cx.attempt), stage: stage(cx) });
+        Presence { ledger: Arc::clone(self), task, me }
+    }
+
+    fn is_done(&self, cx: &TaskContext) -> bool {
+        self.looked_up && self.lock().done.contains_key(&cx.effect(0).to_string())
+    }
+
+    fn act(&self, cx: &TaskContext) {
+        let mut state = self.lock();
+        *state.done.entry(cx.effect(0).to_string()).or_default() += 1;
+        state.seen.push(Seen::Acted { execution: execution(&cx.attempt), stage: stage(cx) });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn execution(attempt: &AttemptId) -> String {
+    attempt.execution.to_string()
+}
+
+fn stage(cx: &TaskContext) -> String {
+    cx.input.stage_name.clone()
+}
+
+/// An attempt at work; it is gone when this is dropped, whichever way.
+struct Presence {
+    ledger: Arc<Ledger>,
+    task: String,
+    me: String,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut state = self.ledger.lock();
+        if state.live.get(&self.task) == Some(&self.me) {
+            state.live.remove(&self.task);
+        }
+    }
+}
+
+/// Looks whether it acted, takes its time, acts.
+pub(crate) struct Act(pub(crate) Arc<Ledger>);
+
+#[async_trait]
+impl StageType for Act {
+    fn describe(&self) -> StageDescriptor {
+        let task = |name: &str, effects| TaskDescriptor {
+            name: name.into(),
+            capability: Capability::new("sim"),
+            effects,
+        };
+        StageDescriptor {
+            name: "act".into(),
+            aliases: Vec::new(),
+            summary: "Changes the simulated world once.".into(),
+            schema: json!({"type": "object"}),
+            tasks: vec![task("prepare", Effects::None), task("act", Effects::Keyed)],
+            timeout: SignedDuration::from_hours(24),
+        }
+    }
+
+    async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
+        let _present = self.0.enter(cx);
+        if task == "prepare" {
+            return TaskAnswer::done();
+        }
+        if !self.0.is_done(cx) {
+            let lasts = Duration::from_millis(number(cx, "lastsMs"));
+            tokio::select! {
+                biased;
+                () = cx.cancelled() => return TaskAnswer::Canceled { result: TaskResult::default() },
+                () = cx.clock.sleep(lasts) => {}
+            }
+            if let Some(answer) = not_yet(cx) {
+                return answer;
+            }
+            self.0.act(cx);
+        }
+        match cx.context().get("fails") {
+            Some(Value::Bool(true)) => {
+                TaskAnswer::terminal(TaskError::new("Planned", "it was meant to fail"))
+            }
+            Some(_) | None => TaskAnswer::done(),
+        }
+    }
+}
+
+fn number(cx: &TaskContext, key: &str) -> u64 {
+    cx.context().get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// The answer of an attempt that is meant not to act.
+fn not_yet(cx: &TaskContext) -> Option<TaskAnswer> {
+    if u64::from(cx.attempt.number) <= number(cx, "failuresFirst") {
+        let error = TaskError::new("Planned", "it was meant to fail for now");
+        let result = TaskResult::default();
+        return Some(TaskAnswer::Failed { error, retry: Retry::Later, result });
+    }
+    let turns = cx.input.checkpoint.as_ref().and_then(Value::as_u64).unwrap_or_default();
+    (turns < number(cx, "turnsFirst")).then(|| TaskAnswer::Again {
+        after: SignedDuration::from_secs(3),
+        checkpoint: json!(turns + 1),
+        result: TaskResult::default(),
+    })
+}

@@ -1,0 +1,83 @@
+//! How long a process lives, counted in calls of ports: it dies before one of them, or between what
+//! the call did and its caller's learning of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use shared_ports::Clock;
+use tokio_util::sync::CancellationToken;
+
+use super::chance::Weather;
+use super::clock::SimClock;
+
+pub(crate) struct Life {
+    over: CancellationToken,
+    steps_left: AtomicU64,
+    weather: Weather,
+}
+
+impl Life {
+    /// One that ends after so many steps, unless the weather is calm by then.
+    pub(crate) fn of(weather: &Weather, steps: u64) -> Arc<Self> {
+        let (over, weather) = (CancellationToken::new(), weather.clone());
+        Arc::new(Self { over, steps_left: AtomicU64::new(steps), weather })
+    }
+
+    /// Completes when the process dies.
+    pub(crate) async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
+    /// Does what a call of a port does; never returns to a dead process.
+    pub(crate) async fn call<T>(&self, call: impl Future<Output = T>) -> T {
+        self.step().await;
+        let done = call.await;
+        self.step().await;
+        done
+    }
+
+    async fn step(&self) {
+        let left = self.steps_left.load(Ordering::Relaxed);
+        self.steps_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 0 && !self.weather.is_calm() {
+            self.over.cancel();
+        }
+        self.must_live().await;
+    }
+
+    /// Waits for ever in a dead process.
+    async fn must_live(&self) {
+        if self.over.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A clock on which the dead do not wake.
+pub(crate) struct MortalClock {
+    pub(crate) inner: Arc<SimClock>,
+    pub(crate) life: Arc<Life>,
+}
+
+#[async_trait]
+impl Clock for MortalClock {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.inner.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.inner.sleep(duration).await;
+        self.life.must_live().await;
+    }
+
+    fn new_id(&self) -> String {
+        self.inner.new_id()
+    }
+}

@@ -1,0 +1,110 @@
+//! Schedulers and workers that start, stop, die and start again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scheduler::Scheduler;
+use shared_model::WorkerId;
+use shared_plugin::Catalog;
+use shared_runtime::Supervisor;
+use tokio::task::JoinSet;
+
+use super::World;
+use super::ledger::Act;
+use super::life::Life;
+
+/// Workers of a world.
+const WORKERS: u64 = 3;
+/// Calls of ports, twice counted, after which a process has died.
+const STEPS_MAX: u64 = 600;
+/// How long a process that is asked to stop may take.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Starts everything; it ends when the answer is dropped.
+pub(crate) fn start(world: &Arc<World>) -> JoinSet<()> {
+    let mut processes = JoinSet::new();
+    processes.spawn(schedulers(Arc::clone(world)));
+    for n in 0..WORKERS {
+        processes.spawn(workers(Arc::clone(world), n));
+    }
+    processes
+}
+
+/// One scheduler after the other.
+async fn schedulers(world: Arc<World>) {
+    let config = scheduler::Config {
+        leases_are_fresh: false,
+        limits: shared_model::Limits { takeovers_max: 1_000, ..Default::default() },
+        ..Default::default()
+    };
+    loop {
+        let (life, supervisor) = (begin(&world), Supervisor::new());
+        let types = catalog(&world).descriptors();
+        let started = Scheduler::start(config.clone(), world.ports(&life), types, &supervisor);
+        let started = tokio::select! {
+            biased;
+            () = life.over() => None,
+            started = started => started.ok(),
+        };
+        if started.is_some() {
+            world.scheduler.send_replace(started);
+            end(&world, &life).await;
+        }
+        world.scheduler.send_replace(None);
+        stop(&world, &life, &supervisor).await;
+    }
+}
+
+/// One worker after the other, each with a name of its own.
+async fn workers(world: Arc<World>, n: u64) {
+    for run in 0_u64.. {
+        let (life, supervisor) = (begin(&world), Supervisor::new());
+        let config = worker::Config::named(WorkerId::new(format!("w{n}-{run}")));
+        let started = worker::start(config, world.ports(&life), catalog(&world), &supervisor);
+        let started = tokio::select! {
+            biased;
+            () = life.over() => false,
+            started = started => started.is_ok(),
+        };
+        if started {
+            end(&world, &life).await;
+        }
+        stop(&world, &life, &supervisor).await;
+    }
+}
+
+fn catalog(world: &World) -> Catalog {
+    Catalog::default().with(Act(Arc::clone(&world.ledger)))
+}
+
+fn begin(world: &World) -> Arc<Life> {
+    Life::of(&world.weather, world.weather.chance.between(1, STEPS_MAX))
+}
+
+/// Completes when a process dies, or is asked to stop.
+async fn end(world: &World, life: &Life) {
+    let asked = async {
+        let after = world.weather.chance.between(10, 300);
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        if world.weather.is_calm() || !world.weather.chance.one_in(2) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = life.over() => {}
+        () = asked => {}
+    }
+}
+
+/// Stops a process as far as it lives; the next one starts after a while.
+async fn stop(world: &World, life: &Life, supervisor: &Supervisor) {
+    tokio::select! {
+        biased;
+        () = life.over() => {}
+        _all = supervisor.shut_down(STOP_LIMIT) => {}
+    }
+    supervisor.shut_down(Duration::ZERO).await;
+    let pause = world.weather.chance.between(1, 20_000);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+}

@@ -1,0 +1,92 @@
+//! People: they submit, judge and cancel, and try again while nobody answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scheduler::{ControlError, Scheduler, Start, SubmitError};
+use serde_json::{Map, Value};
+use shared_model::ExecutionId;
+use tokio::task::JoinSet;
+
+use super::World;
+use super::document::Plan;
+use super::verdict;
+
+/// How long a user waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a user waits before trying again.
+const PAUSE: Duration = Duration::from_secs(7);
+
+/// Starts everybody; each ends when nothing is left to do.
+pub(crate) fn start(world: &Arc<World>) -> JoinSet<()> {
+    let mut users = JoinSet::new();
+    for at in 0..world.plans.len() {
+        users.spawn(user(Arc::clone(world), at));
+    }
+    users
+}
+
+async fn user(world: Arc<World>, at: usize) {
+    let Some(plan) = world.plans.get(at) else { return };
+    tokio::time::sleep(Duration::from_secs(plan.submit_after)).await;
+    until_done(&world, |scheduler| submit(scheduler, plan)).await;
+    let cancelled = async {
+        match plan.cancel_after {
+            None => std::future::pending().await,
+            Some(after) => tokio::time::sleep(Duration::from_secs(after)).await,
+        }
+        until_done(&world, |scheduler| cancel(scheduler, &plan.id)).await;
+    };
+    tokio::select! {
+        biased;
+        () = cancelled => {}
+        () = judge(&world, plan) => {}
+    }
+}
+
+/// Does something until it is known to be done.
+async fn until_done<F: Future<Output = bool>>(world: &World, mut act: impl FnMut(Scheduler) -> F) {
+    loop {
+        let scheduler = world.scheduler.borrow().clone();
+        if let Some(scheduler) = scheduler
+            && tokio::time::timeout(PATIENCE, act(scheduler)).await == Ok(true)
+        {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn submit(scheduler: Scheduler, plan: &Plan) -> bool {
+    let start = Start {
+        document: plan.document.clone(),
+        parameters: Map::new(),
+        user: "somebody".into(),
+        source: None,
+        id: Some(plan.id.clone()),
+    };
+    matches!(scheduler.submit(start).await, Ok(_) | Err(SubmitError::Exists(_)))
+}
+
+async fn cancel(scheduler: Scheduler, id: &ExecutionId) -> bool {
+    let done = scheduler.cancel(id, "somebody", "a change of mind").await;
+    matches!(done, Ok(()) | Err(ControlError::Conflict { .. }))
+}
+
+/// Answers judgments until the execution has ended.
+async fn judge(world: &World, plan: &Plan) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(execution) = verdict::view(world, &plan.id).await else { continue };
+        if verdict::has_ended(&execution) {
+            return;
+        }
+        for stage in verdict::waiting_judgments(&execution) {
+            let scheduler = world.scheduler.borrow().clone();
+            let Some(scheduler) = scheduler else { continue };
+            let answer = Map::from_iter([("judgmentStatus".to_owned(), Value::from("continue"))]);
+            let asked = scheduler.patch_stage(&plan.id, &stage, answer, "somebody");
+            drop(tokio::time::timeout(PATIENCE, asked).await);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a world must have come to.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shared_model::{ExecutionId, Limits, Status};
+use tokio::task::JoinSet;
+
+use super::World;
+use super::document::Plan;
+use super::ledger::Seen;
+
+/// How long everything may take, in simulated time; storms last minutes.
+const TIME_MAX: Duration = Duration::from_secs(4 * 3_600);
+
+/// What became of one seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The seed.
+    pub seed: u64,
+    /// What must not happen and did.
+    pub violations: Vec<Violation>,
+    /// How each execution ended, and when the last one did: equal for equal seeds.
+    pub story: String,
+}
+
+/// Something that must not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// An execution did not end; with what it says that it waits for.
+    Stuck(String),
+    /// An execution ended as it should not.
+    WrongEnd(String),
+    /// One effect happened twice.
+    Doubled(String),
+    /// Two attempts at one task were live at once.
+    TwoLive(String),
+    /// A stage began before one that it follows had acted.
+    TooEarly(String),
+    /// An execution succeeded although a stage of it never acted.
+    NeverActed(String),
+}
+
+/// Waits until all users are done and all executions have ended; whether they did in time.
+pub(crate) async fn wait_for_end(world: &World, mut users: JoinSet<()>) -> bool {
+    let all = async {
+        while users.join_next().await.is_some() {}
+        for plan in &world.plans {
+            while !view(world, &plan.id).await.is_some_and(|found| has_ended(&found)) {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    };
+    tokio::time::timeout(TIME_MAX, all).await.is_ok()
+}
+
+/// An execution in Gate's shape, from the store itself.
+pub(crate) async fn view(world: &World, id: &ExecutionId) -> Option<Value> {
+    scheduler::view::load(world.journal(), id, &Limits::default()).await.ok().flatten()
+}
+
+pub(crate) fn has_ended(execution: &Value) -> bool {
+    let status = execution.get("status").cloned().unwrap_or_default();
+    serde_json::from_value::<Status>(status).is_ok_and(Status::is_complete)
+}
+
+/// The ids of the stages that wait for somebody's judgment.
+pub(crate) fn waiting_judgments(execution: &Value) -> Vec<String> {
+    let stages = execution.get("stages").and_then(Value::as_array).into_iter().flatten();
+    let text = |stage: &Value, key: &str| {
+        stage.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    stages
+        .filter(|stage| {
+            text(stage, "type") == "manualJudgment" && text(stage, "status") == "RUNNING"
+        })
+        .map(|stage| text(stage, "id"))
+        .collect()
+}
+
+/// Compares what happened with what may happen.
+pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
+    let seen = world.ledger.seen();
+    let mut violations: Vec<Violation> =
+        world.ledger.doubled().into_iter().map(Violation::Doubled).collect();
+    violations.extend(seen.iter().filter_map(two_live));
+    let mut story = format!("{:?} {}", world.clock_elapsed(), seen.len());
+    for plan in &world.plans {
+        let execution = view(world, &plan.id).await.unwrap_or_default();
+        story += &format!(" {}", execution.get("status").unwrap_or(&Value::Null));
+        violations.extend(ends_well(plan, &execution, in_time));
+        violations.extend(too_early(plan, &seen));
+        violations.extend(never_acted(plan, &execution, &seen));
+    }
+    Verdict { seed: world.seed, violations, story }
+}
+
+fn two_live(seen: &Seen) -> Option<Violation> {
+    match seen {
+        Seen::TwoLive { first, second } => {
+            Some(Violation::TwoLive(format!("{first} and {second}")))
+        }
+        Seen::Began { .. } | Seen::Acted { .. } => None,
+    }
+}
+
+fn ends_well(plan: &Plan, execution: &Value, in_time: bool) -> Option<Violation> {
+    let status = execution.get("status").cloned().unwrap_or_default();
+    if !has_ended(execution) {
+        let waits = execution.get("waitingFor").cloned().unwrap_or_default();
+        let id = &plan.id;
+        return Some(Violation::Stuck(format!("{id} is {status}, waits for {waits} ({in_time})")));
+    }
+    let status: Status = serde_json::from_value(status).ok()?;
+    let right =
+        status == plan.expected() || (plan.cancel_after.is_some() && status == Status::Canceled);
+    (!right).then(|| {
+        Violation::WrongEnd(format!("{} is {status:?}, not {:?}", plan.id, plan.expected()))
+    })
+}
+
+fn too_early(plan: &Plan, seen: &[Seen]) -> Vec<Violation> {
+    let id = plan.id.to_string();
+    let began = |name: &str| {
+        let it = Seen::Began { execution: id.clone(), stage: name.to_owned() };
+        seen.iter().position(|seen| *seen == it)
+    };
+    let acted = |name: &str| {
+        let it = Seen::Acted { execution: id.clone(), stage: name.to_owned() };
+        seen.iter().rposition(|seen| *seen == it)
+    };
+    let edges = plan.stages.iter().flat_map(|stage| {
+        let upstream = stage.upstream.iter().filter_map(|at| plan.stages.get(*at));
+        upstream.filter(|upstream| upstream.kind.acts()).map(move |upstream| (upstream, stage))
+    });
+    edges
+        .filter(|(upstream, stage)| match (acted(&upstream.name), began(&stage.name)) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(acted), Some(began)) => acted > began,
+        })
+        .map(|(upstream, stage)| {
+            Violation::TooEarly(format!("{id}: {} before {}", stage.name, upstream.name))
+        })
+        .collect()
+}
+
+fn never_acted(plan: &Plan, execution: &Value, seen: &[Seen]) -> Vec<Violation> {
+    if execution.get("status").and_then(Value::as_str) != Some("SUCCEEDED") {
+        return Vec::new();
+    }
+    let acting = plan.stages.iter().filter(|stage| stage.kind.acts());
+    let silent = acting.filter(|stage| {
+        let it = Seen::Acted { execution: plan.id.to_string(), stage: stage.name.clone() };
+        !seen.contains(&it)
+    });
+    silent.map(|stage| Violation::NeverActed(format!("{}: {}", plan.id, stage.name))).collect()
+}

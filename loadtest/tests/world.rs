@@ -1,0 +1,97 @@
+//! The seeded world: the real scheduler and workers come through whatever happens to them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and print figures"
+)]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use loadtest::sim::{self, Mutation, Verdict, Violation};
+
+/// Seeds that are lived through in every run.
+const SEEDS: u64 = 10_000;
+/// Seeds within which every mutation must have been noticed.
+const SEEDS_OF_MUTATION: u64 = 200;
+
+/// Seeds that once failed. What each found is said beside it.
+const KEPT: [(u64, &str); 9] = [
+    (3, "a doubled start report had a live attempt aborted, and its execution cancelled"),
+    (16, "a sweep that could not measure a queue forgot the execution"),
+    (0, "a late message ran an attempt that had ended, beside its successor"),
+    (29, "a late message ran an epoch that had been handed over"),
+    (65, "an attempt was claimed again after its lease was released"),
+    (116, "the same, on a worker that had not seen it before"),
+    (167, "the same, across a restart of the scheduler"),
+    (186, "the same, in the third attempt"),
+    (255, "a lost report of a worker that lives on was waited for without end"),
+];
+
+/// The first verdicts with violations among seeds from 0.
+fn failures(seeds: u64, mutation: Mutation) -> Vec<Verdict> {
+    let (next, found) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().unwrap().get();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let verdict = sim::run(seed, mutation).unwrap();
+                    if !verdict.violations.is_empty() {
+                        found.lock().unwrap().push(verdict);
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap()
+}
+
+#[test]
+fn ten_thousand_seeds_end_well() {
+    let failures = failures(SEEDS, Mutation::None);
+    assert!(failures.is_empty(), "{} seeds failed: {failures:#?}", failures.len());
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail_again() {
+    for (seed, found) in KEPT {
+        let verdict = sim::run(seed, Mutation::None).unwrap();
+        assert!(verdict.violations.is_empty(), "{found}: {verdict:#?}");
+    }
+}
+
+#[test]
+fn equal_seeds_tell_equal_stories() {
+    for seed in 0..40 {
+        let [first, second] = [0, 1].map(|_| sim::run(seed, Mutation::None).unwrap());
+        assert_eq!(first, second);
+    }
+}
+
+#[test]
+fn without_leases_two_attempts_are_live() {
+    notices(Mutation::LeasesAlwaysGranted, |found| matches!(found, Violation::TwoLive(_)));
+}
+
+#[test]
+fn without_the_epoch_check_two_attempts_are_live() {
+    notices(Mutation::EpochIgnored, |found| matches!(found, Violation::TwoLive(_)));
+}
+
+#[test]
+fn without_the_look_at_effects_one_is_made_twice() {
+    notices(Mutation::EffectsNotLookedUp, |found| matches!(found, Violation::Doubled(_)));
+}
+
+fn notices(mutation: Mutation, expected: impl Fn(&Violation) -> bool) {
+    let failures = failures(SEEDS_OF_MUTATION, mutation);
+    println!("{mutation:?}: {} of {SEEDS_OF_MUTATION} seeds failed", failures.len());
+    let noticed = failures.iter().any(|verdict| verdict.violations.iter().any(&expected));
+    assert!(noticed, "nobody noticed {mutation:?}");
+}
