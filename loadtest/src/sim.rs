@@ -25,10 +25,11 @@ use shared_adapters::memory::{
 use shared_ports::{Clock, Ports};
 use tokio::sync::watch;
 
+pub use self::clock::SimClock;
 pub use self::verdict::{Verdict, Violation};
 
 use self::chance::{Chance, Weather};
-use self::clock::SimClock;
+
 use self::document::Plan;
 use self::ledger::Ledger;
 use self::life::Life;
@@ -89,7 +90,7 @@ pub(crate) struct World {
 impl World {
     fn new(seed: u64, mutation: Mutation) -> Arc<Self> {
         let chance = Chance::of(seed);
-        let clock = Arc::new(SimClock::new());
+        let clock = Arc::new(SimClock::begin());
         let storm = Duration::from_secs(chance.between(30, 400));
         let plans = (0..chance.between(1, 4)).map(|n| Plan::roll(&chance, seed, n)).collect();
         Arc::new(Self {

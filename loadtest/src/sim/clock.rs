@@ -11,13 +11,15 @@ use tokio::time::Instant;
 /// When every world begins: 2026-01-01T00:00:00Z, in seconds.
 const BEGIN_SECONDS: i64 = 1_767_225_600;
 
-pub(crate) struct SimClock {
+/// Tokio's clock; where it is paused, time jumps to the next timer.
+pub struct SimClock {
     begin: Instant,
     ids: AtomicU64,
 }
 
 impl SimClock {
-    pub(crate) fn new() -> Self {
+    /// One that begins now, in tokio's time.
+    pub fn begin() -> Self {
         Self { begin: Instant::now(), ids: AtomicU64::new(0) }
     }
 }

@@ -141,9 +141,8 @@ impl Case<'_> {
         let mut context = Context::new(&root, execution.as_ref(), stage, now, &limits);
         context.status_keys = &status_keys;
         context.outside = &stubs;
-        if let Some(user) = self.case.get("user").and_then(Value::as_str) {
-            context.user = user;
-        }
+        // Nobody's, where no stage runs.
+        context.user = self.case.get("user").and_then(Value::as_str).unwrap_or("anonymous");
         self.evaluate(&context, execution.as_ref())
     }
 

@@ -107,6 +107,7 @@ fn class_method<'a>(
         Class::Integer | Class::Long | Class::Double | Class::Byte | Class::Boolean => {
             numbers::of_class(class, name, args)
         }
+        Class::Math if name == "random" => Ok(time::math_random(run, args)),
         Class::Math => numbers::math(name, args),
         Class::UrlEncoder => Ok(strings::url_encode(name, args)),
         Class::Date
@@ -146,6 +147,10 @@ pub(crate) fn construct<'a>(run: &mut Run<'a>, name: &str, args: Vec<Val<'a>>) -
     let made = match (class, args.as_slice()) {
         (Class::Text, []) => Some(Val::text("")),
         (Class::Text, [Val::Text(text)]) => Some(Val::Text(text.clone())),
+        // A list becomes its text, whatever constructor was meant.
+        (Class::Text, [list @ (Val::List(_) | Val::Array(_))]) => {
+            Some(Val::text(crate::walk::within_text(list)?))
+        }
         (Class::Integer | Class::Long | Class::Double | Class::Byte | Class::Boolean, [_]) => {
             numbers::of_class(class, "valueOf", &args)?
         }

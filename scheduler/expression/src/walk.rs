@@ -170,7 +170,7 @@ impl Walk<'_, '_> {
 }
 
 /// A value inside a text: lists are joined by commas, maps have no form.
-fn within_text(value: &Val<'_>) -> Result<String, Error> {
+pub(crate) fn within_text(value: &Val<'_>) -> Result<String, Error> {
     match value {
         Val::List(list) | Val::Array(list) => {
             let items: Result<Vec<String>, Error> = list.iter().map(within_text).collect();

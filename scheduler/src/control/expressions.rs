@@ -214,7 +214,12 @@ impl Expressions {
 fn split(evaluated: Evaluated) -> (Value, StageBody) {
     let stage = evaluated.value.as_object().cloned().unwrap_or_default();
     let view = shared_model::StageView { raw: &stage };
-    let place = json!({ "type": view.kind(), "name": view.name() });
+    let name = match stage.get("name") {
+        // An expression may have made it.
+        Some(made @ (Value::Number(_) | Value::Bool(_))) => made.to_string(),
+        Some(_) | None => view.name().to_owned(),
+    };
+    let place = json!({ "type": view.kind(), "name": name });
     let body =
         StageBody { context: view.context(), evaluated: evaluated.made, ..StageBody::default() };
     (place, body)
@@ -228,7 +233,11 @@ fn take(body: &mut StageBody, evaluated: Evaluated) {
     let summary = evaluated.summary.to_json();
     let is_empty = summary.as_object().is_none_or(serde_json::Map::is_empty);
     if is_empty {
-        body.context.remove(SUMMARY);
+        // Variables that were evaluated one after another are not evaluated again (v4): what failed
+        // among them stays failed.
+        if !body.evaluated.iter().any(|pointer| pointer == "/variables") {
+            body.context.remove(SUMMARY);
+        }
         return;
     }
     body.context.insert(SUMMARY.into(), summary);

@@ -5,6 +5,7 @@ use shared_model::{Status, TaskIndex};
 
 use crate::command::{Cause, Command, Fact};
 use crate::event::{AttemptKey, StageIndex, Timer};
+use crate::plan::TaskKind;
 use crate::stage::{Attempt, Ending, Phase};
 use crate::step::tasks::failure_status;
 use crate::step::{Stale, Turn};
@@ -25,12 +26,21 @@ impl Turn<'_> {
                 self.execution.active.remove(&stage);
                 self.withdrawn(stage);
             }
+            Phase::Task(task) if self.ends_by_itself(stage, task) => {}
             Phase::Task(task) => self.abort_task(stage, task, status),
             Phase::Before | Phase::After | Phase::OnFailure(_) => self.abort_parent(stage, status),
             Phase::PlanningAfter | Phase::PlanningOnFailure(_) | Phase::Idle => {
                 self.end(stage, status);
             }
         }
+    }
+
+    /// Whether the task is under way in the scheduler itself: it ends in no time, and as itself, also
+    /// when another branch has failed meanwhile (as in Orca, where both have run by then).
+    fn ends_by_itself(&self, stage: StageIndex, task: TaskIndex) -> bool {
+        self.execution.stage(stage).task(task).kind == TaskKind::Native
+            && self.owner(stage).is_none()
+            && self.execution.head.canceled.is_none()
     }
 
     /// A synthetic stage that was about to start does not: its parent may be waiting for it alone.

@@ -49,7 +49,14 @@ impl Turn<'_> {
             task.end_time = Some(at);
             task.attempt = Attempt::None;
         }
-        if status.is_halt() { self.tasks_done(stage) } else { self.start_task(stage, index + 1) }
+        let is_last = usize::from(index) + 1 >= self.execution.stage(stage).task_count();
+        match () {
+            () if status.is_halt() || is_last => self.tasks_done(stage),
+            () if self.is_ending() && self.owner(stage).is_none() => {
+                self.end(stage, Status::Canceled)
+            }
+            () => self.start_task(stage, index + 1),
+        }
     }
 
     pub(crate) fn fail_task(&mut self, stage: StageIndex, index: TaskIndex) {

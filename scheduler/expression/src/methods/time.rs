@@ -513,6 +513,13 @@ pub(super) fn construct<'a>(run: &mut Run<'a>, class: Class, args: &[Val<'a>]) -
     })
 }
 
+/// `Math.random()`.
+pub(super) fn math_random<'a>(run: &mut Run<'a>, args: &[Val<'a>]) -> Option<Val<'a>> {
+    let seed = Cell::new((run.context.seed as i64 ^ 0x5_DEEC_E66D) & ((1 << 48) - 1));
+    run.context.seed = run.context.seed.wrapping_add(1);
+    of_random(&seed, "nextDouble", args)
+}
+
 fn random<'a>(seed: i64) -> Val<'a> {
     Val::Random(Rc::new(Cell::new((seed ^ 0x5_DEEC_E66D) & ((1 << 48) - 1))))
 }

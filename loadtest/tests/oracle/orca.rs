@@ -1,0 +1,118 @@
+//! Does with our scheduler what was done with Orca.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadtest::sim::SimClock;
+use scheduler::{Config, Scheduler, Start, SubmitError};
+use serde_json::{Map, Value};
+use shared_model::{ExecutionId, Status};
+use shared_runtime::Supervisor;
+
+use crate::case::{Case, Step};
+
+/// How long an execution may take, in simulated time; Orca's longest took a minute.
+const TIME_MAX: Duration = Duration::from_secs(3_600);
+const TICK: Duration = Duration::from_millis(100);
+const QUEUE_LEN_MAX: usize = 1_000;
+
+/// What came of a case.
+pub(crate) struct Answer {
+    /// Whether the submit was taken.
+    pub(crate) taken: bool,
+    /// The execution in the end, in Gate's shape.
+    pub(crate) execution: Value,
+    /// Calls whose answer was of another class than Orca's.
+    pub(crate) calls: Vec<String>,
+}
+
+/// Asks our scheduler.
+pub(crate) fn ask(case: &Case) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let ports = shared_adapters::memory::ports(Arc::new(SimClock::begin()), QUEUE_LEN_MAX);
+        let supervisor = Supervisor::new();
+        let scheduler = Scheduler::start(Config::default(), ports, Vec::new(), &supervisor);
+        let scheduler = scheduler.await.unwrap();
+        let answer = with(&scheduler, case).await;
+        supervisor.shut_down(Duration::from_secs(1)).await;
+        answer
+    })
+}
+
+async fn with(scheduler: &Scheduler, case: &Case) -> Answer {
+    let start = Start {
+        document: case.pipeline.clone(),
+        parameters: Map::new(),
+        user: String::new(),
+        source: None,
+        id: None,
+    };
+    let id = match scheduler.submit(start).await {
+        Ok(id) => id,
+        Err(SubmitError::Refused { problems }) => {
+            let execution = Value::String(format!("{problems:?}"));
+            return Answer { taken: false, execution, calls: Vec::new() };
+        }
+        Err(error) => panic!("{}: {error}", case.id),
+    };
+    let mut calls = Vec::new();
+    for step in case.steps() {
+        calls.extend(carry_out(scheduler, &id, step).await);
+    }
+    until(scheduler, &id, has_ended).await;
+    Answer { taken: true, execution: execution(scheduler, &id).await, calls }
+}
+
+async fn carry_out(scheduler: &Scheduler, id: &ExecutionId, step: Step) -> Option<String> {
+    match step {
+        Step::Ended => until(scheduler, id, has_ended).await,
+        Step::Sleep(seconds) => tokio::time::sleep(Duration::from_secs_f64(seconds)).await,
+        Step::StageIs(stage, status, more) => {
+            let is = |execution: &Value| stage_of(execution, &stage)["status"] == status.as_str();
+            until(scheduler, id, is).await;
+            tokio::time::sleep(Duration::from_secs_f64(more)).await;
+        }
+        Step::Cancel { reason, user, ok } => {
+            let done = scheduler.cancel(id, &user, &reason).await;
+            return (done.is_ok() != ok).then(|| format!("cancel: {done:?}"));
+        }
+        Step::Patch { stage, body, user, ok } => {
+            let execution = execution(scheduler, id).await;
+            let stage = stage.map_or("nosuchstage".into(), |stage| {
+                stage_of(&execution, &stage)["id"].as_str().unwrap_or_default().to_owned()
+            });
+            let body = body.as_object().cloned().unwrap_or_default();
+            let done = scheduler.patch_stage(id, &stage, body, &user).await;
+            return (done.is_ok() != ok).then(|| format!("patch: {done:?}"));
+        }
+    }
+    None
+}
+
+async fn until(scheduler: &Scheduler, id: &ExecutionId, is: impl Fn(&Value) -> bool) {
+    let reached = async {
+        while !is(&execution(scheduler, id).await) {
+            tokio::time::sleep(TICK).await;
+        }
+    };
+    // What never comes is seen in the comparison.
+    let _late = tokio::time::timeout(TIME_MAX, reached).await;
+}
+
+async fn execution(scheduler: &Scheduler, id: &ExecutionId) -> Value {
+    scheduler.execution(id).await.unwrap().unwrap_or_default()
+}
+
+fn has_ended(execution: &Value) -> bool {
+    serde_json::from_value::<Status>(execution["status"].clone()).is_ok_and(Status::is_complete)
+}
+
+fn stage_of(execution: &Value, reference: &str) -> Value {
+    let stages = execution["stages"].as_array().into_iter().flatten();
+    stages.clone().find(|stage| stage["refId"] == reference).cloned().unwrap_or_default()
+}
