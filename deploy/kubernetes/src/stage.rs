@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared_model::{
     Artifact, Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult,
 };
@@ -12,8 +12,11 @@ use shared_plugin::context::embedded_bytes;
 use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor};
 
 use crate::account::{Accounts, Cluster};
-use crate::apply::{self, ApplyFailure};
-use crate::manifest::{self, Manifest, lower_first, mask};
+use crate::apply::apply;
+use crate::manifest::{self, Manifest};
+use crate::place::Places;
+use crate::progress::Progress;
+use crate::refusal::ApplyFailure;
 use crate::wait::{Waited, Waiter};
 use crate::{bind, labels, order, stability, unsupported};
 
@@ -105,12 +108,6 @@ fn prepare(cx: &TaskContext) -> Result<Prepared, Box<Failure>> {
     let required = required(cx).map_err(failure)?;
     let bound = bind_images(cx, &mut manifests, &required).map_err(failure)?;
     order::sort(&mut manifests);
-    let app = cx.context().get("moniker").and_then(|moniker| moniker.get("app")?.as_str());
-    let app = app.unwrap_or(&cx.input.application).to_owned();
-    let skip = is_true(cx.context().get("skipSpecTemplateLabels"));
-    for manifest in &mut manifests {
-        labels::write(manifest, &app, skip);
-    }
     let warnings = unsupported::warnings(&manifests);
     Ok(Prepared { manifests, bound, warnings })
 }
@@ -185,14 +182,6 @@ fn is_true(value: Option<&Value>) -> bool {
     }
 }
 
-/// What was applied so far.
-#[derive(Default)]
-struct Progress {
-    applied: Vec<Value>,
-    created: Vec<Artifact>,
-    names: Map<String, Value>,
-}
-
 impl DeployManifest {
     async fn cluster(&self, cx: &TaskContext) -> Result<Cluster, Box<Failure>> {
         let named = [cx.text("account"), cx.text("credentials")];
@@ -206,64 +195,43 @@ impl DeployManifest {
     async fn deploy(&self, cx: &TaskContext) -> Result<TaskAnswer, Box<Failure>> {
         let Prepared { manifests, bound, warnings } = prepare(cx)?;
         let cluster = self.cluster(cx).await?;
-        let mut progress = Progress::default();
         for warning in &warnings {
             cx.log.line(&format!("warning: {warning}")).await;
         }
-        let count = manifests.len();
-        for (ordinal, mut manifest) in (0_u32..).zip(manifests) {
-            let what = manifest.full_name();
-            let applied = tokio::select! {
-                applied = self.apply_one(cx, &cluster, &mut manifest, ordinal, &mut progress) => applied,
-                () = cx.cancelled() => {
-                    let result = outputs(&cluster, progress, &bound, &warnings);
-                    return Ok(TaskAnswer::Canceled { result });
-                }
-            };
-            if let Err(ApplyFailure { error, retry }) = applied {
-                let error = with_progress(error, &what, &progress, count);
-                let result = outputs(&cluster, progress, &bound, &warnings);
-                return Err(Box::new(Failure { error, retry, result }));
+        let mut progress = Progress::new(&cluster.name, &manifests);
+        let applied = tokio::select! {
+            biased;
+            () = cx.cancelled() => None,
+            applied = apply_all(cx, &cluster, manifests, &mut progress) => Some(applied),
+        };
+        match applied {
+            None => Ok(TaskAnswer::Canceled { result: progress.result(&bound, &warnings) }),
+            Some(Ok(())) => {
+                Ok(TaskAnswer::Succeeded { result: progress.result(&bound, &warnings) })
+            }
+            Some(Err(ApplyFailure { error, retry })) => {
+                let error = progress.tell(error);
+                let result = progress.result(&bound, &warnings);
+                Err(Box::new(Failure { error, retry, result }))
             }
         }
-        Ok(TaskAnswer::Succeeded { result: outputs(&cluster, progress, &bound, &warnings) })
-    }
-
-    async fn apply_one(
-        &self,
-        cx: &TaskContext,
-        cluster: &Cluster,
-        manifest: &mut Manifest,
-        ordinal: u32,
-        progress: &mut Progress,
-    ) -> Result<(), ApplyFailure> {
-        let place = apply::place(cluster, manifest, cx.text("namespaceOverride")).await?;
-        let applied = apply::apply(cluster, &place, manifest, &cx.effect(ordinal)).await?;
-        let what = manifest.full_name();
-        let shown = if place.namespace.is_empty() { "the cluster" } else { &place.namespace };
-        cx.log.line(&format!("{what} {} in {shown}", applied.done)).await;
-        let name =
-            applied.live.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        progress.created.push(created(cluster, manifest, name, &place.namespace));
-        let full = json!(format!("{} {name}", lower_first(manifest.kind())));
-        let names = progress.names.entry(place.namespace.clone()).or_insert_with(|| json!([]));
-        if let Value::Array(names) = names {
-            names.push(full);
-        }
-        progress.applied.push(mask(&applied.live));
-        Ok(())
     }
 
     async fn wait(&self, cx: &TaskContext) -> Result<TaskAnswer, Box<Failure>> {
         let cluster = self.cluster(cx).await?;
         let manifests = cx.context().get("outputs.manifests").and_then(Value::as_array).cloned();
+        let mut places = Places::new(&cluster, "", &[]);
         let mut stable = Vec::new();
         for value in manifests.unwrap_or_default() {
             let mut manifest = Manifest { value };
             if !stability::has_rules(manifest.kind()) {
                 continue;
             }
-            let place = apply::place(&cluster, &mut manifest, "").await;
+            let place = tokio::select! {
+                biased;
+                () = cx.cancelled() => return Ok(cancelled(Vec::new())),
+                place = places.of(&mut manifest) => place,
+            };
             let place = place.map_err(|ApplyFailure { error, retry }| Failure {
                 error,
                 retry,
@@ -291,6 +259,31 @@ impl DeployManifest {
     }
 }
 
+/// Applies one manifest after the other; what can be known to be wrong is known before the first.
+async fn apply_all(
+    cx: &TaskContext,
+    cluster: &Cluster,
+    manifests: Vec<Manifest>,
+    progress: &mut Progress<'_>,
+) -> Result<(), ApplyFailure> {
+    let mut places = Places::new(cluster, cx.text("namespaceOverride"), &manifests);
+    places.check(&manifests).await?;
+    let app = cx.context().get("moniker").and_then(|moniker| moniker.get("app")?.as_str());
+    let app = app.unwrap_or(&cx.input.application);
+    let skip = is_true(cx.context().get("skipSpecTemplateLabels"));
+    for (ordinal, mut manifest) in (0_u32..).zip(manifests) {
+        let place = places.of_served(&mut manifest, &*cx.clock).await?;
+        // After its namespace is known: an annotation tells it.
+        labels::write(&mut manifest, app, skip);
+        let applied =
+            apply(cluster, &place, &mut manifest, &cx.effect(ordinal), &*cx.clock).await?;
+        let shown = if place.namespace.is_empty() { "the cluster" } else { &place.namespace };
+        cx.log.line(&format!("{} {} in {shown}", manifest.full_name(), applied.done)).await;
+        progress.add(&manifest, &place.namespace, &applied);
+    }
+    Ok(())
+}
+
 fn object(value: Value) -> Object {
     value.as_object().cloned().unwrap_or_default()
 }
@@ -313,57 +306,6 @@ fn cancelled(reasons: Vec<String>) -> TaskAnswer {
     let details = json!({ "details": { "errors": reasons } });
     let context = object(json!({ "messages": reasons, "exception": details }));
     TaskAnswer::Canceled { result: TaskResult { context, ..TaskResult::default() } }
-}
-
-/// Says object by object how far a deploy came (nothing is left half-done in silence).
-fn with_progress(mut error: TaskError, what: &str, progress: &Progress, count: usize) -> TaskError {
-    let done: Vec<String> =
-        progress.applied.iter().map(|live| Manifest { value: live.clone() }.full_name()).collect();
-    if count > 1 {
-        let before = if done.is_empty() { "nothing".to_owned() } else { done.join(", ") };
-        error = error.and(format!(
-            "applied before it: {before}; not applied: `{what}` and {} after it",
-            count - done.len() - 1
-        ));
-    }
-    error
-}
-
-/// The artifact that a deployed object is.
-fn created(cluster: &Cluster, manifest: &Manifest, name: &str, namespace: &str) -> Artifact {
-    Artifact(object(json!({
-        "type": format!("kubernetes/{}", lower_first(manifest.kind())),
-        "name": name,
-        "version": "",
-        "location": namespace,
-        "reference": name,
-        "metadata": { "account": cluster.name },
-    })))
-}
-
-fn outputs(
-    cluster: &Cluster,
-    progress: Progress,
-    bound: &[Artifact],
-    warnings: &[String],
-) -> TaskResult {
-    let objects = |list: &[Artifact]| -> Vec<Value> {
-        list.iter().map(|artifact| Value::Object(artifact.0.clone())).collect()
-    };
-    let Progress { applied, created, names } = progress;
-    let shared = json!({
-        "manifests": applied,
-        "outputs.manifests": applied,
-        "outputs.manifestNamesByNamespace": names,
-        "outputs.boundArtifacts": objects(bound),
-        "outputs.createdArtifacts": objects(&created),
-        "deploy.account.name": cluster.name,
-        "warnings": warnings,
-    });
-    let mut context = object(shared.clone());
-    // The document's own manifests stay as they were written.
-    context.remove("manifests");
-    TaskResult { context, outputs: object(shared), artifacts: created }
 }
 
 fn schema() -> Value {

@@ -6,20 +6,24 @@ use std::time::Duration;
 use deploy::DeployedStatus;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{Api, DynamicObject, ListParams, LogParams};
+use kube::api::{Api, ListParams, LogParams};
 use kube::runtime::watcher;
 use serde_json::Value;
 use shared_plugin::TaskContext;
 
 use crate::account::Cluster;
-use crate::apply::Place;
 use crate::explain::{Trouble, of_event, of_pod};
+use crate::place::Place;
 use crate::stability;
 
 /// How often a rollout that does not get there is explained.
 const EXPLAIN_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the object is read whatever the watch says: a watch may go deaf.
 const READ_INTERVAL: Duration = Duration::from_secs(10);
+/// How long is waited after a watch broke.
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
+/// Reasons that one answer names.
+const REASONS_MAX: usize = 10;
 /// Pods and events that one explanation looks at.
 const LOOK_MAX: u32 = 100;
 /// Last lines of a failing container's log that are shown.
@@ -49,52 +53,99 @@ pub(crate) struct Waiter<'a> {
     pub(crate) told: BTreeSet<String>,
 }
 
+/// What a look at the object gave.
+enum Look {
+    Object(Value),
+    Gone,
+    /// Nobody was asked, or nobody answered.
+    Unknown,
+}
+
 impl Waiter<'_> {
-    /// Waits until the object is stable, has failed, or we are told to end.
+    /// Waits until the object is stable, has failed or is gone, or we are told to end.
     pub(crate) async fn wait(&mut self) -> Waited {
+        let cx = self.cx;
         let watch = watcher::watch_object(self.place.api.clone(), &self.name);
         let mut watch = std::pin::pin!(watch);
-        let mut last = None;
-        let mut message = String::new();
-        let (mut watching, mut since_read) = (true, Duration::ZERO);
+        let (mut last, mut message, mut watching) = (None, String::new(), true);
+        let mut read_at = cx.clock.elapsed();
+        let mut look_at = read_at + EXPLAIN_INTERVAL;
         loop {
-            tokio::select! {
+            let until_look = look_at.saturating_sub(cx.clock.elapsed());
+            let seen = tokio::select! {
                 biased;
-                () = self.cx.cancelled() => return Waited::Cancelled(self.reasons(&last).await),
-                seen = watch.next(), if watching => match seen {
-                    Some(Ok(object)) => last = object.and_then(|one| serde_json::to_value(one).ok()).or(last),
-                    // The watch heals itself or we read below; both are slower, neither is an end.
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "a watch broke");
-                        tokio::time::sleep(Duration::from_millis(500)).await;
-                    }
-                    None => watching = false,
-                },
-                () = self.cx.clock.sleep(EXPLAIN_INTERVAL) => {
-                    since_read += EXPLAIN_INTERVAL;
-                    if since_read >= READ_INTERVAL || last.is_none() {
-                        since_read = Duration::ZERO;
-                        last = self.read().await.or(last);
-                    }
-                    self.tell().await;
+                () = cx.cancelled() => return Waited::Cancelled(self.reasons(last.as_ref()).await),
+                () = cx.clock.sleep(until_look) => None,
+                seen = watch.next(), if watching => Some(seen),
+            };
+            let now = cx.clock.elapsed();
+            let explain = seen.is_none();
+            let mut read = explain && (last.is_none() || now >= read_at + READ_INTERVAL);
+            match seen {
+                Some(Some(Ok(Some(object)))) => last = serde_json::to_value(object).ok().or(last),
+                // A watch may begin behind the times: what it misses is read before it counts as gone.
+                Some(Some(Ok(None))) => read = true,
+                // The watch heals itself or we read; both are slower, neither is an end.
+                Some(Some(Err(error))) => {
+                    tracing::debug!(%error, "a watch broke");
+                    cx.clock.sleep(WATCH_PAUSE).await;
                 }
+                Some(None) => watching = false,
+                None => look_at = now + EXPLAIN_INTERVAL,
             }
-            let Some(object) = &last else { continue };
-            let status = self.status(object);
-            if status.failed.state {
-                let mut reasons = vec![format!("`{}`: {}", self.what, status.failed.message)];
-                reasons.extend(self.reasons(&last).await);
-                return Waited::Failed(reasons);
+            let looked = tokio::select! {
+                biased;
+                () = cx.cancelled() => continue,
+                looked = self.look(read, explain) => looked,
+            };
+            match looked {
+                Look::Gone => return Waited::Failed(self.gone(last.as_ref())),
+                Look::Object(object) => (last, read_at) = (Some(object), now),
+                Look::Unknown => {}
             }
-            if status.stable.state {
-                self.cx.log.line(&format!("{} is stable", self.what)).await;
-                return Waited::Stable;
-            }
-            if status.stable.message != message {
-                message = status.stable.message;
-                self.cx.log.line(&format!("{}: {message}", self.what)).await;
+            if let Some(object) = &last
+                && let Some(ended) = self.judge(object, &mut message).await
+            {
+                return ended;
             }
         }
+    }
+
+    async fn look(&mut self, read: bool, explain: bool) -> Look {
+        let looked = if read { self.read().await } else { Look::Unknown };
+        if explain {
+            self.tell().await;
+        }
+        looked
+    }
+
+    /// How it ended, if it did; what it waits for is logged once.
+    async fn judge(&mut self, object: &Value, message: &mut String) -> Option<Waited> {
+        let status = self.status(object);
+        if status.failed.state {
+            let mut reasons = vec![format!("`{}`: {}", self.what, status.failed.message)];
+            reasons.extend(self.reasons(Some(object)).await);
+            return Some(Waited::Failed(reasons));
+        }
+        if status.stable.state {
+            self.cx.log.line(&format!("{} is stable", self.what)).await;
+            return Some(Waited::Stable);
+        }
+        if status.stable.message != *message {
+            *message = status.stable.message;
+            self.cx.log.line(&format!("{}: {message}", self.what)).await;
+        }
+        None
+    }
+
+    fn gone(&self, last: Option<&Value>) -> Vec<String> {
+        let said = last.map(|object| self.status(object).stable.message).unwrap_or_default();
+        let before = if said.is_empty() { String::new() } else { format!(" (last seen: {said})") };
+        let first = format!(
+            "`{}` was deleted while it was waited for{before}; find out who deletes it, and deploy again",
+            self.what
+        );
+        std::iter::once(first).chain(self.told.iter().cloned()).take(REASONS_MAX).collect()
     }
 
     fn status(&self, object: &Value) -> DeployedStatus {
@@ -102,14 +153,26 @@ impl Waiter<'_> {
         let mut object = object.clone();
         object["kind"] = self.kind.clone().into();
         let status = stability::status(&object);
-        let failed_pod =
+        let is_failed_pod =
             self.kind == "Pod" && object.pointer("/status/phase") == Some(&Value::from("Failed"));
-        if failed_pod { status.failed("Pod has failed") } else { status }
+        match () {
+            () if is_failed_pod => status.failed("Pod has failed"),
+            () if self.kind == "HorizontalPodAutoscaler" && is_new_autoscaler(&object) => {
+                status.unstable("Waiting for the autoscaler to be looked at for the first time")
+            }
+            () => status,
+        }
     }
 
-    async fn read(&self) -> Option<Value> {
-        let found: Option<DynamicObject> = self.place.api.get_opt(&self.name).await.ok()?;
-        serde_json::to_value(found?).ok()
+    async fn read(&self) -> Look {
+        match self.place.api.get_opt(&self.name).await {
+            Ok(None) => Look::Gone,
+            Ok(Some(object)) => serde_json::to_value(object).map_or(Look::Unknown, Look::Object),
+            Err(error) => {
+                tracing::debug!(%error, "an object cannot be read for now");
+                Look::Unknown
+            }
+        }
     }
 
     /// Logs troubles that were not logged yet.
@@ -125,7 +188,7 @@ impl Waiter<'_> {
     }
 
     /// Why it did not get there, each reason once.
-    async fn reasons(&mut self, last: &Option<Value>) -> Vec<String> {
+    async fn reasons(&mut self, last: Option<&Value>) -> Vec<String> {
         let mut reasons: Vec<String> = Vec::new();
         let look = tokio::time::timeout(Duration::from_secs(1), self.troubles()).await;
         for trouble in look.unwrap_or_default() {
@@ -137,13 +200,13 @@ impl Waiter<'_> {
         reasons.extend(
             self.told.iter().filter(|told| !reasons.contains(told)).cloned().collect::<Vec<_>>(),
         );
-        let status = last.as_ref().map(|object| self.status(object));
+        let status = last.map(|object| self.status(object));
         if reasons.is_empty()
             && let Some(status) = status
         {
             reasons.push(format!("`{}`: {}", self.what, status.stable.message));
         }
-        reasons.truncate(10);
+        reasons.truncate(REASONS_MAX);
         reasons
     }
 
@@ -166,7 +229,7 @@ impl Waiter<'_> {
             let pod = api.get_opt(&self.name).await.ok().flatten();
             return pod.and_then(|pod| serde_json::to_value(pod).ok()).into_iter().collect();
         }
-        let Some(object) = self.read().await else { return Vec::new() };
+        let Look::Object(object) = self.read().await else { return Vec::new() };
         let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
         let Some(labels) = labels.filter(|labels| !labels.is_empty()) else { return Vec::new() };
         let selector: Vec<String> = labels
@@ -211,5 +274,37 @@ impl Waiter<'_> {
         for line in read.ok().and_then(Result::ok).unwrap_or_default().lines() {
             self.cx.log.line(&format!("  {pod} | {line}")).await;
         }
+    }
+}
+
+/// A server makes an autoscaler with zeros for a status; its controller adds what it counted and
+/// conditions, which version 1 keeps in an annotation.
+fn is_new_autoscaler(object: &Value) -> bool {
+    let annotations = object.pointer("/metadata/annotations");
+    let counted = object.pointer("/status/currentReplicas").is_some_and(Value::is_number);
+    let judged = object.pointer("/status/conditions").is_some_and(Value::is_array)
+        || annotations
+            .is_some_and(|map| !map["autoscaling.alpha.kubernetes.io/conditions"].is_null());
+    !counted && !judged
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_autoscaler_that_was_never_looked_at_is_new() {
+        let scaler = |status: Value| json!({"metadata": {}, "status": status});
+        assert!(is_new_autoscaler(&scaler(json!({"desiredReplicas": 0, "currentMetrics": null}))));
+        assert!(!is_new_autoscaler(&scaler(json!({"desiredReplicas": 0, "currentReplicas": 0}))));
+        let off =
+            json!([{"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled"}]);
+        assert!(!is_new_autoscaler(&scaler(json!({"desiredReplicas": 0, "conditions": off}))));
+        let key = "autoscaling.alpha.kubernetes.io/conditions";
+        let first =
+            json!({"metadata": {"annotations": {key: "[]"}}, "status": {"desiredReplicas": 0}});
+        assert!(!is_new_autoscaler(&first));
     }
 }
