@@ -87,6 +87,9 @@ fn unwrap(index: usize, value: Value, found: &mut Vec<Manifest>) -> Result<(), M
             return Err(odd("is no object"));
         }
     };
+    if let Some(field) = odd_map(&value) {
+        return Err(odd(&format!("has `{field}`, which is no map of texts")));
+    }
     if let Some(items) = items {
         return items.into_iter().try_for_each(|item| unwrap(index, item, found));
     }
@@ -102,6 +105,18 @@ fn unwrap(index: usize, value: Value, found: &mut Vec<Manifest>) -> Result<(), M
             Ok(())
         }
     }
+}
+
+/// Maps that are written to, and are something else in this manifest.
+fn odd_map(manifest: &Value) -> Option<String> {
+    let metadata = ["metadata", "spec.template.metadata"];
+    let maps =
+        metadata.iter().flat_map(|at| ["labels", "annotations"].map(|key| format!("{at}.{key}")));
+    let parents = metadata.iter().map(|at| (*at).to_owned());
+    parents.chain(maps).find(|path| {
+        let found = manifest.pointer(&format!("/{}", path.replace('.', "/")));
+        found.is_some_and(|value| !value.is_object() && !value.is_null())
+    })
 }
 
 impl Manifest {
@@ -201,6 +216,8 @@ mod tests {
                 .contains("manifest 2")
         );
         assert!(error("a: [").contains("YAML"));
+        let labels = error("apiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: x}\n");
+        assert!(labels.contains("manifest 1") && labels.contains("metadata.labels"), "{labels}");
         assert_eq!(error("---\n"), "there is no manifest to deploy");
     }
 

@@ -76,3 +76,16 @@ async fn a_generated_name_is_made_anew_by_another_execution() {
     assert!(names.iter().any(|name| name == made), "{made} is none of {names:?}");
     scene.end().await;
 }
+
+#[tokio::test]
+async fn a_deploy_that_stopped_midway_goes_on_where_it_stopped() {
+    let scene = Scene::new("midway").await;
+    scene.create("v1", config_map("b", &json!({"color": "blue"})), "somebody").await;
+    let manifests = ["a", "b", "c"].map(|name| config_map(name, &json!({"color": "red"})));
+    scene.deploy("first", &manifests).await.terminal();
+    scene.delete("v1", "ConfigMap", "b").await;
+    scene.deploy("first", &manifests).await.succeeded();
+    let written: Vec<String> = scene.writes().into_iter().map(|write| write.name).collect();
+    assert_eq!(written, ["a", "b", "c"]);
+    scene.end().await;
+}

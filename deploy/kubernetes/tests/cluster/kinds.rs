@@ -1,5 +1,7 @@
 //! Kind by kind: applied, labelled, waited for.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use serde_json::{Value, json};
 use shared_model::TaskAnswer;
@@ -196,6 +198,44 @@ async fn a_namespace_and_what_is_in_it_come_in_one_deploy() {
     let places: Vec<usize> = order.map(|what| place(&format!("\n{what}"))).to_vec();
     assert!(places.is_sorted(), "{order:?}\n{log}");
     assert_eq!(context["stableManifests"].as_array().unwrap().len(), 2);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_service_account_that_comes_a_moment_later_is_waited_for() {
+    let scene = Scene::new("moment").await;
+    let mut robot = pod("single", "nginx:1.27");
+    robot["spec"]["serviceAccountName"] = "robot".into();
+    let manifests = [robot];
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let account = json!({"kind": "ServiceAccount", "metadata": {"name": "robot"}});
+        scene.create("v1", account, "somebody").await;
+    };
+    let (ended, ()) = tokio::join!(scene.deploy("first", &manifests), later);
+    ended.succeeded();
+    assert_eq!(scene.live("v1", "Pod", "single").await["status"]["phase"], "Running");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_object_of_the_whole_cluster_has_no_namespace() {
+    let scene = Scene::new("role").await;
+    // Charts give every object a namespace.
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": scene.namespace, "namespace": scene.namespace},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    });
+    let ended = scene.deploy("first", &[role]).await;
+    let live = scene.get("rbac.authorization.k8s.io/v1", "ClusterRole", &scene.namespace).await;
+    if live.is_some() {
+        scene.delete("rbac.authorization.k8s.io/v1", "ClusterRole", &scene.namespace).await;
+    }
+    let context = ended.succeeded();
+    has(&scene.log.text(), &["created in the cluster"]);
+    assert_eq!(context["outputs.createdArtifacts"][0]["location"], "");
+    assert_eq!(live.unwrap()["rules"][0]["verbs"], json!(["get"]));
     scene.end().await;
 }
 

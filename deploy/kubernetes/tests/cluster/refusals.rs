@@ -155,6 +155,28 @@ async fn a_manifest_that_the_server_refuses_says_which_field() {
 }
 
 #[tokio::test]
+async fn labels_that_are_no_labels_are_refused_and_not_replaced() {
+    let scene = Scene::new("odd").await;
+    let mut text = config_map("settings", &json!({}));
+    text["metadata"]["labels"] = json!("app=web");
+    let mut template = deployment("web", "nginx:1.27", 1);
+    template["spec"]["template"]["metadata"]["annotations"] = json!(["a"]);
+    let mut number = config_map("settings", &json!({}));
+    number["metadata"]["labels"] = json!({"version": 2});
+    for (field, manifest) in [
+        ("metadata.labels", text),
+        ("spec.template.metadata.annotations", template),
+        ("metadata.labels.version", number),
+    ] {
+        let error = scene.deploy("first", &[manifest]).await.terminal();
+        assert_eq!(error.kind, "InvalidManifest");
+        has(&error.messages.join("\n"), &[field]);
+    }
+    assert_eq!(scene.writes(), []);
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn a_secret_that_the_server_refuses_does_not_show_its_data() {
     let scene = Scene::new("leak").await;
     let secret = |field: &str, value: Value| {
