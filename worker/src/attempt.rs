@@ -32,6 +32,9 @@ pub(crate) struct Bench {
     pub(crate) in_flight: InFlight,
 }
 
+/// A task's inputs, or why they will never be read.
+type Readable = Result<TaskInput, TaskError>;
+
 /// How an attempt's message is to be dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message {
@@ -42,8 +45,9 @@ pub(crate) enum Message {
 }
 
 impl Bench {
-    /// Carries out what a message asks for, from claim to report.
-    pub(crate) async fn work(&self, ready: AttemptReady) -> Message {
+    /// Carries out what a message asks for, from claim to report; `claimed` tells when it is safe
+    /// against the message's loss.
+    pub(crate) async fn work(&self, ready: AttemptReady, claimed: &CancellationToken) -> Message {
         let cancel = match self.in_flight.begin(&ready.attempt, ready.epoch) {
             Begin::Now(cancel) => cancel,
             Begin::Runs => return Message::Done,
@@ -54,7 +58,10 @@ impl Bench {
             }
         };
         match self.claim(&ready).await {
-            Ok(Some(input)) => self.run(&ready, input, cancel).await,
+            Ok(Some(input)) => {
+                claimed.cancel();
+                self.run(&ready, input, cancel).await;
+            }
             Ok(None) => {
                 self.in_flight.forget(&ready.attempt, ready.epoch);
                 return Message::Done;
@@ -73,19 +80,20 @@ impl Bench {
     }
 
     /// What the attempt works on, once it is this worker's; `None` if it is not. Inputs are read
-    /// first: an epoch is granted once, so nothing that can fail comes between claim and work.
-    async fn claim(&self, ready: &AttemptReady) -> Result<Option<TaskInput>, PortError> {
+    /// first: an epoch is granted once, so nothing that may work later comes between claim and work.
+    async fn claim(&self, ready: &AttemptReady) -> Result<Option<Readable>, PortError> {
         let (attempt, worker) = (&ready.attempt, &self.config.id);
         let input = match self.input(&ready.inputs).await {
             Err(PortError::Refused { doing, why }) => {
-                let error = TaskError::new("InputsUnreadable", format!("{doing}: {why}"));
-                self.finish(ready, TaskAnswer::terminal(error)).await;
-                return Ok(None);
+                Err(TaskError::new("InputsUnreadable", format!("{doing}: {why}")))
             }
-            input => input?,
+            input => Ok(input?),
         };
         match self.ports.leases.claim(attempt, ready.epoch, worker, self.config.lease_ttl).await? {
-            Claim::Granted => Ok(Some(input)),
+            Claim::Granted => {
+                self.in_flight.claimed(attempt, ready.epoch);
+                Ok(Some(input))
+            }
             Claim::Refused { holder, epoch } => {
                 tracing::debug!(%attempt, %holder, %epoch, "claim refused; dropped");
                 Ok(None)
@@ -98,10 +106,13 @@ impl Bench {
         }
     }
 
-    async fn run(&self, ready: &AttemptReady, input: TaskInput, cancel: CancellationToken) {
+    async fn run(&self, ready: &AttemptReady, input: Readable, cancel: CancellationToken) {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
         self.report(ready, Report::Started).await;
-        let answer = self.answer(ready, input, cancel).await;
+        let answer = match input {
+            Ok(input) => self.answer(ready, input, cancel).await,
+            Err(error) => TaskAnswer::terminal(error),
+        };
         match self.in_flight.why(attempt, epoch) {
             Some(Why::LeaseLost) => tracing::warn!(%attempt, %epoch, "lost; its answer is dropped"),
             Some(Why::Draining) => self.finish(ready, handed_over(answer)).await,
@@ -150,11 +161,14 @@ impl Bench {
             clock: Arc::clone(&self.ports.clock),
             blobs: Arc::clone(&self.ports.blobs),
         };
-        let answer = tokio::select! {
-            biased;
-            answer = self.bounded(found, &cx) => answer,
-            () = log.keep_flushing() => TaskAnswer::HandedOver { checkpoint: Value::Null },
+        let ended = CancellationToken::new();
+        let work = async {
+            let answer = self.bounded(found, &cx).await;
+            ended.cancel();
+            answer
         };
+        // The flushing is waited for, not dropped: it may hold lines in its hands.
+        let (answer, ()) = tokio::join!(work, log.keep_flushing(&ended));
         log.flush().await;
         answer
     }

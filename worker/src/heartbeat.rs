@@ -31,15 +31,20 @@ impl Beats {
         let mut last = clock.elapsed();
         loop {
             let before = clock.elapsed();
-            if self.beat(patience).await {
+            let left = |now: Duration| (last + patience).checked_sub(now).filter(|d| !d.is_zero());
+            let limit = left(before).unwrap_or(self.config.heartbeat_interval);
+            let mut pause = self.config.heartbeat_interval;
+            if self.beat(limit).await {
                 last = before;
-            } else if clock.elapsed().saturating_sub(last) >= patience {
+            } else if let Some(left) = left(clock.elapsed()) {
+                pause = pause.min(left);
+            } else {
                 self.in_flight.stop_all(Why::LeaseLost);
             }
             tokio::select! {
                 biased;
                 () = done.cancelled() => return Ok(()),
-                () = clock.sleep(self.config.heartbeat_interval) => {}
+                () = clock.sleep(pause) => {}
             }
         }
     }

@@ -35,6 +35,8 @@ struct Entry {
     epoch: Epoch,
     cancel: CancellationToken,
     why: Option<Why>,
+    /// Whether its lease was granted: before that there is nothing to renew, nor to lose.
+    claimed: bool,
 }
 
 #[derive(Default)]
@@ -64,9 +66,17 @@ impl InFlight {
             older.cancel.cancel();
         }
         let cancel = CancellationToken::new();
-        let entry = Entry { epoch, cancel: cancel.clone(), why: None };
+        let entry = Entry { epoch, cancel: cancel.clone(), why: None, claimed: false };
         state.running.insert(attempt.clone(), entry);
         Begin::Now(cancel)
+    }
+
+    /// From here on its lease is renewed.
+    pub(crate) fn claimed(&self, attempt: &AttemptId, epoch: Epoch) {
+        let mut state = self.lock();
+        if let Some(entry) = state.running.get_mut(attempt).filter(|entry| entry.epoch == epoch) {
+            entry.claimed = true;
+        }
     }
 
     /// Ends an attempt.
@@ -115,9 +125,11 @@ impl InFlight {
         }
     }
 
-    /// Everything in flight.
+    /// Everything in flight whose lease was granted.
     pub(crate) fn list(&self) -> Vec<(AttemptId, Epoch)> {
-        self.lock().running.iter().map(|(id, entry)| (id.clone(), entry.epoch)).collect()
+        let state = self.lock();
+        let claimed = state.running.iter().filter(|(_, entry)| entry.claimed);
+        claimed.map(|(id, entry)| (id.clone(), entry.epoch)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

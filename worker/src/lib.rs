@@ -5,6 +5,7 @@ pub mod catalog;
 mod heartbeat;
 mod in_flight;
 mod log;
+mod queues;
 mod runner;
 mod vitals;
 
@@ -33,7 +34,7 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long an attempt may take to end once it is cancelled.
     pub cancel_grace: Duration,
-    /// Size of one stage's log.
+    /// Most that one attempt adds to its stage's log, in bytes.
     pub log_bytes_max: u64,
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use shared_plugin::StageLog;
 use shared_ports::{Blobs, Clock, LogName};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 /// Longest line, in bytes; what is longer is cut and says so.
 const LINE_BYTES_MAX: usize = 16 * 1024;
@@ -43,11 +44,14 @@ impl BlobLog {
         Self { name, blobs, clock, bytes_max, state: Mutex::default() }
     }
 
-    /// Stores lines soon after they were added, until it is dropped.
-    pub(crate) async fn keep_flushing(&self) {
+    /// Stores lines soon after they were added, until `ended`. Not to be dropped before.
+    pub(crate) async fn keep_flushing(&self, ended: &CancellationToken) {
         loop {
-            self.clock.sleep(FLUSH_INTERVAL).await;
-            self.flush().await;
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => return,
+                () = self.clock.sleep(FLUSH_INTERVAL) => self.flush().await,
+            }
         }
     }
 
@@ -55,9 +59,12 @@ impl BlobLog {
         if state.waiting.is_empty() {
             return;
         }
-        let chunk = Bytes::from(std::mem::take(&mut state.waiting));
+        // Kept until it is stored: a task that is dropped meanwhile takes no line with it.
+        let chunk = Bytes::copy_from_slice(&state.waiting);
         let lines = chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
-        if let Err(error) = self.blobs.append(&self.name, chunk).await {
+        let stored = self.blobs.append(&self.name, chunk).await;
+        state.waiting.clear();
+        if let Err(error) = stored {
             state.lost_lines += lines;
             tracing::warn!(%error, lines, "lines of a stage's log were lost");
         }

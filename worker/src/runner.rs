@@ -1,10 +1,11 @@
 //! The loop of a worker: takes messages while slots are free, ends what it is told to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::{FutureExt, select_all};
+use futures::future::FutureExt;
 use jiff::SignedDuration;
-use shared_model::{AttemptId, Capability, Epoch};
+use shared_model::{AttemptId, Epoch};
 use shared_plugin::Catalog;
 use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
 use shared_ports::{Consumer, Delivery, PortError, Ports, Queue};
@@ -16,13 +17,17 @@ use crate::Config;
 use crate::attempt::{Bench, Message};
 use crate::heartbeat::Beats;
 use crate::in_flight::{InFlight, Why};
+use crate::queues::{Next, Place, ReadyQueues};
 use crate::vitals::Monitor;
+
+/// How long a message rests that cannot be dealt with for now.
+const AGAIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// A worker.
 pub(crate) struct Runner {
     bench: Bench,
     supervisor: Supervisor,
-    queues: Vec<(Capability, Box<dyn Consumer>)>,
+    queues: ReadyQueues,
     control: Box<dyn Consumer>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     beats_end: CancellationToken,
@@ -33,7 +38,7 @@ pub(crate) struct Runner {
 /// A message that is dealt with.
 enum Done {
     /// It may be acknowledged, or come again.
-    Message { queue: usize, tag: u64, message: Message },
+    Message(Place, Message),
     /// Its slot is free.
     Slot,
 }
@@ -41,7 +46,7 @@ enum Done {
 /// Everything that can wake the loop.
 enum Wake {
     Stop,
-    Ready(usize, Option<Delivery>),
+    Ready(Next),
     Control(Option<Delivery>),
     Done(Done),
 }
@@ -55,12 +60,8 @@ impl Runner {
     ) -> Result<Self, PortError> {
         let config = Arc::new(config);
         let capabilities = crate::capabilities(&catalog);
-        let mut queues = Vec::new();
-        for capability in &capabilities {
-            let queue = Queue::Ready(capability.clone());
-            let consumer = ports.broker.consume(&queue, config.slots).await?;
-            queues.push((capability.clone(), consumer));
-        }
+        let broker = Arc::clone(&ports.broker);
+        let queues = ReadyQueues::open(broker, &capabilities, config.slots).await?;
         let control = Queue::Control(config.id.clone());
         let control = ports.broker.consume(&control, config.slots.max(16)).await?;
         let in_flight = InFlight::default();
@@ -86,8 +87,8 @@ impl Runner {
         loop {
             match self.wait(&stop).await {
                 Wake::Stop => break,
-                Wake::Ready(queue, Some(delivery)) => self.take(queue, delivery).await,
-                Wake::Ready(queue, None) => self.consume_again(queue).await,
+                Wake::Ready(Next::Delivery(place, delivery)) => self.take(place, delivery).await,
+                Wake::Ready(Next::Closed(queue)) => self.consume_again(queue).await,
                 Wake::Control(Some(delivery)) => self.obey(delivery).await,
                 Wake::Control(None) => self.control_again().await,
                 Wake::Done(done) => self.done(done).await,
@@ -99,42 +100,52 @@ impl Runner {
     }
 
     async fn wait(&mut self, stop: &CancellationToken) -> Wake {
-        let free = self.busy < self.bench.config.slots && !self.queues.is_empty();
-        let messages = self.queues.iter_mut().map(|(_, queue)| queue.next());
-        let next = async {
-            if !free {
-                return std::future::pending().await;
-            }
-            let (delivery, queue, _) = select_all(messages).await;
-            (queue, delivery)
-        };
+        let free = self.busy < self.bench.config.slots;
         tokio::select! {
             biased;
             () = stop.cancelled() => Wake::Stop,
             Some(done) = self.done.1.recv() => Wake::Done(done),
             delivery = self.control.next() => Wake::Control(delivery),
-            (queue, delivery) = next => Wake::Ready(queue, delivery),
+            next = self.queues.next(), if free => Wake::Ready(next),
         }
     }
 
     /// Takes a message into a slot.
-    async fn take(&mut self, queue: usize, delivery: Delivery) {
-        let ready: AttemptReady = match serde_json::from_slice(&delivery.body) {
-            Ok(ready) => ready,
+    async fn take(&mut self, place: Place, delivery: Delivery) {
+        let ready = match read(&delivery.body) {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return self.leave_to_a_newer_worker(place, &delivery.id),
             Err(error) => {
                 tracing::warn!(%error, message = %delivery.id, "a message cannot be read; dropped");
-                return self.settle(queue, delivery.tag, Message::Done).await;
+                return self.queues.settle(place, Message::Done).await;
             }
         };
-        if ready.v > MESSAGE_VERSION {
-            // A newer scheduler's: a newer worker takes it.
-            return self.settle(queue, delivery.tag, Message::Again).await;
-        }
         self.busy += 1;
         let (bench, done) = (self.bench.clone(), self.done.0.clone());
+        let stop = self.supervisor.stopping();
         self.supervisor.spawn(Kind::Attempt, async move {
-            carry_out(&bench, &done, queue, delivery.tag, ready).await;
+            if let Some(message) = carry_out(&bench, &done, place, ready).await {
+                if message == Message::Again {
+                    pause_before_again(&bench, &stop).await;
+                }
+                let _closed = done.send(Done::Message(place, message)).await;
+            }
             let _closed = done.send(Done::Slot).await;
+            Ok(())
+        });
+    }
+
+    /// Gives back, after a pause, a message that a newer scheduler wrote.
+    fn leave_to_a_newer_worker(&self, place: Place, id: &str) {
+        tracing::warn!(
+            message = id,
+            "a message is of a newer version; a newer worker has to take it"
+        );
+        let (bench, done) = (self.bench.clone(), self.done.0.clone());
+        let stop = self.supervisor.stopping();
+        self.supervisor.spawn(Kind::Attempt, async move {
+            pause_before_again(&bench, &stop).await;
+            let _closed = done.send(Done::Message(place, Message::Again)).await;
             Ok(())
         });
     }
@@ -142,18 +153,7 @@ impl Runner {
     async fn done(&mut self, done: Done) {
         match done {
             Done::Slot => self.busy = self.busy.saturating_sub(1),
-            Done::Message { queue, tag, message } => self.settle(queue, tag, message).await,
-        }
-    }
-
-    async fn settle(&mut self, queue: usize, tag: u64, message: Message) {
-        let Some((_, consumer)) = self.queues.get(queue) else { return };
-        let settled = match message {
-            Message::Done => consumer.ack(tag).await,
-            Message::Again => consumer.nack(tag).await,
-        };
-        if let Err(error) = settled {
-            tracing::debug!(%error, "a message comes again although it is dealt with");
+            Done::Message(place, message) => self.queues.settle(place, message).await,
         }
     }
 
@@ -170,11 +170,8 @@ impl Runner {
     }
 
     async fn consume_again(&mut self, queue: usize) {
-        let Some((capability, consumer)) = self.queues.get_mut(queue) else { return };
-        let name = Queue::Ready(capability.clone());
-        match self.bench.ports.broker.consume(&name, self.bench.config.slots).await {
-            Ok(again) => *consumer = again,
-            Err(error) => self.pause(&error).await,
+        if let Err(error) = self.queues.consume_again(queue).await {
+            self.pause(&error).await;
         }
     }
 
@@ -188,7 +185,7 @@ impl Runner {
 
     async fn pause(&self, error: &PortError) {
         tracing::warn!(%error, "a queue cannot be reached for now");
-        self.bench.ports.clock.sleep(std::time::Duration::from_secs(1)).await;
+        self.bench.ports.clock.sleep(AGAIN_PAUSE).await;
     }
 
     /// Hands over what runs, and gives back what was not begun.
@@ -211,31 +208,54 @@ impl Runner {
     }
 }
 
-/// Works on a message; one that lasts is acknowledged before it ends (D6).
+/// Reads a message; `None` if it is of a newer version, whose shape is not known here.
+fn read(body: &[u8]) -> Result<Option<AttemptReady>, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        v: u16,
+    }
+    if serde_json::from_slice::<Versioned>(body)?.v > MESSAGE_VERSION {
+        return Ok(None);
+    }
+    serde_json::from_slice(body).map(Some)
+}
+
+/// What cannot be dealt with for now would come back at once: it waits here, not in a fast circle.
+async fn pause_before_again(bench: &Bench, stop: &CancellationToken) {
+    tokio::select! {
+        () = bench.ports.clock.sleep(AGAIN_PAUSE) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Works on a message; one that lasts is acknowledged once its claim is safe, before it ends (D6).
+/// What is to become of the message; `None` if that was done.
 async fn carry_out(
     bench: &Bench,
     done: &mpsc::Sender<Done>,
-    queue: usize,
-    tag: u64,
+    place: Place,
     ready: AttemptReady,
-) {
+) -> Option<Message> {
+    let claimed = CancellationToken::new();
+    let held = async {
+        claimed.cancelled().await;
+        bench.ports.clock.sleep(bench.config.hold_message_for).await;
+    };
     let attempt = ready.attempt.clone();
     let until = ready.deadline.map(|at| at.duration_since(bench.ports.clock.now()));
     let of = (&attempt, ready.epoch);
-    let work = with_deadline(bench, of, until, bench.work(ready));
+    let work = with_deadline(bench, of, until, bench.work(ready, &claimed));
     tokio::pin!(work);
-    let message = tokio::select! {
+    tokio::select! {
         biased;
-        message = &mut work => message,
-        () = bench.ports.clock.sleep(bench.config.hold_message_for) => {
-            let early = Done::Message { queue, tag, message: Message::Done };
-            let _closed = done.send(early).await;
+        message = &mut work => Some(message),
+        () = held => {
+            let _closed = done.send(Done::Message(place, Message::Done)).await;
             tracing::debug!(%attempt, "its heartbeat guards it from here on");
             let _late = work.await;
-            return;
+            None
         }
-    };
-    let _closed = done.send(Done::Message { queue, tag, message }).await;
+    }
 }
 
 /// An attempt whose stage's time is up ends even if nobody tells it to.

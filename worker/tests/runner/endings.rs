@@ -1,0 +1,219 @@
+//! How attempts end that do not end by themselves: cancel, deadline, panic, a worker that stops.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use shared_model::{Retry, TaskAnswer, TaskResult};
+use shared_plugin::Catalog;
+use worker::Config;
+
+use crate::probe::{probe, until_cancelled};
+use crate::world::{LIMIT, Said, World, attempt, config, ports, ready, until};
+
+fn canceled() -> TaskAnswer {
+    TaskAnswer::Canceled { result: TaskResult::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_reaches_a_running_task_within_two_seconds() {
+    let (probe, runs) = probe("probe", until_cancelled);
+    let config = Config { slots: 2, ..config() };
+    let mut world = World::of(ports(), config, Catalog::default().with(probe)).await;
+    for stage in ["1", "2", "waits for a slot"] {
+        world.send(&ready("probe", stage, 1)).await;
+    }
+    world.started().await;
+    world.started().await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let before = world.clock().elapsed();
+    world.abort(&attempt("1"), 1).await;
+    assert_eq!(world.answer().await, canceled());
+    assert!(world.clock().elapsed() - before <= Duration::from_secs(2));
+    assert_eq!(world.started().await.attempt, attempt("waits for a slot"));
+    assert_eq!(runs.now(), 2, "the others go on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_of_an_older_epoch_does_not_end_a_newer_one() {
+    let (probe, runs) = probe("probe", until_cancelled);
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 5)).await;
+    world.started().await;
+    world.abort(&attempt("1"), 4).await;
+    world.abort(&attempt("elsewhere"), 5).await;
+    world.silent_for(Duration::from_secs(60)).await;
+    assert_eq!(runs.now(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_does_not_listen_is_dropped_after_its_grace() {
+    let (probe, runs) = probe("probe", |_| async {
+        tokio::time::sleep(Duration::from_secs(100_000)).await;
+        TaskAnswer::done()
+    });
+    let (said, _guard) = Said::listen();
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    let before = world.clock().elapsed();
+    world.abort(&attempt("1"), 1).await;
+    assert_eq!(world.answer().await, canceled());
+    let took = world.clock().elapsed() - before;
+    assert!(took >= config().cancel_grace && took < config().cancel_grace * 2, "{took:?}");
+    assert_eq!(runs.now(), 0);
+    assert!(said.text().contains("did not end when it was told to"), "{}", said.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cancelled_task_made_is_reported() {
+    let (probe, _) = probe("probe", |cx| async move {
+        cx.cancelled().await;
+        let outputs = json!({"applied": ["a", "b"]}).as_object().unwrap().clone();
+        TaskAnswer::Canceled { result: TaskResult { outputs, ..TaskResult::default() } }
+    });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    world.abort(&attempt("1"), 1).await;
+    let TaskAnswer::Canceled { result } = world.answer().await else { panic!("cancelled") };
+    assert_eq!(result.outputs["applied"], json!(["a", "b"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_an_attempt_that_nobody_cancels() {
+    let (probe, _) = probe("probe", until_cancelled);
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    let mut message = ready("probe", "1", 1);
+    message.deadline = Some(world.clock().now() + SignedDuration::from_secs(30));
+    world.send(&message).await;
+    world.started().await;
+    assert_eq!(world.answer().await, canceled());
+    let took = world.clock().elapsed();
+    assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(31), "{took:?}");
+    let mut late = ready("probe", "2", 1);
+    late.deadline = Some(world.clock().now() - SignedDuration::from_secs(1));
+    world.send(&late).await;
+    world.started().await;
+    assert_eq!(world.answer().await, canceled(), "one that is past already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_type_that_panics_fails_its_attempt_and_nothing_else() {
+    let (fragile, _) = probe("fragile", |cx| async move {
+        cx.log.line("about to break").await;
+        let number = cx.attempt.stage.as_str().parse::<u32>();
+        let number = number.unwrap_or_else(|_| panic!("no number: {}", cx.attempt.stage));
+        assert_ne!(number, 2, "two is bad");
+        TaskAnswer::done()
+    });
+    let (said, _guard) = Said::listen();
+    let config = Config { slots: 1, ..config() };
+    let mut world = World::of(ports(), config, Catalog::default().with(fragile)).await;
+    for (stage, part) in [("x", "no number: x"), ("2", "two is bad")] {
+        world.send(&ready("fragile", stage, 1)).await;
+        world.started().await;
+        let answer = world.answer().await;
+        let TaskAnswer::Failed { error, retry, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!((error.kind.as_str(), retry), ("StagePanicked", Retry::Never));
+        let text = error.messages.join("\n");
+        assert!(text.contains("task `work` broke down") && text.contains(part), "{text}");
+        assert!(text.contains("fault of the stage type"), "{text}");
+        assert!(world.log(stage).await.contains("about to break"));
+    }
+    assert!(said.text().contains("a stage type panicked"), "{}", said.text());
+    world.send(&ready("fragile", "1", 1)).await;
+    world.started().await;
+    assert_eq!(world.answer().await, TaskAnswer::done(), "its slot is free again");
+    assert!(!world.supervisor.has_failed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_hands_over_what_runs_and_leaves_what_waits() {
+    let (probe, runs) = probe("probe", |cx| async move {
+        match cx.attempt.stage.as_str() {
+            // Ends in time, and so needs no handing over.
+            "ends" => tokio::time::sleep(Duration::from_secs(3)).await,
+            "remembers" => {
+                cx.cancelled().await;
+                return TaskAnswer::HandedOver { checkpoint: json!({"done": 7}) };
+            }
+            "listens" => return until_cancelled(cx).await,
+            _ => tokio::time::sleep(Duration::from_secs(100_000)).await,
+        }
+        TaskAnswer::done()
+    });
+    let config = Config { slots: 4, drain_timeout: Duration::from_secs(15), ..config() };
+    let mut world = World::of(ports(), config, Catalog::default().with(probe)).await;
+    for stage in ["ends", "remembers", "listens", "deaf", "waits for a slot"] {
+        world.send(&ready("probe", stage, 1)).await;
+    }
+    for _ in 0..4 {
+        world.started().await;
+    }
+    let before = world.clock().elapsed();
+    let supervisor = world.supervisor.clone();
+    let (ended, answers) = tokio::join!(supervisor.shut_down(LIMIT), async {
+        let mut answers = Vec::new();
+        for _ in 0..4 {
+            let report = world.report().await;
+            let shared_ports::messages::Report::Finished(answer) = report.report else {
+                panic!("{report:?}")
+            };
+            answers.push((report.attempt.stage.to_string(), *answer));
+        }
+        answers
+    });
+    assert!(ended);
+    let none = || TaskAnswer::HandedOver { checkpoint: serde_json::Value::Null };
+    let find = |stage: &str| answers.iter().find(|(of, _)| of == stage).unwrap().1.clone();
+    assert_eq!(find("ends"), TaskAnswer::done());
+    assert_eq!(find("remembers"), TaskAnswer::HandedOver { checkpoint: json!({"done": 7}) });
+    assert_eq!(find("listens"), none(), "not CANCELED: nobody cancelled it");
+    assert_eq!(find("deaf"), none(), "dropped after its grace, and handed over nevertheless");
+    assert!(world.clock().elapsed() - before < Duration::from_secs(15));
+    assert_eq!((runs.begun(), runs.now()), (4, 0));
+    assert_eq!(world.left_of("probe").await, 1, "what was not begun is there for others");
+    for stage in ["ends", "remembers", "listens", "deaf"] {
+        let holder = world.ports.leases.holders(&[attempt(stage)]).await.unwrap();
+        assert_eq!(holder, [None], "`{stage}` can be taken over at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_cancelled_before_the_worker_stopped_stays_cancelled() {
+    let (probe, runs) = probe("probe", |cx| async move {
+        cx.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        canceled()
+    });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    world.abort(&attempt("1"), 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.supervisor.stop();
+    assert_eq!(world.answer().await, canceled());
+    until("its end", || runs.now() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_are_kept_while_a_worker_drains() {
+    let (probe, _) = probe("probe", |_| async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        TaskAnswer::done()
+    });
+    let long = Duration::from_secs(120);
+    let config = Config { drain_timeout: long, cancel_grace: long, ..config() };
+    let mut world = World::of(ports(), config, Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    world.supervisor.stop();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let holders = world.ports.leases.holders(&[attempt("1")]).await.unwrap();
+        assert!(holders[0].is_some(), "nobody takes over what still runs");
+        assert!(world.ports.leases.live().await.unwrap()[0].0.draining);
+    }
+    assert_eq!(world.answer().await, TaskAnswer::done());
+}
