@@ -17,7 +17,7 @@ const SEEDS: u64 = 10_000;
 const SEEDS_OF_MUTATION: u64 = 200;
 
 /// Seeds that once failed. What each found is said beside it.
-const KEPT: [(u64, &str); 9] = [
+const KEPT: [(u64, &str); 10] = [
     (3, "a doubled start report had a live attempt aborted, and its execution cancelled"),
     (16, "a sweep that could not measure a queue forgot the execution"),
     (0, "a late message ran an attempt that had ended, beside its successor"),
@@ -27,6 +27,7 @@ const KEPT: [(u64, &str); 9] = [
     (167, "the same, across a restart of the scheduler"),
     (186, "the same, in the third attempt"),
     (255, "a lost report of a worker that lives on was waited for without end"),
+    (9323, "a cancel, while an execution waited to be loaded again, heard that it had ended"),
 ];
 
 /// The first verdicts with violations among seeds from 0.

@@ -102,6 +102,9 @@ impl Driver {
     pub(crate) async fn request(&mut self, turn: &mut Turn, request: Request) {
         let now = self.shell.ports.clock.now();
         let Request { execution, by, ask, reply } = request;
+        if self.reload.contains(&execution) {
+            return drop(reply.send(Err(not_now(&execution))));
+        }
         let Some(mut work) = self.take(turn, &execution) else {
             let known = self.shell.ports.journal.load(&execution).await;
             return drop(reply.send(Err(absent(&execution, known.map(|found| found.is_some())))));
@@ -321,6 +324,12 @@ async fn apply_request(
     };
     let taken = work.apply(shell, event, patched, at).await?;
     Ok(taken.map_err(|stale| ControlError::Conflict { why: stale.to_string() }))
+}
+
+/// What happened to it last was not stored, and it has not been loaded again: it has not ended.
+fn not_now(id: &ExecutionId) -> ControlError {
+    let source = "the store failed a moment ago; try again".into();
+    PortError::Unavailable { doing: format!("loading execution `{id}` again"), source }.into()
 }
 
 fn absent(id: &ExecutionId, known: Result<bool, PortError>) -> ControlError {
