@@ -83,6 +83,8 @@ pub(crate) struct Driver {
     returned: Vec<u64>,
     /// Commands that were left over when their execution's turn was long enough.
     later: VecDeque<(ExecutionId, Vec<Command>)>,
+    /// Whether the last thing that was to be stored was not: said once, not at each new try.
+    outage: bool,
     next_sweep: Duration,
     /// When what failed is tried again.
     next_heal: Duration,
@@ -120,6 +122,7 @@ impl Driver {
             missing: Missing::default(),
             unsent: Vec::new(),
             reload: Vec::new(),
+            outage: false,
             returned: Vec::new(),
             later: VecDeque::new(),
             next_sweep: shell.config.sweep_interval,
@@ -335,6 +338,9 @@ impl Driver {
         if !batch.is_empty() {
             match self.shell.ports.journal.append(batch).await {
                 Ok(answers) => {
+                    if std::mem::take(&mut self.outage) {
+                        tracing::warn!("it can be stored again; the work goes on");
+                    }
                     for ((work, waiters), answer) in changed.into_iter().zip(answers) {
                         self.stored(work, waiters, answer, &mut messages).await;
                     }
@@ -366,7 +372,11 @@ impl Driver {
     }
 
     fn not_stored(&mut self, works: Vec<(Work, Vec<Waiter>)>, error: &PortError) {
-        tracing::warn!(%error, "nothing could be stored; it is done again when it can be");
+        if std::mem::replace(&mut self.outage, true) {
+            tracing::debug!(%error, "nothing could be stored still");
+        } else {
+            tracing::warn!(%error, "nothing could be stored; it is done again when it can be");
+        }
         for (work, waiters) in works {
             self.forget(&work.loaded.id);
             self.refuse(waiters, &|| ControlError::Port(again(error)));

@@ -136,8 +136,11 @@ async fn append_until_full(ports: &Ports, mut stored: u64, ballast: &Path, disk:
             }
             Err(error) => {
                 assert!(matches!(error, PortError::Full { .. }), "{error:?}");
-                let said = "storing execution e failed: no space left on the device; free some \
-                            room, the work goes on by itself";
+                let said = format!(
+                    "storing execution e in `{}/data` failed: no space left on the device; free \
+                     some room, the work goes on by itself",
+                    disk.display()
+                );
                 assert_eq!(error.to_string(), said);
                 return stored;
             }

@@ -44,6 +44,16 @@ pub enum OpenError {
         /// What the system said.
         why: String,
     },
+    /// Something else has its name, or that of a folder above it.
+    #[error(
+        "data folder `{}` cannot be made: it, or a folder above it, is a file; choose another data \
+         folder, or move that file away",
+        folder.display()
+    )]
+    NotAFolder {
+        /// The data folder.
+        folder: PathBuf,
+    },
     /// There is no room.
     #[error(
         "no space left on the device of data folder `{}`; free some room and start again",
@@ -110,12 +120,10 @@ impl OpenError {
     pub(crate) fn of_io(error: io::Error, folder: &Path, doing: &'static str) -> Self {
         let kind = error.kind();
         let folder = folder.to_owned();
-        let not_writable = [
-            io::ErrorKind::PermissionDenied,
-            io::ErrorKind::ReadOnlyFilesystem,
-            io::ErrorKind::NotADirectory,
-            io::ErrorKind::AlreadyExists,
-        ];
+        let not_writable = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+        if [io::ErrorKind::NotADirectory, io::ErrorKind::AlreadyExists].contains(&kind) {
+            return Self::NotAFolder { folder };
+        }
         if not_writable.contains(&kind) {
             return Self::NotWritable { folder, why: error.to_string() };
         }

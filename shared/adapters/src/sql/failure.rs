@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shared_ports::PortError;
@@ -8,8 +8,8 @@ use crate::folder::is_full;
 /// Why a statement failed, as far as it matters; can be told to everybody who is concerned.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// No room.
-    Full,
+    /// No room in this folder.
+    Full(PathBuf),
     /// Nothing can be written.
     ReadOnly(String),
     /// The file is not a sound database.
@@ -45,9 +45,9 @@ impl Failure {
         };
         let text = error.to_string();
         match code {
-            FULL => Self::Full,
+            FULL => Self::Full(folder.to_owned()),
             // SQLite has no word of its own for no room in its shared memory file.
-            IOERR | CANTOPEN if is_full(folder) => Self::Full,
+            IOERR | CANTOPEN if is_full(folder) => Self::Full(folder.to_owned()),
             IOERR | CANTOPEN | BUSY | LOCKED | NOMEM => Self::ForNow(Arc::new(error)),
             READONLY => Self::ReadOnly(text),
             CORRUPT | NOTADB => Self::Damaged(text),
@@ -64,7 +64,9 @@ impl Failure {
     pub(super) fn into_port(self, doing: impl Into<String>) -> PortError {
         let doing = doing.into();
         match self {
-            Self::Full => PortError::Full { doing },
+            Self::Full(folder) => {
+                PortError::Full { doing: format!("{doing} in `{}`", folder.display()) }
+            }
             Self::ForNow(error) => PortError::Unavailable { doing, source: Box::new(error) },
             Self::ReadOnly(why) => {
                 PortError::Refused { doing, why: format!("{why}; make the data folder writable") }

@@ -104,7 +104,7 @@ impl Connector {
 pub(super) fn open_failed(failure: Failure, file: &Path, doing: &'static str) -> OpenError {
     let folder = file.parent().unwrap_or(file).to_owned();
     match failure {
-        Failure::Full => OpenError::Full { folder },
+        Failure::Full(_) => OpenError::Full { folder },
         Failure::ReadOnly(why) => OpenError::NotWritable { folder, why },
         Failure::Damaged(why) => OpenError::Damaged { file: file.to_owned(), why },
         Failure::ForNow(error) => OpenError::Io { folder, doing, source: Box::new(error) },

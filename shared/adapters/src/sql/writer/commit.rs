@@ -67,7 +67,12 @@ impl Committer {
             }
             Err(error) => {
                 let failure = self.connector.failure(error);
-                tracing::error!(?failure, "a transaction failed and was rolled back");
+                if let Failure::Full(_) = failure {
+                    // Whoever asked tells of it, and tries again every moment.
+                    tracing::debug!(?failure, "a transaction was rolled back");
+                } else {
+                    tracing::error!(?failure, "a transaction failed and was rolled back");
+                }
                 // Closing it rolls back, whatever state it is in.
                 drop(connection.close().await);
                 Err(failure)
