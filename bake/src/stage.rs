@@ -21,7 +21,7 @@ use crate::{Config, InputError, manifest};
 const TASK: &str = "createBake";
 /// What to do when helm is not there.
 const HELM_HINT: &str = "install Helm 3 or 4 (https://helm.sh/docs/intro/install), add its folder \
-                         to PATH, or say where it is by the setting `helm`";
+                         to PATH, or say where it is: `capstan run --helm`, the setting `helm`";
 /// How long the stage may take where the document does not say, beyond what helm may take.
 const STAGING_ALLOWANCE: SignedDuration = SignedDuration::from_mins(10);
 

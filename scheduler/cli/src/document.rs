@@ -27,7 +27,9 @@ pub(crate) struct Document {
 /// If the file cannot be read; `Ok(Err(problem))` if what is in it is no document.
 pub(crate) fn read(file: &Path, limits: &Limits) -> Result<Result<Document, (String, Problem)>> {
     let name = if file == Path::new("-") { "stdin".into() } else { file.display().to_string() };
-    let text = text_of(file, limits).with_context(|| format!("`{name}` cannot be read"))?;
+    let text = text_of(file, limits).map_err(|error| {
+        anyhow::anyhow!("`{name}` cannot be read: {error:#}; {}", what_to_do(file))
+    })?;
     let is_yaml = file.extension().is_some_and(|ext| ext == "yaml" || ext == "yml")
         || !text.trim_start().starts_with(['{', '[']);
     let value = match parse::json(&text, limits) {
@@ -39,6 +41,14 @@ pub(crate) fn read(file: &Path, limits: &Limits) -> Result<Result<Document, (Str
         Ok((value, source)) => Ok(Document { value, source, name }),
         Err(problem) => Err((name, problem)),
     })
+}
+
+fn what_to_do(file: &Path) -> &'static str {
+    if file.is_dir() {
+        "it is a folder: name the pipeline document in it"
+    } else {
+        "name a pipeline document, JSON or YAML in UTF-8, that this user may read"
+    }
 }
 
 /// Reads one byte more than the limit, so that a file without end does not fill the memory.

@@ -12,7 +12,7 @@ use shared_model::WorkerId;
 use shared_plugin::{Catalog, StageDescriptor};
 use shared_runtime::Supervisor;
 use shared_runtime::tool::{GuardCommand, Tools};
-use worker::catalog::{Account, Accounts, BakeConfig, CatalogConfig, catalog};
+use worker::catalog::{Account, AccountError, Accounts, BakeConfig, CatalogConfig, catalog};
 
 use crate::args::RunArgs;
 
@@ -34,11 +34,15 @@ impl Engine {
     /// # Errors
     /// What is in the way, and what to do.
     pub(crate) async fn start(arguments: &RunArgs) -> Result<Self> {
+        // Before the data folder is made: a mistyped path must leave nothing behind.
+        let clusters = clusters(arguments)?;
+        let artifacts = artifacts_root(arguments)?;
+        let helm = helm(&arguments.helm)?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
-        let catalog = stage_types(arguments)?;
+        let catalog = stage_types(&arguments.data_dir, artifacts, helm, clusters)?;
         let descriptors = catalog.descriptors();
         let scheduler =
             Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
@@ -62,19 +66,49 @@ impl Engine {
     }
 }
 
-fn stage_types(arguments: &RunArgs) -> Result<Catalog> {
+fn stage_types(
+    data: &Path,
+    artifacts: PathBuf,
+    helm: String,
+    kubernetes: Accounts,
+) -> Result<Catalog> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let bake = bake_config(&arguments.data_dir, arguments.artifacts_root.clone(), path)?;
-    let bake = BakeConfig { helm: arguments.helm.clone(), ..bake };
-    Ok(catalog(CatalogConfig { bake, kubernetes: clusters(arguments)? }))
+    let bake = bake_config(data, artifacts, path)?;
+    let bake = BakeConfig { helm, ..bake };
+    Ok(catalog(CatalogConfig { bake, kubernetes }))
 }
 
-/// Tools run under this very program; local charts lie below the current folder unless told otherwise.
-fn bake_config(data: &Path, root: Option<PathBuf>, path: OsString) -> Result<BakeConfig> {
+/// Local charts lie below the current folder unless told otherwise.
+fn artifacts_root(arguments: &RunArgs) -> Result<PathBuf> {
+    let root = arguments.artifacts_root.as_deref().unwrap_or(Path::new("."));
+    let shown = root.display();
+    anyhow::ensure!(
+        root.is_dir(),
+        "the folder of local artifacts, `{shown}`, is not there or no folder; name the one that \
+         charts lie in with --artifacts-root"
+    );
+    std::path::absolute(root).with_context(|| format!("`{shown}` cannot be found"))
+}
+
+/// A helm that is named by a path is there; one on the PATH is looked for when a stage needs it.
+fn helm(named: &str) -> Result<String> {
+    if !named.contains('/') {
+        return Ok(named.to_owned());
+    }
+    anyhow::ensure!(
+        Path::new(named).is_file(),
+        "the helm `{named}` is not there or no file; name another with --helm, or one on the PATH"
+    );
+    // Tools run in folders of their own.
+    let path = std::path::absolute(named).with_context(|| format!("`{named}` cannot be found"))?;
+    path.into_os_string().into_string().ok().context("the path of helm is not UTF-8")
+}
+
+/// Tools run under this very program.
+fn bake_config(data: &Path, root: PathBuf, path: OsString) -> Result<BakeConfig> {
     let guard = GuardCommand::this_program("guard").context("this program cannot be found")?;
     let tools = Tools::new(guard, &data.join("tools"), path).context("no folder for tools")?;
-    let root = std::path::absolute(root.unwrap_or_else(|| ".".into()));
-    Ok(BakeConfig::new(tools, root.context("the artifacts' root cannot be found")?))
+    Ok(BakeConfig::new(tools, root))
 }
 
 /// The clusters of the kubeconfig that is named, else of the usual one if it is there.
@@ -85,7 +119,14 @@ fn clusters(arguments: &RunArgs) -> Result<Accounts> {
     let usual = std::env::home_dir().map(|home| home.join(".kube/config"));
     let file = arguments.kubeconfig.clone().or_else(|| usual.filter(|file| file.is_file()));
     match file {
-        Some(file) => Ok(Accounts::of_kubeconfig(&file, more.collect())?),
+        Some(file) => Accounts::of_kubeconfig(&file, more.collect()).map_err(|error| match error {
+            AccountError::NoContext { .. } => anyhow::anyhow!(
+                "{error}; the kubeconfig is `{}`: name a context of it with --account, or another \
+                 file with --kubeconfig",
+                file.display()
+            ),
+            AccountError::Kubeconfig { .. } | AccountError::Unknown { .. } => error.into(),
+        }),
         None if arguments.accounts.is_empty() => Ok(Accounts::none()),
         None => anyhow::bail!("--account needs a kubeconfig; give one with --kubeconfig"),
     }
@@ -96,6 +137,6 @@ fn clusters(arguments: &RunArgs) -> Result<Accounts> {
 /// # Errors
 /// If this program cannot be found.
 pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
-    let bake = bake_config(Path::new("."), None, OsString::new())?;
+    let bake = bake_config(Path::new("."), ".".into(), OsString::new())?;
     Ok(catalog(CatalogConfig { bake, kubernetes: Accounts::none() }).descriptors())
 }

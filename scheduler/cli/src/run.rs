@@ -90,7 +90,7 @@ async fn submit(
             document::show(&name, &problems);
             Ok(None)
         }
-        Err(error) => Err(error).context("the pipeline was not started"),
+        Err(error) => Err(error).context("the pipeline was not started, start it again later"),
     }
 }
 
