@@ -1,11 +1,6 @@
 //! What a real Orca answered to small pipelines, asked of our engine.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests fail by panicking and print figures"
-)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "oracle/case.rs"]
 mod case;
