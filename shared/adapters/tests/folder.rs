@@ -124,7 +124,7 @@ async fn a_file_in_the_folders_place_is_refused() {
     std::fs::write(&file, "").unwrap();
     for place in [file.clone(), file.join("below")] {
         let error = refusal(&place).await;
-        assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");
+        assert!(matches!(error, OpenError::NotAFolder { .. }), "{error:?}");
     }
 }
 
