@@ -1,0 +1,165 @@
+//! How fast one process is: everything in it, on the embedded ports, over stages that do nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use scheduler::{Scheduler, Start};
+use serde_json::{Value, json};
+use shared_adapters::open;
+use shared_model::{Capability, Effects, ExecutionId, TaskAnswer, WorkerId};
+use shared_plugin::{Catalog, StageDescriptor, StageType, TaskContext, TaskDescriptor};
+use shared_ports::Clock;
+use shared_runtime::Supervisor;
+use tokio::task::JoinSet;
+
+/// How long a process that is asked to stop may take.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How often an execution is looked at that does not say that it has ended.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Executions in all.
+    pub executions: usize,
+    /// Executions that run at once.
+    pub at_once: usize,
+    /// Stages of each, one behind the other.
+    pub stages: usize,
+    /// Attempts that the worker runs at once.
+    pub slots: u16,
+}
+
+/// What it took.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// From the first submission to the last end.
+    pub took: Duration,
+    /// From the end of a stage to the start of the one behind it, sorted.
+    pub between_stages: Vec<Duration>,
+    /// From submission to end of each execution, sorted.
+    pub executions: Vec<Duration>,
+}
+
+/// Runs a load in a data folder.
+///
+/// # Errors
+/// What could not be started, or an execution that did not succeed.
+pub async fn run(load: Load, folder: &Path) -> anyhow::Result<Figures> {
+    let (ports, guard) = open::open(&open::Config::embedded(folder)).await?;
+    let supervisor = Supervisor::new();
+    let catalog = Catalog::default().with(Nothing);
+    let config = scheduler::Config::default();
+    let scheduler =
+        Scheduler::start(config, ports.clone(), catalog.descriptors(), &supervisor).await?;
+    let config =
+        worker::Config { slots: load.slots, ..worker::Config::named(WorkerId::new("load")) };
+    let clock = Arc::clone(&ports.clock);
+    worker::start(config, ports, catalog, &supervisor).await?;
+    let figures = all(load, &scheduler, &*clock).await;
+    supervisor.shut_down(STOP_LIMIT).await;
+    drop(scheduler);
+    guard.close().await?;
+    figures
+}
+
+async fn all(load: Load, scheduler: &Scheduler, clock: &dyn Clock) -> anyhow::Result<Figures> {
+    let (begin, mut running, mut done) = (clock.elapsed(), JoinSet::new(), Vec::new());
+    for _ in 0..load.executions {
+        if running.len() == load.at_once
+            && let Some(ended) = running.join_next().await
+        {
+            done.push(ended??);
+        }
+        running.spawn(one(scheduler.clone(), chain(load.stages)));
+    }
+    while let Some(ended) = running.join_next().await {
+        done.push(ended??);
+    }
+    let took = clock.elapsed().saturating_sub(begin);
+    Ok(figures(took, &done))
+}
+
+/// Runs one execution to its end, and returns how it looks then.
+async fn one(scheduler: Scheduler, document: Value) -> anyhow::Result<Value> {
+    let mut updates = scheduler.subscribe();
+    let id = scheduler.submit(Start { document, ..Start::default() }).await?;
+    loop {
+        // Updates that were too many are made up for by looking.
+        let update = tokio::time::timeout(LOOK_INTERVAL, updates.recv()).await;
+        let other = matches!(&update, Ok(Ok(update)) if update.execution != id
+            || !update.status.is_complete());
+        if !other && let Some(ended) = ended(&scheduler, &id).await? {
+            return Ok(ended);
+        }
+    }
+}
+
+async fn ended(scheduler: &Scheduler, id: &ExecutionId) -> anyhow::Result<Option<Value>> {
+    let found = scheduler.execution(id).await?.unwrap_or_default();
+    if found["endTime"].is_null() {
+        return Ok(None);
+    }
+    anyhow::ensure!(found["status"] == "SUCCEEDED", "an execution ended {}", found["status"]);
+    Ok(Some(found))
+}
+
+fn figures(took: Duration, done: &[Value]) -> Figures {
+    let mut between_stages: Vec<Duration> = done.iter().flat_map(gaps).collect();
+    let mut executions: Vec<Duration> =
+        done.iter().map(|done| span(&done["buildTime"], &done["endTime"])).collect();
+    between_stages.sort();
+    executions.sort();
+    Figures { took, between_stages, executions }
+}
+
+fn gaps(execution: &Value) -> Vec<Duration> {
+    let stages = execution["stages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    stages.windows(2).map(|pair| span(&pair[0]["endTime"], &pair[1]["startTime"])).collect()
+}
+
+/// Between two times in milliseconds.
+fn span(from: &Value, to: &Value) -> Duration {
+    let at = |time: &Value| time.as_u64().unwrap_or_default();
+    Duration::from_millis(at(to).saturating_sub(at(from)))
+}
+
+fn chain(stages: usize) -> Value {
+    let stage = |at: usize| {
+        let before: Vec<String> = at.checked_sub(1).map(|at| at.to_string()).into_iter().collect();
+        json!({"refId": at.to_string(), "type": "nothing", "name": "nothing", "requisiteStageRefIds": before})
+    };
+    json!({
+        "application": "load", "name": "chain",
+        "stages": (0..stages).map(stage).collect::<Vec<_>>(),
+    })
+}
+
+/// A stage that does nothing, on a worker.
+struct Nothing;
+
+#[async_trait]
+impl StageType for Nothing {
+    fn describe(&self) -> StageDescriptor {
+        let capability = Capability::new("nothing");
+        StageDescriptor {
+            name: "nothing".into(),
+            aliases: Vec::new(),
+            summary: "Does nothing.".into(),
+            schema: json!({"type": "object"}),
+            tasks: vec![TaskDescriptor {
+                name: "nothing".into(),
+                capability,
+                effects: Effects::None,
+            }],
+            timeout: SignedDuration::from_mins(10),
+        }
+    }
+
+    async fn run(&self, _: &str, _: &TaskContext) -> TaskAnswer {
+        TaskAnswer::done()
+    }
+}
