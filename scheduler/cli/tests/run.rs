@@ -82,6 +82,11 @@ fn a_cycle_and_a_duplicate_are_both_listed_with_lines() {
         {"refId":"1","type":"wait","requisiteStageRefIds":["2"]},
         {"refId":"2","type":"wait","requisiteStageRefIds":["1"]}]}"#;
     run_text(circle, &[]).expect(2, &["stage-cycle", "→"]);
+    let both = r#"{"application":"a","name":"p","stages":[
+        {"refId":"1","type":"wait","requisiteStageRefIds":["2"]},
+        {"refId":"2","type":"wait","requisiteStageRefIds":["1"]},
+        {"refId":"3","type":"wait"},{"refId":"3","type":"wait"}]}"#;
+    run_text(both, &[]).expect(2, &["stage-cycle", "duplicate-ref-id"]);
 }
 
 #[test]

@@ -15,6 +15,9 @@ pub struct Graph {
     pub stages: Vec<Node>,
 }
 
+/// The code of the problem that there are too many stages.
+const TOO_MANY_STAGES: &str = "too-many-stages";
+
 /// One stage's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -35,19 +38,33 @@ pub fn graph(pipeline: &Pipeline, limits: &Limits) -> (Option<Graph>, Vec<Proble
     }
     let references = references(pipeline, &stages, &mut problems);
     let nodes = edges(pipeline, &stages, &references, &mut problems);
-    problems.extend(edge_count_problem(&nodes, limits));
-    if problems.iter().all(|problem| problem.severity != shared_model::Severity::Error) {
-        problems.extend(cycle(&nodes));
+    let too_large = problems.iter().any(|problem| problem.code == TOO_MANY_STAGES);
+    match edge_count_problem(&nodes, limits) {
+        Some(problem) => problems.push(problem),
+        None if too_large => {}
+        None => problems.extend(cycle(&unambiguous(&nodes))),
     }
     let failed = problems.iter().any(|problem| problem.severity == shared_model::Severity::Error);
     ((!failed).then_some(Graph { stages: nodes }), problems)
+}
+
+/// The graph without edges to a reference that several stages have: nobody knows which is meant.
+fn unambiguous(nodes: &[Node]) -> Vec<Node> {
+    let mut times: BTreeMap<&StageRef, usize> = BTreeMap::new();
+    nodes.iter().for_each(|node| *times.entry(&node.reference).or_default() += 1);
+    let is_one = |at: &StageIndex| times[&nodes[*at as usize].reference] == 1;
+    let cut = |node: &Node| Node {
+        reference: node.reference.clone(),
+        requires: node.requires.iter().copied().filter(is_one).collect(),
+    };
+    nodes.iter().map(cut).collect()
 }
 
 fn count_problem(count: usize, limits: &Limits) -> Option<Problem> {
     let max = limits.stages_max;
     (count > max).then(|| {
         Problem::error(
-            "too-many-stages",
+            TOO_MANY_STAGES,
             "/stages",
             format!("the pipeline has {count} stages, the limit is {max} (stages_max)"),
             "split it into pipelines that start one another, or raise the limit",
