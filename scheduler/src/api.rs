@@ -2,31 +2,47 @@
 //!
 //! | Call | Answer |
 //! | --- | --- |
-//! | `GET /health`, `GET /version` | that it is there, and which version it is |
+//! | `GET /health`, `/version`, `/livez`, `/readyz` | that it is there, which version, what it stands on |
+//! | `GET /applications`, `/applications/{app}` | applications |
+//! | `GET /applications/{app}/pipelineConfigs[/{name}]` | saved pipelines |
+//! | `POST /pipelines`, `PUT /pipelines/{id}` | saves one |
+//! | `DELETE /pipelines/{app}/{name}` | deletes one |
+//! | `GET /pipelineConfigs/{id}/history` | its versions, newest first |
+//! | `POST /pipelines/{app}/{nameOrId}`, `POST /pipelines/start` | starts a saved one, or the one in the body: 202 and `ref` |
+//! | `GET /executions`, `/applications/{app}/pipelines`, `/applications/{app}/executions/search` | executions |
 //! | `GET /pipelines/{id}` | an execution in Gate's shape, with `waitingFor` |
 //! | `PUT /pipelines/{id}/cancel?reason=` | nothing; the execution ends |
 //! | `PATCH /pipelines/{id}/stages/{stage}` | the execution; `judgmentStatus`, `judgmentInput` or `skipRemainingWait` go into the stage |
+//! | `POST /tasks`, `GET /tasks/{id}` | operations one by one, outside of pipelines |
+//! | `POST /v1/pipelines/validate` | everything that is wrong with a document |
 //! | `GET /v1/executions/{id}/history?after=` | what happened, oldest first |
+//! | `GET /v1/executions/{id}/events` | the same, as it happens: server-sent events |
 //! | `GET /v1/executions/{id}/stages/{stage}/log?offset=` | a stage's log as text, from a byte on |
+//! | `GET /v1/executions/{id}/stages/{stage}/log/stream` | the same, as it is written |
 //!
-//! A stage is named by its `id` or its `refId`. Errors have Spring's shape, and a stable `code`.
+//! A stage is named by its `id` or its `refId`. Errors have Spring's shape, a stable `code`, and for
+//! a document `errors`, a list of everything that is wrong with it.
 
 mod error;
+mod gate;
 mod guard;
-mod routes;
+mod request;
 #[cfg(test)]
 mod tests;
+mod v1;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, patch, put};
 use shared_runtime::{Kind, Supervisor};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+use self::error::ApiError;
 use crate::Scheduler;
 
 /// Size of a request's body.
@@ -41,28 +57,42 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 struct State {
     scheduler: Scheduler,
     address: SocketAddr,
+    stop: CancellationToken,
 }
 
-/// Serves the API on a loopback address until the supervisor stops; the port may be 0. Returns the
-/// address that it serves.
+impl State {
+    /// Whether streams are to end.
+    fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+}
+
+/// Listens on a loopback address; the port may be 0. Nobody is answered until [`serve`].
 ///
 /// # Errors
 /// If the address is not loopback, or cannot be listened on.
-pub async fn serve(
-    scheduler: Scheduler,
-    address: SocketAddr,
-    supervisor: &Supervisor,
-) -> std::io::Result<SocketAddr> {
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     if !address.ip().is_loopback() {
         return Err(std::io::Error::other(format!(
             "{address} is reachable from other machines, which needs authentication, and there is \
              none yet; listen on 127.0.0.1"
         )));
     }
-    let listener = TcpListener::bind(address).await?;
+    TcpListener::bind(address).await
+}
+
+/// Serves the API until the supervisor stops. Returns the address that it serves.
+///
+/// # Errors
+/// If the listener has no address.
+pub fn serve(
+    scheduler: Scheduler,
+    listener: TcpListener,
+    supervisor: &Supervisor,
+) -> std::io::Result<SocketAddr> {
     let address = listener.local_addr()?;
-    let router = router(State { scheduler, address });
     let stop = supervisor.stopping_of(Kind::Http);
+    let router = router(State { scheduler, address, stop: stop.clone() });
     supervisor.spawn(Kind::Http, async move {
         let served = axum::serve(listener, router)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
@@ -82,18 +112,17 @@ pub async fn serve(
 }
 
 fn router(state: State) -> Router {
-    Router::new()
-        .route("/health", get(routes::health))
-        .route("/version", get(routes::version))
-        .route("/pipelines/{id}", get(routes::execution))
-        .route("/pipelines/{id}/cancel", put(routes::cancel))
-        .route("/pipelines/{id}/stages/{stage}", patch(routes::patch_stage))
-        .route("/v1/executions/{id}/history", get(routes::history))
-        .route("/v1/executions/{id}/stages/{stage}/log", get(routes::log))
-        .fallback(routes::not_found)
+    gate::router()
+        .merge(v1::router())
+        .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(state.clone(), guard::check))
         .layer(from_fn(error::limit_time))
         .layer(from_fn_with_state(state.clone(), error::shape))
         .with_state(state)
+}
+
+async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {
+    let why = format!("there is no route `{}`", uri.path());
+    ApiError::new(StatusCode::NOT_FOUND, "no-route", why)
 }

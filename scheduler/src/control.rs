@@ -26,7 +26,7 @@ use shared_runtime::Supervisor;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::start::{self, Start, SubmitError};
-use crate::{Registry, view};
+use crate::{Library, Registry, view};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
@@ -234,6 +234,28 @@ impl Scheduler {
         limit: u32,
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
         self.ports.journal.history(id, after, limit).await
+    }
+
+    /// What people saved.
+    pub fn library(&self) -> Library {
+        Library::new(&self.ports, Arc::clone(&self.registry), self.config.limits.clone())
+    }
+
+    /// Whether a stage of this type can run.
+    pub fn knows(&self, stage_type: &str) -> bool {
+        self.registry.find(stage_type).is_some() || scheduler_engine::native::is_native(stage_type)
+    }
+
+    /// Whether the loop still takes requests.
+    ///
+    /// # Errors
+    /// [`PortError::Unavailable`] once it has ended.
+    pub fn is_running(&self) -> Result<(), PortError> {
+        if !self.requests.is_closed() {
+            return Ok(());
+        }
+        let source = "its loop has ended; see the log".into();
+        Err(PortError::Unavailable { doing: "scheduling".into(), source })
     }
 
     /// The ports that it works on.

@@ -2,10 +2,12 @@
 
 pub mod api;
 pub mod control;
+pub mod library;
 pub mod registry;
 pub mod start;
 pub mod view;
 
 pub use control::{Config, ControlError, Scheduler, StartError, Update};
+pub use library::{Library, LibraryError};
 pub use registry::Registry;
 pub use start::{Start, SubmitError};

@@ -28,6 +28,8 @@ pub struct Start {
     pub source: Option<String>,
     /// The execution's id, if the caller brings one.
     pub id: Option<ExecutionId>,
+    /// Whether these are operations that somebody asked for outside of a pipeline.
+    pub is_orchestration: bool,
 }
 
 /// Why an execution was not submitted. Nothing was stored.
@@ -131,7 +133,7 @@ pub(crate) fn prepare(
     let (graph, _) = graph::graph(&pipeline, limits);
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
     let Some(graph) = graph.filter(|_| !failed) else { return Err(refused(problems)) };
-    let document = document(id, &pipeline, trigger, &start.user, now);
+    let document = document(id, &pipeline, trigger, &start, now);
     let (document, bodies) = Expressions::default().at_start(document, &pipeline, now);
     let (engine, step) = Execution::submit(id.clone(), &graph, limits, now);
     Ok(submission(id, &pipeline, engine, step, document, bodies, now, &problems))
@@ -275,7 +277,7 @@ fn document(
     id: &ExecutionId,
     pipeline: &Pipeline,
     trigger: Value,
-    user: &str,
+    start: &Start,
     now: Timestamp,
 ) -> Value {
     const KEPT: [&str; 17] = [
@@ -298,7 +300,8 @@ fn document(
         "tags",
     ];
     let mut document = Object::new();
-    document.insert("type".into(), "PIPELINE".into());
+    let kind = if start.is_orchestration { "ORCHESTRATION" } else { "PIPELINE" };
+    document.insert("type".into(), kind.into());
     document.insert("id".into(), id.as_str().into());
     for key in KEPT {
         if let Some(value) = pipeline.raw.get(key) {
@@ -309,7 +312,7 @@ fn document(
         document.insert("pipelineConfigId".into(), config.into());
     }
     document.insert("buildTime".into(), now.as_millisecond().into());
-    let user = if user.is_empty() { "anonymous" } else { user };
+    let user = if start.user.is_empty() { "anonymous" } else { &start.user };
     document.insert("authentication".into(), json!({ "user": user, "allowedAccounts": [] }));
     document.insert("trigger".into(), trigger);
     Value::Object(document)

@@ -16,7 +16,10 @@ use crate::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, summary};
 /// # Errors
 /// What could not be started, and what to do.
 pub(crate) fn run(arguments: RunArgs) -> Result<u8> {
-    shared_runtime::telemetry::start(&arguments.log, shared_runtime::telemetry::Format::Text)?;
+    shared_runtime::telemetry::start(
+        &arguments.engine.log,
+        shared_runtime::telemetry::Format::Text,
+    )?;
     let document = match &arguments.file {
         None => None,
         Some(file) => match document::read(file, &Limits::default())? {
@@ -32,7 +35,7 @@ pub(crate) fn run(arguments: RunArgs) -> Result<u8> {
 }
 
 async fn within(arguments: RunArgs, document: Option<Document>) -> Result<u8> {
-    let engine = Engine::start(&arguments).await?;
+    let engine = Engine::start(&arguments.engine, 0).await?;
     let done = follow_all(&engine, &arguments, document).await;
     let stopped = engine.stop().await;
     let code = done?;
@@ -54,7 +57,7 @@ async fn follow_all(
         None => engine.scheduler.unfinished().await?,
     };
     if executions.is_empty() {
-        eprintln!("nothing to resume in `{}`", arguments.data_dir.display());
+        eprintln!("nothing to resume in `{}`", arguments.engine.data_dir.display());
         return Ok(0);
     }
     for id in &executions {
@@ -79,8 +82,13 @@ async fn submit(
         .map(|(key, value)| (key.clone(), Value::String(value.clone())))
         .collect();
     let problems = scheduler.check(&value, source.as_deref());
-    let start =
-        Start { document: value, parameters, user: arguments.user.clone(), source, id: None };
+    let start = Start {
+        document: value,
+        parameters,
+        user: arguments.user.clone(),
+        source,
+        ..Start::default()
+    };
     match scheduler.submit(start).await {
         Ok(id) => {
             document::show(&name, &problems);
@@ -100,7 +108,7 @@ fn interrupted(engine: &Engine, arguments: &RunArgs) -> u8 {
         return EXIT_FAILED;
     }
     eprintln!("interrupted; everything up to here is kept. To go on:");
-    eprintln!("  capstan run --resume --data-dir {}", arguments.data_dir.display());
+    eprintln!("  capstan run --resume --data-dir {}", arguments.engine.data_dir.display());
     EXIT_INTERRUPTED
 }
 

@@ -7,10 +7,12 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use shared_model::Problem;
 use shared_ports::PortError;
 
 use super::{REQUEST_TIMEOUT, State};
-use crate::ControlError;
+use crate::library::LibraryError;
+use crate::{ControlError, SubmitError};
 
 /// Most of a message that the framework wrote.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024;
@@ -21,11 +23,25 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// Everything that is wrong with a document.
+    errors: Vec<Problem>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), errors: Vec::new() }
+    }
+
+    /// A document is refused.
+    pub(super) fn refused(errors: Vec<Problem>) -> Self {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let status = match errors.iter().any(|problem| problem.code == "document-too-large") {
+            true => StatusCode::PAYLOAD_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        };
+        let mut refused = Self::new(status, "invalid-request", all.join("; "));
+        refused.errors = errors;
+        refused
     }
 
     pub(super) fn not_found(what: &str) -> Self {
@@ -63,6 +79,29 @@ impl From<ControlError> for ApiError {
     }
 }
 
+impl From<LibraryError> for ApiError {
+    fn from(error: LibraryError) -> Self {
+        match error {
+            LibraryError::NotFound { what } => Self::not_found(&what),
+            LibraryError::Conflict { why } => Self::new(StatusCode::CONFLICT, "conflict", why),
+            LibraryError::Invalid { problems } => Self::refused(problems),
+            LibraryError::Port(error) => error.into(),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        let message = error.to_string();
+        match error {
+            SubmitError::Refused { problems } => Self::refused(problems),
+            SubmitError::Exists(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            SubmitError::Control(error) => error.into(),
+            SubmitError::Port(error) => error.into(),
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
@@ -95,7 +134,7 @@ pub(super) async fn shape(Shared(state): Shared<State>, request: Request, next: 
         Some(error) => error,
         None => of_framework(response).await,
     };
-    let body = json!({
+    let mut body = json!({
         "timestamp": state.scheduler.ports().clock.now().as_millisecond(),
         "status": status.as_u16(),
         "error": status.canonical_reason().unwrap_or_default(),
@@ -103,6 +142,9 @@ pub(super) async fn shape(Shared(state): Shared<State>, request: Request, next: 
         "message": error.message,
         "path": path,
     });
+    if !error.errors.is_empty() {
+        body["errors"] = json!(error.errors);
+    }
     let mut shaped = (status, Json(body)).into_response();
     if let Some(allow) = allow {
         shaped.headers_mut().insert(header::ALLOW, allow);

@@ -33,12 +33,23 @@ fn refusal(port: u16, method: &Method, headers: &HeaderMap) -> Option<ApiError> 
             return Some(ApiError::new(StatusCode::FORBIDDEN, "foreign-origin", why));
         }
     }
-    let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if changes && !is_json(headers) {
+    if changes_something(method, headers) && !is_json(headers) {
         let why = "changes need the header `Content-Type: application/json`";
         return Some(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", why));
     }
     None
+}
+
+/// Whether a request needs the content type of JSON: what a page may send without being allowed to
+/// is a POST of another type. PUT, PATCH and DELETE it may not send, so that without a body (as
+/// `spin` deletes and cancels) they need none.
+fn changes_something(method: &Method, headers: &HeaderMap) -> bool {
+    let is_empty = matches!(text(headers, header::CONTENT_LENGTH), None | Some("0"))
+        && !headers.contains_key(header::TRANSFER_ENCODING);
+    let asks_first = matches!(*method, Method::PUT | Method::PATCH | Method::DELETE);
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let has_no_type = !headers.contains_key(header::CONTENT_TYPE);
+    !(reads || (asks_first && is_empty && has_no_type))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::{Config, Start};
 
+mod library;
+
 /// The API over a scheduler of its own, with one execution that waits for a judgment.
 struct Scene {
     address: SocketAddr,
@@ -54,8 +56,8 @@ impl Scene {
             "stages": [{"refId": "ask", "type": "manualJudgment", "name": "Ask"}],
         });
         let id = scheduler.submit(Start { document, ..Start::default() }).await.unwrap();
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let address = serve(scheduler.clone(), anywhere, &supervisor).await.unwrap();
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let address = serve(scheduler.clone(), listener, &supervisor).unwrap();
         while scheduler.execution(&id).await.unwrap().unwrap()["waitingFor"][0]["kind"]
             != "judgment"
         {
@@ -148,7 +150,12 @@ async fn what_is_not_there_is_said() {
         ("PATCH", format!("{}/stages/none", scene.pipeline()), "not-found"),
         ("GET", "/v1/executions/none/history".to_owned(), "not-found"),
         ("GET", format!("/v1/executions/{}/stages/none/log", scene.id), "not-found"),
-        ("GET", "/applications".to_owned(), "no-route"),
+        ("GET", "/applications/none".to_owned(), "not-found"),
+        ("GET", "/applications/none/pipelineConfigs/none".to_owned(), "not-found"),
+        ("GET", "/tasks/none".to_owned(), "not-found"),
+        ("POST", "/pipelines/none/none".to_owned(), "not-found"),
+        ("DELETE", "/pipelines/none/none".to_owned(), "not-found"),
+        ("GET", "/nowhere".to_owned(), "no-route"),
     ];
     for (method, path, code) in missing {
         let reply = scene.send(method, &path, "{}").await;
@@ -192,7 +199,6 @@ async fn pages_of_other_origins_are_kept_out() {
         (format!("{host}{json}Origin: http://evil.example\r\n"), 403, "foreign-origin"),
         (format!("{host}{json}Origin: null\r\n"), 403, "foreign-origin"),
         (format!("{host}{json}Origin: https://127.0.0.1:{port}\r\n"), 403, "foreign-origin"),
-        (host.clone(), 415, "not-json"),
         (format!("{host}Content-Type: text/plain\r\n"), 415, "not-json"),
         (format!("{host}Content-Type: application/jsonp\r\n"), 415, "not-json"),
     ];
@@ -203,13 +209,19 @@ async fn pages_of_other_origins_are_kept_out() {
         let is_refused = reply.is_error(status, code);
         assert!(is_refused, "{head:?}: {} {}", reply.head, reply.body);
     }
+    // A form of another page can be a POST without a type, or of its own types.
+    for head in [host.clone(), format!("{host}Content-Type: text/plain\r\n")] {
+        let reply = scene.raw("POST", "/pipelines/start", &head, "{}").await;
+        assert!(reply.is_error(415, "not-json"), "{head:?}: {} {}", reply.head, reply.body);
+    }
     let execution = scene.send("GET", &scene.pipeline(), "").await.json();
     assert_eq!(execution["status"], "RUNNING", "none of them had an effect");
     for host in [format!("LOCALHOST:{port}"), format!("[::1]:{port}")] {
         let reply = scene.raw("GET", "/health", &format!("Host: {host}\r\n"), "").await;
         assert_eq!(reply.status, 200, "{host}");
     }
-    let own = format!("{host}{json}Origin: http://127.0.0.1:{port}\r\n");
+    // What a page cannot send unasked needs no type while it has no body: `spin` sends none.
+    let own = format!("{host}Origin: http://127.0.0.1:{port}\r\n");
     assert_eq!(scene.raw("PUT", &path, &own, "").await.status, 200);
 }
 
@@ -227,12 +239,7 @@ async fn an_open_connection_does_not_keep_the_process() {
 
 #[tokio::test]
 async fn an_address_for_others_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let (ports, _guard) = open::open(&open::Config::embedded(folder.path())).await.unwrap();
-    let supervisor = Supervisor::new();
-    let scheduler =
-        Scheduler::start(Config::default(), ports, Vec::new(), &supervisor).await.unwrap();
     let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let error = serve(scheduler, all, &supervisor).await.unwrap_err().to_string();
+    let error = listen(all).await.unwrap_err().to_string();
     assert!(error.contains("authentication"), "{error}");
 }

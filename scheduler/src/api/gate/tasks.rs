@@ -1,0 +1,111 @@
+//! Tasks: operations that are asked for one by one (`POST /tasks`), outside of pipelines.
+//!
+//! Those on saved documents are done at once, and kept as documents; those that are stages run as an
+//! execution of their own, one after the other (Orca's orchestration).
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State as Shared};
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use shared_model::{ExecutionId, Object};
+
+use super::super::State;
+use super::super::error::ApiError;
+use super::super::request::{Answer, json_object, user};
+use crate::library::{LibraryError, Operation};
+use crate::start::Start;
+
+pub(in super::super) async fn start(
+    Shared(state): Shared<State>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<Json<Value>> {
+    let (asked, by) = (json_object(&body)?, user(&headers)?);
+    let jobs = asked.get("job").and_then(Value::as_array).filter(|jobs| !jobs.is_empty());
+    let jobs = jobs.ok_or_else(|| ApiError::invalid("`job` is not a list with operations"))?;
+    let operations: Vec<Option<Operation>> = jobs.iter().map(Operation::of).collect();
+    let id = if operations.iter().all(Option::is_some) {
+        at_once(&state, &asked, operations.into_iter().flatten(), by).await?
+    } else if operations.iter().all(Option::is_none) {
+        as_execution(&state, &asked, jobs, by).await?
+    } else {
+        let why = "`job` mixes operations on saved documents with stages; send them apart";
+        return Err(ApiError::invalid(why));
+    };
+    Ok(Json(json!({ "ref": format!("/tasks/{id}") })))
+}
+
+pub(in super::super) async fn get(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
+    if let Some(task) = state.scheduler.library().task(&id).await? {
+        return Ok(Json(Value::Object(task)));
+    }
+    let found = state.scheduler.execution(&ExecutionId::new(&id)).await?;
+    let found = found.filter(|execution| execution["type"] == "ORCHESTRATION");
+    let execution = found.ok_or_else(|| ApiError::not_found(&format!("task `{id}`")))?;
+    Ok(Json(of_execution(&execution)))
+}
+
+/// Carries operations out, and keeps how they ended.
+async fn at_once(
+    state: &State,
+    asked: &Object,
+    operations: impl Iterator<Item = Operation>,
+    by: &str,
+) -> Answer<String> {
+    let library = state.scheduler.library();
+    let mut failure = None;
+    for operation in operations {
+        match library.carry_out(operation, by).await {
+            Ok(()) => {}
+            Err(LibraryError::Port(error)) => return Err(error.into()),
+            Err(error) => {
+                failure = Some(error.to_string());
+                break;
+            }
+        }
+    }
+    Ok(library.keep_task(asked, failure, by).await?)
+}
+
+async fn as_execution(state: &State, asked: &Object, jobs: &[Value], by: &str) -> Answer<String> {
+    let text = |key: &str| asked.get(key).and_then(Value::as_str).unwrap_or_default();
+    let known = |job: &Value| job["type"].as_str().is_some_and(|name| state.scheduler.knows(name));
+    if let Some(unknown) = jobs.iter().find(|job| !known(job)) {
+        let why = format!("`{}` is no operation that is known here", shown(&unknown["type"]));
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "operation-unknown", why));
+    }
+    let document = json!({
+        "application": text("application"), "name": text("description"),
+        "description": text("description"), "stages": jobs,
+    });
+    let (user, is_orchestration) = (by.to_owned(), true);
+    let start = Start { document, user, is_orchestration, ..Start::default() };
+    Ok(state.scheduler.submit(start).await?.to_string())
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().unwrap_or_default().chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// An execution as a task: its stages' outputs are the variables.
+fn of_execution(execution: &Value) -> Value {
+    let stages = || execution["stages"].as_array().into_iter().flatten();
+    let fields = |key: &'static str| stages().filter_map(move |stage| stage[key].as_object());
+    let variables: Vec<Value> = fields("context")
+        .chain(fields("outputs"))
+        .flatten()
+        .map(|(key, value)| json!({ "key": key, "value": value }))
+        .collect();
+    let steps: Vec<&Value> =
+        stages().filter_map(|stage| stage["tasks"].as_array()).flatten().collect();
+    json!({
+        "id": execution["id"], "name": execution["name"], "application": execution["application"],
+        "status": execution["status"], "buildTime": execution["buildTime"],
+        "startTime": execution["startTime"], "endTime": execution["endTime"],
+        "variables": variables, "steps": steps, "execution": execution,
+    })
+}

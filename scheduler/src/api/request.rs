@@ -1,0 +1,93 @@
+//! What requests bring: who asks, and JSON within the limits.
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::Value;
+use shared_model::{ExecutionId, Limits, Object, Status, parse};
+
+use super::State;
+use super::error::ApiError;
+
+pub(super) type Answer<T> = Result<T, ApiError>;
+
+/// Length of a user's name.
+const USER_BYTES_MAX: usize = 250;
+
+/// As whom a request acts: on loopback the header is believed.
+pub(super) fn user(headers: &HeaderMap) -> Answer<&str> {
+    Ok(named_user(headers)?.unwrap_or("anonymous"))
+}
+
+/// The user that a request names.
+pub(super) fn named_user(headers: &HeaderMap) -> Answer<Option<&str>> {
+    let Some(name) = headers.get("x-spinnaker-user") else { return Ok(None) };
+    let name = name.to_str().unwrap_or_default();
+    if name.is_empty() || name.len() > USER_BYTES_MAX {
+        let why = format!("X-Spinnaker-User is not 1 to {USER_BYTES_MAX} visible characters");
+        return Err(ApiError::invalid(why));
+    }
+    Ok(Some(name))
+}
+
+/// The JSON of a body.
+pub(super) fn json(body: &Bytes) -> Answer<Value> {
+    let text = std::str::from_utf8(body).map_err(|_| ApiError::invalid("it is not UTF-8"))?;
+    parse::json(text, &Limits::default()).map_err(|problem| ApiError::refused(vec![problem]))
+}
+
+/// The JSON object of a body.
+pub(super) fn json_object(body: &Bytes) -> Answer<Object> {
+    let Value::Object(object) = json(body)? else {
+        return Err(ApiError::invalid("the body is not a JSON object"));
+    };
+    Ok(object)
+}
+
+/// The JSON object of a body, or none where the body is empty.
+pub(super) fn optional_object(body: &Bytes) -> Answer<Object> {
+    if body.iter().all(u8::is_ascii_whitespace) { Ok(Object::new()) } else { json_object(body) }
+}
+
+/// An execution in Gate's shape.
+pub(super) async fn execution(state: &State, id: &ExecutionId) -> Answer<Value> {
+    let found = state.scheduler.execution(id).await?;
+    found.ok_or_else(|| ApiError::not_found(&format!("execution `{id}`")))
+}
+
+/// The `refId` of a stage that is named by its id or its `refId`.
+pub(super) fn reference(execution: &Value, stage: &str) -> Answer<String> {
+    let stages = execution["stages"].as_array().into_iter().flatten();
+    let mut named = stages.filter(|found| found["id"] == stage || found["refId"] == stage);
+    let found = named.next().and_then(|found| found["refId"].as_str()).map(str::to_owned);
+    found.ok_or_else(|| ApiError::not_found(&format!("stage `{stage}`")))
+}
+
+/// The entries of a list that is written with commas.
+pub(super) fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+}
+
+/// The statuses of a list that is written with commas.
+pub(super) fn statuses(text: &str) -> Answer<Vec<Status>> {
+    let known = |name: &String| {
+        serde_json::from_value(Value::from(name.to_uppercase())).map_err(|_| {
+            let why =
+                format!("`{name}` is no status; use RUNNING, SUCCEEDED, TERMINAL, CANCELED …");
+            ApiError::invalid(why)
+        })
+    };
+    list(text).iter().map(known).collect()
+}
+
+/// A query that lists things.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Listing {
+    pub(super) limit: Option<u32>,
+    pub(super) statuses: String,
+    pub(super) expand: Option<bool>,
+    pub(super) execution_ids: String,
+    pub(super) pipeline_config_ids: String,
+    pub(super) pipeline_name_filter: String,
+}

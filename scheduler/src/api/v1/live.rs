@@ -1,0 +1,176 @@
+//! What happens, as it happens: server-sent events that go on where a client left off.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures::Stream;
+use futures::stream::unfold;
+use serde_json::{Value, json};
+use shared_model::ExecutionId;
+use shared_ports::LogName;
+use tokio::sync::broadcast;
+
+use super::super::State;
+use super::super::error::ApiError;
+use super::super::request::{Answer, execution, reference};
+use super::executions::{HISTORY_ENTRIES_MAX, shown};
+use crate::control::Update;
+
+/// How often a stream looks by itself: an update may be missed, a log has none.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a quiet stream says that it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Most of a log that one event holds.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+type Events = Result<Event, Infallible>;
+
+/// History, entry by entry: the id of an event is its entry's number. The last one, `end`, has the
+/// status that the execution ended with.
+pub(in super::super) async fn events(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Sse<impl Stream<Item = Events>>> {
+    let id = ExecutionId::new(id);
+    let updates = state.scheduler.subscribe();
+    execution(&state, &id).await?;
+    let after = last_id(&headers)?;
+    let follower = Follower { state, id, after, updates, ready: VecDeque::new(), is_over: false };
+    let stream = unfold(follower, |mut follower| async {
+        follower.next().await.map(|event| (Ok(event), follower))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+struct Follower {
+    state: State,
+    id: ExecutionId,
+    after: u64,
+    updates: broadcast::Receiver<Update>,
+    ready: VecDeque<Event>,
+    is_over: bool,
+}
+
+impl Follower {
+    /// The next event; `None` once the execution has ended and everything was said.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.is_over || self.state.is_stopping() {
+                return None;
+            }
+            self.look().await;
+            if self.ready.is_empty() {
+                self.wait().await;
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        let status = self.ended().await;
+        let read = self.state.scheduler.history(&self.id, self.after, HISTORY_ENTRIES_MAX).await;
+        // A store that fails now may answer at the next look.
+        let Ok(entries) = read else { return };
+        let is_last = entries.len() < HISTORY_ENTRIES_MAX as usize;
+        for (number, entry) in entries {
+            self.after = number;
+            let data = shown(number, &entry).to_string();
+            self.ready.push_back(event("history", number, data));
+        }
+        if let (Some(status), true) = (status, is_last) {
+            let data = json!({ "status": status }).to_string();
+            self.ready.push_back(event("end", self.after, data));
+            self.is_over = true;
+        }
+    }
+
+    /// The status that it ended with.
+    async fn ended(&self) -> Option<Value> {
+        let found = self.state.scheduler.execution(&self.id).await.ok()??;
+        (!found["endTime"].is_null()).then(|| found["status"].clone())
+    }
+
+    /// Until something happened to it, or it is time to look.
+    async fn wait(&mut self) {
+        let happened = async {
+            while self.updates.recv().await.is_ok_and(|update| update.execution != self.id) {}
+        };
+        drop(tokio::time::timeout(LOOK_INTERVAL, happened).await);
+    }
+}
+
+/// A stage's log, chunk by chunk: the id of an event is the byte behind it.
+pub(in super::super) async fn log(
+    Shared(state): Shared<State>,
+    Path((id, stage)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer<Sse<impl Stream<Item = Events>>> {
+    let found = execution(&state, &ExecutionId::new(&id)).await?;
+    let name = LogName { execution: id, stage: reference(&found, &stage)? };
+    let tail = Tail { state, name, offset: last_id(&headers)?, is_over: false };
+    let stream =
+        unfold(tail, |mut tail| async { tail.next().await.map(|event| (Ok(event), tail)) });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+struct Tail {
+    state: State,
+    name: LogName,
+    offset: u64,
+    is_over: bool,
+}
+
+impl Tail {
+    async fn next(&mut self) -> Option<Event> {
+        while !self.is_over && !self.state.is_stopping() {
+            // Asked before reading: what is written until the end is read then.
+            let has_ended = self.has_ended().await;
+            let blobs = &self.state.scheduler.ports().blobs;
+            match blobs.read(&self.name, self.offset, CHUNK_BYTES_MAX).await {
+                Ok(bytes) if !bytes.is_empty() => return Some(self.chunk(&bytes)),
+                Ok(_) if has_ended => {
+                    self.is_over = true;
+                    return Some(event("end", self.offset, "{}".into()));
+                }
+                Ok(_) | Err(_) => tokio::time::sleep(LOOK_INTERVAL).await,
+            }
+        }
+        None
+    }
+
+    /// Whole lines, where there are any.
+    fn chunk(&mut self, bytes: &[u8]) -> Event {
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+        self.offset += end as u64;
+        let text = String::from_utf8_lossy(&bytes[..end]);
+        event("log", self.offset, text.trim_end_matches('\n').replace('\r', ""))
+    }
+
+    async fn has_ended(&self) -> bool {
+        let id = ExecutionId::new(&self.name.execution);
+        let Ok(Some(found)) = self.state.scheduler.execution(&id).await else { return false };
+        let stages = found["stages"].as_array().into_iter().flatten();
+        let mut stage = stages.filter(|stage| stage["refId"] == self.name.stage.as_str());
+        let ended = stage.next().is_some_and(|stage| !stage["endTime"].is_null());
+        ended || !found["endTime"].is_null()
+    }
+}
+
+fn event(name: &str, id: u64, data: String) -> Event {
+    Event::default().event(name).id(id.to_string()).data(data)
+}
+
+/// Where a client left off.
+fn last_id(headers: &HeaderMap) -> Answer<u64> {
+    let Some(last) = headers.get("last-event-id") else { return Ok(0) };
+    let number = last.to_str().ok().and_then(|text| text.trim().parse().ok());
+    number.ok_or_else(|| ApiError::invalid("Last-Event-ID is not a number that this stream sent"))
+}

@@ -1,0 +1,110 @@
+//! Operations on saved documents that are asked for as tasks, and how they ended.
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+use shared_model::Object;
+
+use super::{Library, LibraryError, object, text};
+
+const KIND: &str = "task";
+
+/// Something to be done with saved documents.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operation {
+    /// `createApplication`, `updateApplication`, `upsertApplication`: all of them save.
+    SaveApplication(Object),
+    /// `deleteApplication`.
+    DeleteApplication(String),
+    /// `savePipeline`; with Front50's check of the time if it is asked for.
+    SavePipeline(Object, bool),
+    /// `deletePipeline`.
+    DeletePipeline(Object),
+}
+
+impl Operation {
+    /// The operation that a job asks for; `None` if it is none on saved documents.
+    pub fn of(job: &Value) -> Option<Self> {
+        let part = |key: &str| job[key].as_object().cloned().unwrap_or_default();
+        match job["type"].as_str()? {
+            "createApplication" | "updateApplication" | "upsertApplication" => {
+                Some(Self::SaveApplication(part("application")))
+            }
+            "deleteApplication" => {
+                Some(Self::DeleteApplication(text(&part("application"), "name").to_owned()))
+            }
+            "savePipeline" => {
+                let stale_check = job["staleCheck"].as_bool().unwrap_or_default();
+                Some(Self::SavePipeline(pipeline(&job["pipeline"]), stale_check))
+            }
+            "deletePipeline" => Some(Self::DeletePipeline(pipeline(&job["pipeline"]))),
+            _ => None,
+        }
+    }
+}
+
+/// Gate sends a pipeline as base64 of its JSON; an object is understood too.
+fn pipeline(written: &Value) -> Object {
+    let decoded = written.as_str().and_then(|text| {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+        serde_json::from_slice::<Value>(&bytes).ok()
+    });
+    decoded.as_ref().unwrap_or(written).as_object().cloned().unwrap_or_default()
+}
+
+impl Library {
+    /// Carries an operation out.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing was changed then.
+    pub async fn carry_out(&self, operation: Operation, by: &str) -> Result<(), LibraryError> {
+        match operation {
+            Operation::SaveApplication(attributes) => {
+                self.save_application(attributes, by).await.map(drop)
+            }
+            Operation::DeleteApplication(name) => self.delete_application(&name, by).await,
+            Operation::SavePipeline(document, stale_check) => {
+                self.save_pipeline(document, stale_check, by).await.map(drop)
+            }
+            Operation::DeletePipeline(pipeline) => {
+                let (application, name) = (text(&pipeline, "application"), text(&pipeline, "name"));
+                self.delete_pipeline(application, name, by).await
+            }
+        }
+    }
+
+    /// Keeps what became of a request for operations; answers the task's id.
+    ///
+    /// # Errors
+    /// [`LibraryError::Port`].
+    pub async fn keep_task(
+        &self,
+        asked: &Object,
+        failure: Option<String>,
+        by: &str,
+    ) -> Result<String, LibraryError> {
+        let id = self.clock.new_id();
+        let now = self.now().as_millisecond();
+        let status = if failure.is_some() { "TERMINAL" } else { "SUCCEEDED" };
+        let mut variables = vec![json!({ "key": "user", "value": by })];
+        variables.extend(failure.map(|why| {
+            let exception = json!({ "details": { "errors": [why] } });
+            json!({ "key": "exception", "value": exception })
+        }));
+        let task = json!({
+            "id": id, "name": text(asked, "description"), "application": text(asked, "application"),
+            "status": status, "buildTime": now, "startTime": now, "endTime": now,
+            "variables": variables, "steps": [],
+        });
+        let body = task.as_object().cloned();
+        self.store((KIND, &id), 0, body, by).await?;
+        Ok(id)
+    }
+
+    /// A task that was kept; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`LibraryError::Port`].
+    pub async fn task(&self, id: &str) -> Result<Option<Object>, LibraryError> {
+        Ok(self.documents.get(KIND, id).await?.as_ref().map(object))
+    }
+}
