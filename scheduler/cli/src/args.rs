@@ -18,6 +18,9 @@ pub(crate) enum Command {
     /// Runs a pipeline here, in one process, and waits for its end.
     #[command(after_help = RUN_HELP)]
     Run(Box<RunArgs>),
+    /// Starts everything here, in one process, and serves Gate's API until it is stopped.
+    #[command(after_help = DEV_HELP)]
+    Dev(Box<DevArgs>),
     /// Lists everything that is wrong with a pipeline document.
     Validate(ValidateArgs),
     /// Owns one run of a tool.
@@ -36,6 +39,13 @@ Examples:
   capstan run pipeline.json --parameter tag=1.2.3
   capstan run pipeline.json --kubeconfig ~/.kube/config --artifacts-root ./charts
   capstan run --resume";
+
+const DEV_HELP: &str = "\
+Exit codes: 0 stopped by a signal, 1 it stopped by itself, 2 bad usage or nothing could be started.
+
+Examples:
+  capstan dev
+  capstan dev --port 9000 --data-dir /var/lib/capstan --kubeconfig ~/.kube/config";
 
 /// How the result is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,6 +67,28 @@ pub(crate) struct RunArgs {
     /// Goes on with what a killed run left in the data folder.
     #[arg(long)]
     pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// As whom the pipeline runs.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "anonymous")]
+    pub(crate) user: String,
+    /// How the result is shown.
+    #[arg(long, short = 'o', value_enum, default_value = "text")]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// The port on 127.0.0.1 to serve; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8084, env = "CAPSTAN_PORT")]
+    pub(crate) port: u16,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+/// What an engine in one process works with.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
     /// Where state is kept.
     #[arg(long, value_name = "DIR", default_value = ".capstan", env = "CAPSTAN_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
@@ -72,12 +104,6 @@ pub(crate) struct RunArgs {
     /// The helm to run: a name on the PATH, or a path.
     #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM")]
     pub(crate) helm: String,
-    /// As whom the pipeline runs.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "anonymous")]
-    pub(crate) user: String,
-    /// How the result is shown.
-    #[arg(long, short = 'o', value_enum, default_value = "text")]
-    pub(crate) output: Output,
     /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
     #[arg(long, value_name = "FILTER", default_value = "warn", env = "CAPSTAN_LOG")]
     pub(crate) log: String,

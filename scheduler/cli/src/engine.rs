@@ -14,7 +14,7 @@ use shared_runtime::Supervisor;
 use shared_runtime::tool::{GuardCommand, Tools};
 use worker::catalog::{Account, AccountError, Accounts, BakeConfig, CatalogConfig, catalog};
 
-use crate::args::RunArgs;
+use crate::args::EngineArgs;
 
 /// How long everything may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -29,15 +29,19 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts everything; what an earlier process left is taken up.
+    /// Starts everything and serves the API on a loopback port, a free one if it is 0; what an
+    /// earlier process left is taken up.
     ///
     /// # Errors
     /// What is in the way, and what to do.
-    pub(crate) async fn start(arguments: &RunArgs) -> Result<Self> {
-        // Before the data folder is made: a mistyped path must leave nothing behind.
+    pub(crate) async fn start(arguments: &EngineArgs, port: u16) -> Result<Self> {
+        // Before the data folder is made: a mistyped path or a taken port must leave nothing behind.
         let clusters = clusters(arguments)?;
         let artifacts = artifacts_root(arguments)?;
         let helm = helm(&arguments.helm)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener =
+            scheduler::api::listen(address).await.with_context(|| cannot_listen(address))?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
@@ -48,10 +52,8 @@ impl Engine {
             Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
         let id = WorkerId::new(format!("worker-{}", std::process::id()));
         worker::start(worker::Config::named(id), ports, catalog, &supervisor).await?;
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let address = scheduler::api::serve(scheduler.clone(), anywhere, &supervisor)
-            .await
-            .context("no loopback port can be listened on")?;
+        let address = scheduler::api::serve(scheduler.clone(), listener, &supervisor)
+            .context("the API cannot be served")?;
         Ok(Self { scheduler, supervisor, address, guard })
     }
 
@@ -64,6 +66,10 @@ impl Engine {
         drop(self.scheduler);
         self.guard.close().await.context("the data folder was not closed well")
     }
+}
+
+fn cannot_listen(address: SocketAddr) -> String {
+    format!("{address} cannot be listened on; choose another port with --port (0 takes a free one)")
 }
 
 fn stage_types(
@@ -79,7 +85,7 @@ fn stage_types(
 }
 
 /// Local charts lie below the current folder unless told otherwise.
-fn artifacts_root(arguments: &RunArgs) -> Result<PathBuf> {
+fn artifacts_root(arguments: &EngineArgs) -> Result<PathBuf> {
     let root = arguments.artifacts_root.as_deref().unwrap_or(Path::new("."));
     let shown = root.display();
     anyhow::ensure!(
@@ -112,7 +118,7 @@ fn bake_config(data: &Path, root: PathBuf, path: OsString) -> Result<BakeConfig>
 }
 
 /// The clusters of the kubeconfig that is named, else of the usual one if it is there.
-fn clusters(arguments: &RunArgs) -> Result<Accounts> {
+fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
     let more = arguments.accounts.iter().map(|(name, context)| {
         (name.clone(), Account { context: context.clone(), ..Account::default() })
     });

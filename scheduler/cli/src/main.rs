@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod dev;
 mod document;
 mod engine;
 mod progress;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Guard { args } => shared_runtime::guard::main(args),
         Command::Validate(arguments) => finish(document::validate(&arguments)),
+        Command::Dev(arguments) => finish(dev::run(&arguments)),
         Command::Run(arguments) => finish(run::run(*arguments)),
     }
 }

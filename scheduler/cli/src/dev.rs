@@ -1,0 +1,43 @@
+//! `capstan dev`: everything in one process, until it is told to stop.
+
+use anyhow::{Context, Result};
+use shared_runtime::telemetry::{self, Format};
+
+use crate::EXIT_FAILED;
+use crate::args::DevArgs;
+use crate::engine::Engine;
+
+/// Serves until a signal.
+///
+/// # Errors
+/// What could not be started, and what to do.
+pub(crate) fn run(arguments: &DevArgs) -> Result<u8> {
+    telemetry::start(&arguments.engine.log, Format::Text)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("no threads can be started")?.block_on(serve(arguments))
+}
+
+async fn serve(arguments: &DevArgs) -> Result<u8> {
+    let engine = Engine::start(&arguments.engine, arguments.port).await?;
+    greet(&engine, arguments).await?;
+    engine.supervisor.stopping().cancelled().await;
+    let has_failed = engine.supervisor.has_failed();
+    eprintln!("stopping; what runs goes on at the next start");
+    engine.stop().await?;
+    if has_failed {
+        eprintln!("error: it stopped by itself; see the log above");
+        return Ok(EXIT_FAILED);
+    }
+    Ok(0)
+}
+
+/// Says where it is, and what it found.
+async fn greet(engine: &Engine, arguments: &DevArgs) -> Result<()> {
+    eprintln!("listening on http://{}", engine.address);
+    eprintln!("state is kept in `{}`", arguments.engine.data_dir.display());
+    let left = engine.scheduler.unfinished().await?.len();
+    if left > 0 {
+        eprintln!("{left} executions of before go on");
+    }
+    Ok(())
+}
