@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Continuous delivery: runs Spinnaker's pipelines.
@@ -47,12 +48,15 @@ Examples:
   capstan dev
   capstan dev --port 9000 --data-dir /var/lib/capstan --kubeconfig ~/.kube/config";
 
+/// The Kubernetes client logs what a stage says better.
+const LOG: &str = "warn,kube_client=off";
+
 /// How the result is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people, on stderr.
     Text,
-    /// The final execution as JSON, in Gate's shape, on stdout.
+    /// As JSON, on stdout: an execution in Gate's shape, or a list of problems.
     Json,
 }
 
@@ -92,9 +96,9 @@ pub(crate) struct EngineArgs {
     /// Where state is kept.
     #[arg(long, value_name = "DIR", default_value = ".capstan", env = "CAPSTAN_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
-    /// The clusters: every context of this file is an account of its name.
+    /// The clusters: every context of this file is an account of its name [default: ~/.kube/config].
     #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
-    pub(crate) kubeconfig: Option<PathBuf>,
+    kubeconfig: Option<OsString>,
     /// A further name for a context, as documents use it; may be repeated.
     #[arg(long = "account", value_name = "NAME=CONTEXT", value_parser = pair)]
     pub(crate) accounts: Vec<(String, String)>,
@@ -102,11 +106,19 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "DIR", env = "CAPSTAN_ARTIFACTS_ROOT")]
     pub(crate) artifacts_root: Option<PathBuf>,
     /// The helm to run: a name on the PATH, or a path.
-    #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM")]
+    #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM",
+          value_parser = NonEmptyStringValueParser::new())]
     pub(crate) helm: String,
     /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
-    #[arg(long, value_name = "FILTER", default_value = "warn", env = "CAPSTAN_LOG")]
+    #[arg(long, value_name = "FILTER", default_value = LOG, env = "CAPSTAN_LOG")]
     pub(crate) log: String,
+}
+
+impl EngineArgs {
+    /// The kubeconfig; like kubectl, an empty one in the environment is none.
+    pub(crate) fn kubeconfig(&self) -> Option<PathBuf> {
+        self.kubeconfig.clone().filter(|file| !file.is_empty()).map(PathBuf::from)
+    }
 }
 
 #[derive(Debug, Args)]

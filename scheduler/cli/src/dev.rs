@@ -6,6 +6,7 @@ use shared_runtime::telemetry::{self, Format};
 use crate::EXIT_FAILED;
 use crate::args::DevArgs;
 use crate::engine::Engine;
+use crate::say::say;
 
 /// Serves until a signal.
 ///
@@ -22,10 +23,10 @@ async fn serve(arguments: &DevArgs) -> Result<u8> {
     greet(&engine, arguments).await?;
     engine.supervisor.stopping().cancelled().await;
     let has_failed = engine.supervisor.has_failed();
-    eprintln!("stopping; what runs goes on at the next start");
+    say("stopping; what runs goes on at the next start");
     engine.stop().await?;
     if has_failed {
-        eprintln!("error: it stopped by itself; see the log above");
+        say("error: it stopped by itself; see the log above");
         return Ok(EXIT_FAILED);
     }
     Ok(0)
@@ -33,11 +34,11 @@ async fn serve(arguments: &DevArgs) -> Result<u8> {
 
 /// Says where it is, and what it found.
 async fn greet(engine: &Engine, arguments: &DevArgs) -> Result<()> {
-    eprintln!("listening on http://{}", engine.address);
-    eprintln!("state is kept in `{}`", arguments.engine.data_dir.display());
+    say(&format!("listening on http://{}", engine.address));
+    say(&format!("state is kept in `{}`", arguments.engine.data_dir.display()));
     let left = engine.scheduler.unfinished().await?.len();
     if left > 0 {
-        eprintln!("{left} executions of before go on");
+        say(&format!("{left} executions of before go on"));
     }
     Ok(())
 }

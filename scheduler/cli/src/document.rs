@@ -6,10 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use scheduler::Registry;
 use serde_json::Value;
-use shared_model::{Limits, Problem, Severity, parse};
+use shared_model::{Limits, Object, Problem, Severity, parse};
 
 use crate::args::{Output, ValidateArgs};
+use crate::say::say;
 use crate::{EXIT_USAGE, engine};
+
+/// What is said when stdout takes no more.
+pub(crate) const NOT_WRITTEN: &str = "the result cannot be written to stdout";
 
 /// A document as it was read.
 pub(crate) struct Document {
@@ -65,9 +69,29 @@ fn text_of(file: &Path, limits: &Limits) -> Result<String> {
 
 fn yaml(text: &str) -> Result<Value, Problem> {
     serde_saphyr::from_str(text).map_err(|error| {
-        let why = format!("not readable as YAML: {error}");
-        Problem::error("document-unreadable", "", why, "mend it at that place")
+        // The first line says it; the others draw the place.
+        let text = error.to_string();
+        let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let why = format!("not readable as YAML: {why}");
+        let line = error.location().and_then(|place| usize::try_from(place.line()).ok());
+        Problem::error("document-unreadable", "", why, "mend it at that place").at_line(line)
     })
+}
+
+/// Parameters that were given and that the pipeline does not declare: mistyped, more often than not.
+pub(crate) fn undeclared(document: &Value, given: &Object) -> Vec<Problem> {
+    let declared = document["parameterConfig"].as_array().into_iter().flatten();
+    let declared: Vec<&str> = declared.filter_map(|one| one["name"].as_str()).collect();
+    let strange = given.keys().filter(|name| !declared.contains(&name.as_str()));
+    let problem = |name: &String| {
+        let hint = match declared.as_slice() {
+            [] => "it declares none; expressions see it nevertheless".to_owned(),
+            names => format!("it declares {}; check the spelling", names.join(", ")),
+        };
+        let what = format!("the pipeline does not declare the parameter `{name}`");
+        Problem::warning("parameter-undeclared", "/parameterConfig", what, hint)
+    };
+    strange.map(problem).collect()
 }
 
 /// Shows problems, worst first; whether there is an error among them.
@@ -83,10 +107,10 @@ pub(crate) fn show(name: &str, problems: &[Problem]) -> bool {
         } else {
             format!(" at {}", problem.pointer)
         };
-        eprintln!("{kind}[{}]: {}", problem.code, problem.message);
-        eprintln!("  --> {name}{line}{place}");
+        say(&format!("{kind}[{}]: {}", problem.code, problem.message));
+        say(&format!("  --> {name}{line}{place}"));
         if !problem.hint.is_empty() {
-            eprintln!("  help: {}", problem.hint);
+            say(&format!("  help: {}", problem.hint));
         }
     }
     problems.iter().any(|problem| problem.severity == Severity::Error)
@@ -108,11 +132,11 @@ pub(crate) fn validate(arguments: &ValidateArgs) -> Result<u8> {
         }
     };
     if arguments.output == Output::Json {
-        print_json(&serde_json::to_value(&problems)?)?;
+        print_json(&serde_json::to_value(&problems)?).context(NOT_WRITTEN)?;
     }
     let failed = show(&name, &problems);
     if problems.is_empty() {
-        eprintln!("{name}: nothing is wrong with it");
+        say(&format!("{name}: nothing is wrong with it"));
     }
     Ok(if failed { EXIT_USAGE } else { 0 })
 }
@@ -121,10 +145,10 @@ pub(crate) fn validate(arguments: &ValidateArgs) -> Result<u8> {
 ///
 /// # Errors
 /// If stdout is closed.
-pub(crate) fn print_json(value: &Value) -> Result<()> {
+pub(crate) fn print_json(value: &Value) -> std::io::Result<()> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
-    Ok(())
+    out.flush()
 }

@@ -15,6 +15,7 @@ use shared_runtime::tool::{GuardCommand, Tools};
 use worker::catalog::{Account, AccountError, Accounts, BakeConfig, CatalogConfig, catalog};
 
 use crate::args::EngineArgs;
+use crate::say::say;
 
 /// How long everything may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -61,7 +62,7 @@ impl Engine {
     pub(crate) async fn stop(self) -> Result<()> {
         let all = self.supervisor.shut_down(STOP_LIMIT).await;
         if !all {
-            eprintln!("warning: not everything ended within {STOP_LIMIT:?}");
+            say(&format!("warning: not everything ended within {STOP_LIMIT:?}"));
         }
         drop(self.scheduler);
         self.guard.close().await.context("the data folder was not closed well")
@@ -102,12 +103,18 @@ fn helm(named: &str) -> Result<String> {
         return Ok(named.to_owned());
     }
     anyhow::ensure!(
-        Path::new(named).is_file(),
-        "the helm `{named}` is not there or no file; name another with --helm, or one on the PATH"
+        Path::new(named).metadata().is_ok_and(|file| file.is_file() && may_run(&file)),
+        "the helm `{named}` is not there, or no program that may be run; name another with --helm, \
+         or one on the PATH"
     );
     // Tools run in folders of their own.
     let path = std::path::absolute(named).with_context(|| format!("`{named}` cannot be found"))?;
     path.into_os_string().into_string().ok().context("the path of helm is not UTF-8")
+}
+
+fn may_run(file: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.permissions().mode() & 0o111 != 0
 }
 
 /// Tools run under this very program.
@@ -123,7 +130,7 @@ fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
         (name.clone(), Account { context: context.clone(), ..Account::default() })
     });
     let usual = std::env::home_dir().map(|home| home.join(".kube/config"));
-    let file = arguments.kubeconfig.clone().or_else(|| usual.filter(|file| file.is_file()));
+    let file = arguments.kubeconfig().or_else(|| usual.filter(|file| file.is_file()));
     match file {
         Some(file) => Accounts::of_kubeconfig(&file, more.collect()).map_err(|error| match error {
             AccountError::NoContext { .. } => anyhow::anyhow!(

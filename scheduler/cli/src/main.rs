@@ -5,7 +5,9 @@ mod dev;
 mod document;
 mod engine;
 mod progress;
+mod resume;
 mod run;
+mod say;
 mod summary;
 
 use std::process::ExitCode;
@@ -36,7 +38,7 @@ fn finish(done: anyhow::Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say::say(&format!("error: {error:#}"));
             ExitCode::from(EXIT_USAGE)
         }
     }

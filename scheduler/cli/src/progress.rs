@@ -13,9 +13,12 @@ use shared_ports::LogName;
 use tokio::sync::broadcast;
 
 use crate::engine::Engine;
+use crate::say::say;
 
 /// How often logs and waits are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Most entries of a history that are shown at a time.
+const HISTORY_ENTRIES_MAX: u32 = 10_000;
 /// Most of one log that is shown at a time, in bytes.
 const LOG_BYTES_MAX: usize = 256 * 1024;
 
@@ -23,6 +26,8 @@ const LOG_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Progress<'a> {
     engine: &'a Engine,
     updates: broadcast::Receiver<Update>,
+    /// The last entry of each history that was shown.
+    read: BTreeMap<ExecutionId, u64>,
     /// How much of each log was shown, by execution and stage.
     shown: BTreeMap<(String, String), u64>,
     /// Judgments whose command was printed.
@@ -41,7 +46,8 @@ impl<'a> Progress<'a> {
             bar.set_style(style);
         }
         let updates = engine.scheduler.subscribe();
-        Self { engine, updates, shown: BTreeMap::new(), asked: Vec::new(), bar }
+        let (read, shown) = (BTreeMap::new(), BTreeMap::new());
+        Self { engine, updates, read, shown, asked: Vec::new(), bar }
     }
 
     /// Says that an execution is followed, and how to end it.
@@ -56,59 +62,44 @@ impl<'a> Progress<'a> {
 
     /// Follows executions to their end; whether they ended before we were stopped.
     pub(crate) async fn follow(&mut self, executions: &[ExecutionId]) -> bool {
-        self.catch_up(executions).await;
         let stop = self.engine.supervisor.stopping();
-        loop {
-            let open = self.look(executions).await;
-            if open == 0 {
-                self.bar.finish_and_clear();
-                return true;
-            }
+        while self.look(executions).await > 0 {
             let wait = tokio::time::sleep(LOOK_INTERVAL);
             tokio::select! {
                 () = stop.cancelled() => {
                     self.bar.finish_and_clear();
                     return false;
                 }
-                update = self.updates.recv() => self.update(update, executions),
+                _ = self.updates.recv() => {}
                 () = wait => {}
             }
+            // They only say that something happened: what it was stands in the history.
+            while self.updates.try_recv().is_ok() {}
         }
+        self.bar.finish_and_clear();
+        true
     }
 
-    /// What happened before we listened.
-    async fn catch_up(&mut self, executions: &[ExecutionId]) {
-        while self.updates.try_recv().is_ok() {}
-        for id in executions {
-            let history = self.engine.scheduler.history(id, 0, 10_000).await.unwrap_or_default();
-            for (_, entry) in history {
+    /// Shows what happened since the last look.
+    async fn history(&mut self, id: &ExecutionId) {
+        let read = self.read.get(id).copied().unwrap_or(0);
+        let history = self.engine.scheduler.history(id, read, HISTORY_ENTRIES_MAX).await;
+        for (number, entry) in history.unwrap_or_default() {
+            // These were shown when the document was read.
+            if entry.kind != "document-warning" {
                 self.say(&line(&entry));
             }
+            self.read.insert(id.clone(), number);
         }
     }
 
-    fn update(
-        &mut self,
-        update: Result<Update, broadcast::error::RecvError>,
-        executions: &[ExecutionId],
-    ) {
-        match update {
-            Ok(update) if executions.contains(&update.execution) => {
-                update.history.iter().for_each(|entry| self.say(&line(entry)));
-            }
-            Ok(_) | Err(broadcast::error::RecvError::Closed) => {}
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                self.say(&format!("… {missed} lines were too fast to be shown"));
-            }
-        }
-    }
-
-    /// Shows new log lines and what is waited for; how many executions have not ended.
+    /// Shows what happened, new log lines and what is waited for; how many executions have not ended.
     async fn look(&mut self, executions: &[ExecutionId]) -> usize {
         let mut open = 0;
         let mut waits = Vec::new();
         for id in executions {
             let Ok(Some(execution)) = self.engine.scheduler.execution(id).await else { continue };
+            self.history(id).await;
             self.logs(id, &execution).await;
             self.ask(id, &execution);
             open += usize::from(execution["endTime"].is_null());
@@ -150,6 +141,9 @@ impl<'a> Progress<'a> {
             let found = found.cloned().unwrap_or_default();
             let instructions = found["context"]["instructions"].as_str().unwrap_or_default();
             self.say(&format!("{} waits for a judgment. {instructions}", text(&found, "name")));
+            if let Some(inputs) = inputs(&found["context"]) {
+                self.say(&format!("send one of these too, as \"judgmentInput\": {inputs}"));
+            }
             self.say(&format!(
                 "to go on (or send \"stop\"):\n  curl -X PATCH -H 'Content-Type: application/json' \
                  -d '{{\"judgmentStatus\":\"continue\"}}' 'http://{}/pipelines/{id}/stages/{stage}'",
@@ -160,12 +154,19 @@ impl<'a> Progress<'a> {
     }
 
     fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| say(text));
     }
 }
 
 fn line(entry: &shared_ports::journal::HistoryEntry) -> String {
     format!("{:.0} {}", entry.at, entry.text)
+}
+
+/// What a judgment may be answered with beside its verdict.
+fn inputs(context: &Value) -> Option<String> {
+    let inputs = context["judgmentInputs"].as_array()?;
+    let values: Vec<&str> = inputs.iter().filter_map(|input| input["value"].as_str()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 fn wait_text(wait: &Value) -> String {

@@ -1,5 +1,7 @@
 //! `capstan run`: one process from the document to the end of the execution.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use scheduler::{Scheduler, Start, SubmitError};
 use serde_json::Value;
@@ -9,7 +11,11 @@ use crate::args::{Output, RunArgs};
 use crate::document::{self, Document};
 use crate::engine::Engine;
 use crate::progress::Progress;
-use crate::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, summary};
+use crate::say::say;
+use crate::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, resume, summary};
+
+/// Executions of earlier runs that are named.
+const EARLIER_SHOWN_MAX: usize = 5;
 
 /// Runs, or goes on with, executions, and waits for their end.
 ///
@@ -21,7 +27,10 @@ pub(crate) fn run(arguments: RunArgs) -> Result<u8> {
         shared_runtime::telemetry::Format::Text,
     )?;
     let document = match &arguments.file {
-        None => None,
+        None => {
+            check_folder(&arguments.engine.data_dir)?;
+            None
+        }
         Some(file) => match document::read(file, &Limits::default())? {
             Ok(document) => Some(document),
             Err((name, problem)) => {
@@ -32,6 +41,14 @@ pub(crate) fn run(arguments: RunArgs) -> Result<u8> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("no threads can be started")?.block_on(within(arguments, document))
+}
+
+/// Before it is made: a mistyped path must not look as if all were done.
+fn check_folder(folder: &Path) -> Result<()> {
+    let shown = folder.display();
+    let hint = "name that of the run to go on with by --data-dir";
+    anyhow::ensure!(folder.is_dir(), "there is no data folder `{shown}`; {hint}");
+    Ok(())
 }
 
 async fn within(arguments: RunArgs, document: Option<Document>) -> Result<u8> {
@@ -49,15 +66,19 @@ async fn follow_all(
     document: Option<Document>,
 ) -> Result<u8> {
     let mut progress = Progress::new(engine);
+    let earlier = engine.scheduler.unfinished().await?;
     let executions = match document {
         Some(document) => match submit(&engine.scheduler, arguments, document).await? {
-            Some(id) => vec![id],
+            Some(id) => {
+                say_earlier(&earlier, arguments);
+                vec![id]
+            }
             None => return Ok(EXIT_USAGE),
         },
-        None => engine.scheduler.unfinished().await?,
+        None => earlier,
     };
     if executions.is_empty() {
-        eprintln!("nothing to resume in `{}`", arguments.engine.data_dir.display());
+        say(&format!("nothing to resume in `{}`", arguments.engine.data_dir.display()));
         return Ok(0);
     }
     for id in &executions {
@@ -68,6 +89,20 @@ async fn follow_all(
         return Ok(interrupted(engine, arguments));
     }
     conclude(engine, arguments, &executions).await
+}
+
+/// What an earlier run left is never idle while its data folder is open.
+fn say_earlier(earlier: &[ExecutionId], arguments: &RunArgs) {
+    if earlier.is_empty() {
+        return;
+    }
+    let shown = earlier.iter().take(EARLIER_SHOWN_MAX).map(ToString::to_string);
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let (count, folder) = (earlier.len(), arguments.engine.data_dir.display());
+    say(&format!(
+        "note: {count} unfinished from earlier runs in `{folder}` go on while this one runs: {shown}"
+    ));
+    say(&format!("to see them to their end afterwards:\n  {}", resume::command(arguments)));
 }
 
 async fn submit(
@@ -81,7 +116,9 @@ async fn submit(
         .iter()
         .map(|(key, value)| (key.clone(), Value::String(value.clone())))
         .collect();
-    let problems = scheduler.check(&value, source.as_deref());
+    let mut problems = scheduler.check(&value, source.as_deref());
+    let undeclared = document::undeclared(&value, &parameters);
+    problems.extend(undeclared.clone());
     let start = Start {
         document: value,
         parameters,
@@ -94,7 +131,8 @@ async fn submit(
             document::show(&name, &problems);
             Ok(Some(id))
         }
-        Err(SubmitError::Refused { problems }) => {
+        Err(SubmitError::Refused { mut problems }) => {
+            problems.extend(undeclared);
             document::show(&name, &problems);
             Ok(None)
         }
@@ -104,11 +142,11 @@ async fn submit(
 
 fn interrupted(engine: &Engine, arguments: &RunArgs) -> u8 {
     if engine.supervisor.has_failed() {
-        eprintln!("error: the engine stopped by itself; see the log above");
+        say("error: the engine stopped by itself; see the log above");
         return EXIT_FAILED;
     }
-    eprintln!("interrupted; everything up to here is kept. To go on:");
-    eprintln!("  capstan run --resume --data-dir {}", arguments.engine.data_dir.display());
+    say("interrupted; everything up to here is kept. To go on:");
+    say(&format!("  {}", resume::command(arguments)));
     EXIT_INTERRUPTED
 }
 
@@ -120,9 +158,19 @@ async fn conclude(engine: &Engine, arguments: &RunArgs, executions: &[ExecutionI
         if !summary::show(engine, &execution).await {
             code = EXIT_FAILED;
         }
-        if arguments.output == Output::Json {
-            document::print_json(&execution)?;
+        if arguments.output == Output::Json && !is_printed(&execution) {
+            code = EXIT_FAILED;
         }
     }
     Ok(code)
+}
+
+/// The run is over: that its result reaches nobody is said, and is no matter of bad usage.
+fn is_printed(execution: &Value) -> bool {
+    let printed = document::print_json(execution);
+    if let Err(error) = &printed {
+        let status = execution["status"].as_str().unwrap_or_default();
+        say(&format!("error: {}: {error}; the execution ended {status}", document::NOT_WRITTEN));
+    }
+    printed.is_ok()
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use shared_ports::LogName;
 
 use crate::engine::Engine;
+use crate::say::say;
 
 /// Last lines of a failed stage's log that are shown.
 const LOG_LINES: usize = 10;
@@ -14,10 +15,10 @@ const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) async fn show(engine: &Engine, execution: &Value) -> bool {
     let status = execution["status"].as_str().unwrap_or_default();
     let name = execution["name"].as_str().unwrap_or_default();
-    eprintln!("\n{name}: {status}{}", took(execution));
+    say(&format!("\n{name}: {status}{}", took(execution)));
     if let Some(by) = execution["canceledBy"].as_str() {
         let reason = execution["cancellationReason"].as_str().unwrap_or_default();
-        eprintln!("  cancelled by {by}: {reason}");
+        say(&format!("  cancelled by {by}: {reason}"));
     }
     for stage in execution["stages"].as_array().into_iter().flatten() {
         show_stage(engine, execution, stage).await;
@@ -33,18 +34,22 @@ fn took(execution: &Value) -> String {
 
 async fn show_stage(engine: &Engine, execution: &Value, stage: &Value) {
     let (status, name) = (&stage["status"], stage["name"].as_str().unwrap_or_default());
-    eprintln!("  {:<16} {name}", status.as_str().unwrap_or_default());
+    say(&format!("  {:<16} {name}", status.as_str().unwrap_or_default()));
     let context = &stage["context"];
     let warnings = stage["outputs"]["warnings"].as_array().into_iter().flatten();
     for warning in warnings.filter_map(Value::as_str) {
-        eprintln!("    warning: {warning}");
+        say(&format!("    warning: {warning}"));
+    }
+    if context["judgmentStatus"].as_str().is_some_and(|said| said.eq_ignore_ascii_case("stop")) {
+        let by = context["lastModifiedBy"].as_str().unwrap_or("anonymous");
+        say(&format!("    {by} judged that it stops here"));
     }
     let errors = context["exception"]["details"]["errors"].as_array();
     if errors.is_none_or(Vec::is_empty) {
         return;
     }
     for error in errors.into_iter().flatten().filter_map(Value::as_str) {
-        eprintln!("    {}", error.replace('\n', "\n    "));
+        say(&format!("    {}", error.replace('\n', "\n    ")));
     }
     show_log(engine, execution, stage).await;
 }
@@ -59,8 +64,8 @@ async fn show_log(engine: &Engine, execution: &Value, stage: &Value) {
     if lines.is_empty() {
         return;
     }
-    eprintln!("    the last lines of its log:");
+    say("    the last lines of its log:");
     for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
-        eprintln!("      {line}");
+        say(&format!("      {line}"));
     }
 }

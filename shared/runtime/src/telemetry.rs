@@ -21,6 +21,8 @@ pub fn start(level: &str, format: Format) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level)
         .map_err(|error| anyhow::anyhow!("`{level}` is not a log level: {error}"))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // It would say so on the stderr that is gone, and panic.
+    let logs = logs.log_internal_errors(false);
     // On a terminal in colour, unless `NO_COLOR` says otherwise.
     let logs = if std::io::stderr().is_terminal() { logs } else { logs.with_ansi(false) };
     let started = match format {
