@@ -33,6 +33,7 @@ pub fn graph(pipeline: &Pipeline, limits: &Limits) -> (Option<Graph>, Vec<Proble
     let mut problems = names::check(pipeline, limits);
     let stages = pipeline.stages();
     problems.extend(count_problem(stages.len(), limits));
+    problems.extend(not_a_list(pipeline));
     if pipeline.list("stages").len() != stages.len() {
         problems.push(not_objects());
     }
@@ -68,6 +69,18 @@ fn count_problem(count: usize, limits: &Limits) -> Option<Problem> {
             "/stages",
             format!("the pipeline has {count} stages, the limit is {max} (stages_max)"),
             "split it into pipelines that start one another, or raise the limit",
+        )
+    })
+}
+
+fn not_a_list(pipeline: &Pipeline) -> Option<Problem> {
+    let stages = pipeline.raw.get("stages").filter(|stages| !stages.is_null())?;
+    (!stages.is_array()).then(|| {
+        Problem::error(
+            "stages-not-a-list",
+            "/stages",
+            "`stages` is no list",
+            "write the stages between [ and ]",
         )
     })
 }

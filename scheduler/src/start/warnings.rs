@@ -11,6 +11,7 @@ use crate::Registry;
 pub(super) fn of(pipeline: &Pipeline, registry: &Registry) -> Vec<Problem> {
     let mut found = Vec::new();
     found.extend(template(pipeline));
+    found.extend(no_stages(pipeline));
     found.extend(unbuilt_fields(pipeline));
     found.extend(unknown_types(pipeline, registry));
     found
@@ -25,6 +26,18 @@ fn template(pipeline: &Pipeline) -> Option<Problem> {
             "/template",
             "the pipeline is made from a template, and templates are not expanded yet",
             "run the pipeline that the template expands to",
+        )
+    })
+}
+
+/// Spinnaker takes such a pipeline too, and ends it at once.
+fn no_stages(pipeline: &Pipeline) -> Option<Problem> {
+    pipeline.stages().is_empty().then(|| {
+        Problem::warning(
+            "pipeline-without-stages",
+            "/stages",
+            "the pipeline has no stages: it will end TERMINAL at once",
+            "give it `stages`; is this the document that was meant?",
         )
     })
 }

@@ -8,6 +8,9 @@ pub(super) fn check(pipeline: &Pipeline, limits: &Limits) -> Vec<Problem> {
     for key in ["application", "name"] {
         problems.extend(name(&format!("/{key}"), pipeline.text(key), limits));
     }
+    for (index, parameter) in pipeline.parameters().into_iter().enumerate() {
+        problems.extend(name(&format!("/parameterConfig/{index}/name"), parameter.name(), limits));
+    }
     for (index, stage) in pipeline.stages().into_iter().enumerate() {
         problems.extend(stage_names(index, stage, limits));
     }
