@@ -143,7 +143,14 @@ impl Accounts {
         let wrong = |why: String| AccountError::Kubeconfig { file: file.clone(), why };
         let options =
             KubeConfigOptions { context: Some(account.context.clone()), ..Default::default() };
-        let mut config = Config::from_custom_kubeconfig(read(&file)?, &options)
+        let kubeconfig = read(&file)?;
+        if let Some(user) = missing_user(&kubeconfig, &account.context) {
+            let context = &account.context;
+            return Err(wrong(format!(
+                "its context `{context}` names the user `{user}`, who is not in it"
+            )));
+        }
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| wrong(error.to_string()))?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -156,9 +163,25 @@ impl Accounts {
     }
 }
 
+/// The client would go on as nobody, and be told that nobody may do anything.
+fn missing_user<'a>(config: &'a Kubeconfig, context: &str) -> Option<&'a str> {
+    let named = config.contexts.iter().find(|one| one.name == context)?;
+    let user = named.context.as_ref()?.user.as_deref().filter(|user| !user.is_empty())?;
+    config.auth_infos.iter().all(|one| one.name != user).then_some(user)
+}
+
+/// Reads a kubeconfig, or several with `:` between them as kubectl does: what comes first counts.
 fn read(file: &Path) -> Result<Kubeconfig, AccountError> {
     let wrong = |why: String| AccountError::Kubeconfig { file: file.to_owned(), why };
-    let config = Kubeconfig::read_from(file).map_err(|error| wrong(error.to_string()))?;
+    let parts: Vec<PathBuf> = std::env::split_paths(file).filter(|part| part.is_file()).collect();
+    let (first, more) = match parts.split_first() {
+        Some((first, more)) if !file.is_file() => (first.as_path(), more),
+        Some(_) | None => (file, [].as_slice()),
+    };
+    let more = more.iter().map(Kubeconfig::read_from);
+    let config = more
+        .fold(Kubeconfig::read_from(first), |all, next| all?.merge(next?))
+        .map_err(|error| wrong(error.to_string()))?;
     if config.contexts.is_empty() {
         return Err(wrong("it has no context".into()));
     }
@@ -175,6 +198,35 @@ mod tests {
         assert!(only.allows("a") && !only.allows("b"));
         let not = Account { omit_namespaces: vec!["a".into()], ..Account::default() };
         assert!(!not.allows("a") && not.allows("b"));
+    }
+
+    fn kubeconfig(context: &str, user: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: 'https://c'}}}}]\n\
+             users: [{{name: ada, user: {{token: t}}}}]\n\
+             contexts: [{{name: {context}, context: {{cluster: c, user: {user}}}}}]\n"
+        )
+    }
+
+    #[test]
+    fn several_kubeconfigs_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two, none] = ["one", "two", "none"].map(|name| folder.path().join(name));
+        std::fs::write(&one, kubeconfig("dev", "ada")).unwrap();
+        std::fs::write(&two, kubeconfig("prod", "ada")).unwrap();
+        let list = std::env::join_paths([&none, &one, &two]).unwrap();
+        let accounts = Accounts::of_kubeconfig(Path::new(&list), BTreeMap::new()).unwrap();
+        assert_eq!(accounts.accounts.keys().collect::<Vec<_>>(), ["dev", "prod"]);
+    }
+
+    #[tokio::test]
+    async fn a_user_who_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, kubeconfig("dev", "ghost")).unwrap();
+        let accounts = Accounts::of_kubeconfig(&file, BTreeMap::new()).unwrap();
+        let error = accounts.cluster("dev").await.err().map(|error| error.to_string());
+        assert!(error.is_some_and(|error| error.contains("the user `ghost`")));
     }
 
     #[test]

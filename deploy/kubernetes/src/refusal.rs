@@ -38,16 +38,19 @@ pub(crate) fn explain(
 ) -> ApplyFailure {
     match error {
         kube::Error::Api(status) => of_status(cluster, manifest, doing, status),
-        other => later(
-            "ClusterUnavailable",
-            format!(
-                "the cluster `{cluster}` cannot be reached ({doing} `{}`): {}; check its address in the \
-                 kubeconfig, the network, and whether the API server runs",
-                manifest.full_name(),
-                chain(other)
-            ),
-        ),
+        other => on_the_way(cluster, &format!("{doing} `{}`", manifest.full_name()), &chain(other)),
     }
+}
+
+fn on_the_way(cluster: &str, doing: &str, why: &str) -> ApplyFailure {
+    if why.contains("invalid peer certificate") {
+        let hint = "check the certificate authority and the address in the kubeconfig";
+        let why = format!("the cluster `{cluster}` cannot be trusted ({doing}): {why}; {hint}");
+        return never("ClusterUntrusted", why);
+    }
+    let hint = "check its address in the kubeconfig, the network, and whether the API server runs";
+    let why = format!("the cluster `{cluster}` cannot be reached ({doing}): {why}; {hint}");
+    later("ClusterUnavailable", why)
 }
 
 fn of_status(cluster: &str, manifest: &Manifest, doing: &str, status: &Status) -> ApplyFailure {
@@ -68,6 +71,13 @@ fn of_status(cluster: &str, manifest: &Manifest, doing: &str, status: &Status) -
             ),
         ),
         404 => never("NotFound", format!("{doing} `{what}`: {said}; does its namespace exist?")),
+        400 if said.contains("HTTP request to an HTTPS server") => never(
+            "ClusterUnavailable",
+            format!(
+                "the cluster `{cluster}` expects https ({doing} `{what}`): {said}; write its address \
+                 with https:// in the kubeconfig"
+            ),
+        ),
         409 if is_field_conflict(status) => conflict(&what, &said),
         409 => later(
             "Conflict",
@@ -220,47 +230,4 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn refused(manifest: Value, code: u16, said: &str) -> ApplyFailure {
-        let status: Status =
-            serde_json::from_value(json!({"code": code, "message": said})).unwrap();
-        of_status("prod", &Manifest { value: manifest }, "applying", &status)
-    }
-
-    #[test]
-    fn a_long_refusal_is_cut() {
-        let pod = json!({"kind": "Pod", "metadata": {"name": "a"}});
-        let failure = refused(pod, 422, &"é".repeat(5_000));
-        assert!(failure.error.messages[0].chars().count() < SAID_CHARS_MAX + 200);
-    }
-
-    #[test]
-    fn a_secret_is_not_quoted_but_its_field_is_named() {
-        let secret =
-            json!({"kind": "Secret", "metadata": {"name": "s"}, "stringData": {"pin": 1234}});
-        let said =
-            "failed to create typed patch object (x): .stringData.pin: expected string, got 1234";
-        let failure = refused(secret, 500, said);
-        let text = &failure.error.messages[0];
-        assert!(!text.contains("1234") && text.contains(".stringData.pin"), "{text}");
-        assert_eq!((failure.error.kind.as_str(), failure.retry), ("InvalidManifest", Retry::Never));
-    }
-
-    #[test]
-    fn what_may_get_better_is_told_from_what_cannot() {
-        let pod = json!({"kind": "Pod", "metadata": {"name": "a"}});
-        for (code, retry) in [
-            (400, Retry::Never),
-            (422, Retry::Never),
-            (429, Retry::Later),
-            (503, Retry::Later),
-            (409, Retry::Later),
-        ] {
-            assert_eq!(refused(pod.clone(), code, "no").retry, retry, "{code}");
-        }
-    }
-}
+mod tests;
