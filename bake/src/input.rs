@@ -99,6 +99,15 @@ pub enum InputError {
         /// Why.
         why: io::Error,
     },
+    /// It is not there.
+    #[error(
+        "`{path}` is not there; a local path begins below the folder of local artifacts \
+         (`capstan run --artifacts-root`)"
+    )]
+    NotFound {
+        /// What.
+        path: String,
+    },
     /// There is no room for it.
     #[error(
         "no space is left for the chart on the device of the data folder; free some and run it again"
@@ -115,7 +124,11 @@ impl InputError {
             if is_no_space(&why) {
                 return Self::NoSpace;
             }
-            Self::Io { path: path.to_owned(), why }
+            let path = path.to_owned();
+            if why.kind() == io::ErrorKind::NotFound {
+                return Self::NotFound { path };
+            }
+            Self::Io { path, why }
         }
     }
 }
