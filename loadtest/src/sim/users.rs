@@ -64,6 +64,7 @@ async fn submit(scheduler: Scheduler, plan: &Plan) -> bool {
         user: "somebody".into(),
         source: None,
         id: Some(plan.id.clone()),
+        ..Start::default()
     };
     matches!(scheduler.submit(start).await, Ok(_) | Err(SubmitError::Exists(_)))
 }

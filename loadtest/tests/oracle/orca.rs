@@ -50,7 +50,7 @@ async fn with(scheduler: &Scheduler, case: &Case) -> Answer {
         parameters: Map::new(),
         user: String::new(),
         source: None,
-        id: None,
+        ..Start::default()
     };
     let id = match scheduler.submit(start).await {
         Ok(id) => id,
