@@ -38,8 +38,6 @@ pub struct Load {
 pub struct Figures {
     /// From the first submission to the last end.
     pub took: Duration,
-    /// From the end of a stage to the start of the one behind it, sorted.
-    pub between_stages: Vec<Duration>,
     /// From submission to end of each execution, sorted.
     pub executions: Vec<Duration>,
 }
@@ -108,17 +106,10 @@ async fn ended(scheduler: &Scheduler, id: &ExecutionId) -> anyhow::Result<Option
 }
 
 fn figures(took: Duration, done: &[Value]) -> Figures {
-    let mut between_stages: Vec<Duration> = done.iter().flat_map(gaps).collect();
     let mut executions: Vec<Duration> =
         done.iter().map(|done| span(&done["buildTime"], &done["endTime"])).collect();
-    between_stages.sort();
     executions.sort();
-    Figures { took, between_stages, executions }
-}
-
-fn gaps(execution: &Value) -> Vec<Duration> {
-    let stages = execution["stages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    stages.windows(2).map(|pair| span(&pair[0]["endTime"], &pair[1]["startTime"])).collect()
+    Figures { took, executions }
 }
 
 /// Between two times in milliseconds.

@@ -41,14 +41,16 @@ fn main() -> anyhow::Result<()> {
 fn show(load: Load, figures: &Figures) {
     let stages = (load.executions * load.stages) as f64;
     println!("{:.0} stages per second", stages / figures.took.as_secs_f64());
-    println!("stage to next stage: {}", quantiles(&figures.between_stages));
-    println!("execution: {}", quantiles(&figures.executions));
+    println!("execution: {}", quantiles(&figures.executions, 1));
+    println!("from one stage to the next: {}", quantiles(&figures.executions, load.stages));
 }
 
-fn quantiles(sorted: &[Duration]) -> String {
+/// Quantiles of what was measured, each part of so many.
+fn quantiles(sorted: &[Duration], parts: usize) -> String {
     let at = |share: f64| {
         let place = (sorted.len() as f64 * share) as usize;
-        sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+        let found = sorted.get(place.min(sorted.len().saturating_sub(1)));
+        found.copied().unwrap_or_default().div_f64(parts as f64)
     };
     format!("p50 {:?}, p99 {:?}, most {:?}", at(0.5), at(0.99), at(1.0))
 }
