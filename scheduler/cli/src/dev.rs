@@ -6,6 +6,7 @@ use shared_runtime::telemetry::{self, Format};
 use crate::EXIT_FAILED;
 use crate::args::DevArgs;
 use crate::engine::Engine;
+use crate::sample;
 use crate::say::say;
 
 /// Serves until a signal.
@@ -39,6 +40,14 @@ async fn greet(engine: &Engine, arguments: &DevArgs) -> Result<()> {
     let left = engine.scheduler.unfinished().await?.len();
     if left > 0 {
         say(&format!("{left} executions of before go on"));
+    }
+    if sample::save_once(&engine.scheduler).await? {
+        say("there is a sample to run. In another shell:");
+        say(&format!(
+            "  curl -X POST -H 'Content-Type: application/json' -d '{{}}' http://{}/pipelines/hello/hello",
+            engine.address
+        ));
+        say(&format!("  curl 'http://{}/applications/hello/pipelines?limit=1'", engine.address));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod engine;
 mod progress;
 mod resume;
 mod run;
+mod sample;
 mod say;
 mod summary;
 

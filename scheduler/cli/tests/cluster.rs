@@ -7,6 +7,8 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "capstan/file.rs"]
+mod file;
 #[path = "capstan/process.rs"]
 mod process;
 
@@ -16,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use process::{capstan, file, kill, wait_for};
+use file::file;
+use process::{capstan, kill, wait_for};
 use serde_json::{Value, json};
 use shared_testkit::{audit, env};
 

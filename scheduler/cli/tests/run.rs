@@ -8,6 +8,8 @@
 
 #[path = "capstan/ended.rs"]
 mod ended;
+#[path = "capstan/file.rs"]
+mod file;
 #[path = "capstan/process.rs"]
 mod process;
 
@@ -15,7 +17,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ended::{Ended, ended, run};
-use process::{capstan, file, kill, wait_for};
+use file::file;
+use process::{capstan, kill, wait_for};
 use serde_json::{Value, json};
 
 fn example(name: &str) -> String {

@@ -8,6 +8,8 @@
 
 #[path = "capstan/ended.rs"]
 mod ended;
+#[path = "capstan/file.rs"]
+mod file;
 #[path = "capstan/process.rs"]
 mod process;
 
@@ -16,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ended::{Ended, ended, run};
-use process::{capstan, file, kill, wait_for};
+use file::file;
+use process::{capstan, kill, wait_for};
 
 const QUICK: &str =
     r#"{"application":"a","name":"quick","stages":[{"refId":"1","type":"wait","waitTime":0}]}"#;

@@ -1,6 +1,5 @@
 //! Runs the binary as a user does.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,13 +21,6 @@ pub(crate) fn capstan() -> Command {
 /// Ends a process at once.
 pub(crate) fn kill(pid: u32) {
     let _gone = Command::new("kill").args(["-9", &pid.to_string()]).status();
-}
-
-/// A file with a text.
-pub(crate) fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    path
 }
 
 /// Waits until something is there.

@@ -1,0 +1,205 @@
+//! `capstan dev` as a process: what it says, what is in its way, and that killing it loses nothing.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails where it stands, and waits by the machine's own clock"
+)]
+
+#[path = "capstan/ended.rs"]
+mod ended;
+#[path = "capstan/http.rs"]
+mod http;
+#[path = "capstan/process.rs"]
+mod process;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use ended::{ended, run};
+use process::{capstan, kill, wait_for};
+use serde_json::{Value, json};
+
+/// Moments at which it is killed.
+const KILLS: u64 = 24;
+
+/// A server in a folder, killed when it is dropped.
+struct Dev {
+    child: Option<Child>,
+    address: String,
+    said: PathBuf,
+}
+
+impl Dev {
+    fn start(folder: &Path) -> Self {
+        let said = folder.join("said");
+        let err = File::create(&said).unwrap();
+        let child = capstan()
+            .args(["dev", "--port", "0", "--data-dir"])
+            .arg(folder.join("data"))
+            .stdout(Stdio::null())
+            .stderr(err)
+            .spawn()
+            .unwrap();
+        let address = wait_for("the address", || {
+            let text = std::fs::read_to_string(&said).ok()?;
+            let line = text.lines().find(|line| line.starts_with("listening on http://"))?;
+            Some(line.rsplit('/').next()?.to_owned())
+        });
+        Self { child: Some(child), address, said }
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        http::send(&self.address, method, path, &body.to_string())
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.send("GET", path, &Value::Null).unwrap().1
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.said).unwrap_or_default()
+    }
+
+    /// Ends it with a signal, and waits for its end.
+    fn end(mut self, signal: &str) -> Option<i32> {
+        let child = self.child.take().unwrap();
+        let pid = child.id().to_string();
+        assert!(
+            std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success()
+        );
+        ended(child).code
+    }
+
+    fn ended_execution(&self, path: &str) -> Value {
+        wait_for("the end of an execution", || {
+            Some(self.get(path)).filter(|found| !found["endTime"].is_null())
+        })
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            kill(child.id());
+            let _gone = child.wait();
+        }
+    }
+}
+
+#[test]
+fn the_sample_runs_and_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let said =
+        wait_for("what to type next", || Some(dev.said()).filter(|said| said.contains("curl")));
+    let began = Instant::now();
+    let line = said.lines().find(|line| line.contains("curl -X POST")).unwrap();
+    let started = std::process::Command::new("sh").args(["-c", line]).output().unwrap();
+    let started: Value = serde_json::from_slice(&started.stdout).unwrap();
+    let execution = dev.ended_execution(started["ref"].as_str().unwrap());
+    assert_eq!(execution["status"], "SUCCEEDED");
+    println!("the sample took {:?}", began.elapsed());
+    assert_eq!(dev.send("DELETE", "/pipelines/hello/hello", &json!({})).unwrap().0, 200);
+    assert_eq!(dev.end("-TERM"), Some(0));
+    let again = Dev::start(folder.path());
+    assert_eq!(again.get("/applications/hello/pipelineConfigs"), json!([]));
+    assert!(!again.said().contains("sample"), "{}", again.said());
+}
+
+#[test]
+fn a_second_start_by_mistake_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let port = dev.address.rsplit(':').next().unwrap().to_owned();
+    let other = folder.path().join("other");
+    run(capstan().args(["dev", "--port", &port, "--data-dir"]).arg(&other))
+        .expect(2, &["cannot be listened on", "--port"]);
+    assert!(!other.exists());
+    let same = folder.path().join("data");
+    run(capstan().args(["dev", "--port", "0", "--data-dir"]).arg(&same)).expect(2, &["data"]);
+    assert_eq!(dev.get("/readyz")["status"], "ready");
+}
+
+/// A pipeline with a wait, a judgment and a check; its answer is kept.
+fn pipeline(n: u64) -> Value {
+    json!({
+        "application": "kills", "name": format!("p{n}"), "id": format!("p{n}"),
+        "stages": [
+            {"refId": "1", "type": "wait", "waitTime": n % 3, "name": "wait"},
+            {"refId": "2", "type": "manualJudgment", "name": "ask", "requisiteStageRefIds": ["1"]},
+            {"refId": "3", "type": "checkPreconditions", "name": "check", "requisiteStageRefIds": ["2"],
+             "preconditions": [{"type": "stageStatus", "context": {"stageName": "ask", "stageStatus": "SUCCEEDED"}}]},
+        ],
+    })
+}
+
+/// Saves and starts until nobody answers; what was acknowledged is remembered.
+fn use_until_killed(dev: &Dev, round: u64, saved: &mut Vec<Value>, started: &mut Vec<String>) {
+    for n in round * 1_000.. {
+        let Some((status, answer)) = dev.send("POST", "/pipelines", &pipeline(n)) else { return };
+        assert_eq!(status, 200, "{answer}");
+        saved.push(answer);
+        let path = format!("/pipelines/kills/p{n}");
+        let Some((status, answer)) = dev.send("POST", &path, &json!({})) else { return };
+        assert_eq!(status, 202, "{answer}");
+        started.push(answer["ref"].as_str().unwrap().to_owned());
+    }
+}
+
+/// Answers every judgment that is asked for until all have ended.
+fn finish(dev: &Dev, started: &[String]) -> BTreeMap<String, Value> {
+    let mut done = BTreeMap::new();
+    wait_for("the end of every execution", || {
+        for path in started {
+            if done.contains_key(path) {
+                continue;
+            }
+            let found = dev.get(path);
+            if !found["endTime"].is_null() {
+                done.insert(path.clone(), found);
+            } else if found["waitingFor"][0]["kind"] == "judgment" {
+                let patch = format!("{path}/stages/2");
+                dev.send("PATCH", &patch, &json!({"judgmentStatus": "continue"})).unwrap();
+            }
+        }
+        (done.len() == started.len()).then_some(())
+    });
+    done
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_nothing_that_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut saved, mut started) = (Vec::new(), Vec::new());
+    for round in 0..KILLS {
+        let dev = Dev::start(folder.path());
+        let pid = dev.child.as_ref().unwrap().id();
+        // Spread over what a request, a commit and a start take; the same in every run.
+        let after = Duration::from_millis((round * 7_919) % 400);
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(after);
+            kill(pid);
+        });
+        use_until_killed(&dev, round, &mut saved, &mut started);
+        killer.join().unwrap();
+    }
+    let dev = Dev::start(folder.path());
+    println!("{KILLS} kills, {} pipelines saved, {} started", saved.len(), started.len());
+    assert!(saved.len() > KILLS as usize / 2, "too little was acknowledged to prove anything");
+    for pipeline in &saved {
+        let path =
+            format!("/applications/kills/pipelineConfigs/{}", pipeline["name"].as_str().unwrap());
+        assert_eq!(&dev.get(&path), pipeline);
+    }
+    for (path, execution) in finish(&dev, &started) {
+        assert_eq!(execution["status"], "SUCCEEDED", "{path}: {execution:#}");
+        let id = path.rsplit('/').next().unwrap();
+        let history = dev.get(&format!("/v1/executions/{id}/history"));
+        let judged = history.as_array().unwrap().iter().filter(|entry| entry["kind"] == "judged");
+        assert_eq!(judged.count(), 1, "{path}");
+    }
+}
