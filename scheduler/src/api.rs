@@ -20,12 +20,17 @@
 //! | `GET /v1/executions/{id}/stages/{stage}/log?offset=` | a stage's log as text, from a byte on |
 //! | `GET /v1/executions/{id}/stages/{stage}/log/stream` | the same, as it is written |
 //!
+//! | `POST`, `GET /v1/tokens`, `DELETE /v1/tokens/{id}` | makes a token (its text is shown once), lists them, takes one back |
+//!
+//! On loopback nobody needs a token; anywhere else everybody does, probes excepted.
+//!
 //! A stage is named by its `id` or its `refId`. Errors have Spring's shape, a stable `code`, and for
 //! a document `errors`, a list of everything that is wrong with it.
 
 mod error;
 mod gate;
 mod guard;
+mod login;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -44,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
 use crate::Scheduler;
+use crate::access::TokenError;
 
 /// Size of a request's body.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -67,30 +73,34 @@ impl State {
     }
 }
 
-/// Listens on a loopback address; the port may be 0. Nobody is answered until [`serve`].
-///
-/// # Errors
-/// If the address is not loopback, or cannot be listened on.
-pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        return Err(std::io::Error::other(format!(
-            "{address} is reachable from other machines, which needs authentication, and there is \
-             none yet; listen on 127.0.0.1"
-        )));
-    }
-    TcpListener::bind(address).await
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Other machines reach the address, and nobody could log in.
+    #[error(
+        "{0} is reachable from other machines, which needs authentication, and there is no token; \
+         start on 127.0.0.1, make one with `capstan token create`, and start again"
+    )]
+    Open(SocketAddr),
+    /// The listener has no address.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The tokens cannot be read.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// Serves the API until the supervisor stops. Returns the address that it serves.
 ///
 /// # Errors
-/// If the listener has no address.
-pub fn serve(
+/// [`ServeError::Open`] on an address that is not loopback while there is no token.
+pub async fn serve(
     scheduler: Scheduler,
     listener: TcpListener,
     supervisor: &Supervisor,
-) -> std::io::Result<SocketAddr> {
+) -> Result<SocketAddr, ServeError> {
     let address = listener.local_addr()?;
+    may_serve(&scheduler, address).await?;
     let stop = supervisor.stopping_of(Kind::Http);
     let router = router(State { scheduler, address, stop: stop.clone() });
     supervisor.spawn(Kind::Http, async move {
@@ -111,11 +121,20 @@ pub fn serve(
     Ok(address)
 }
 
+/// Refuses an address that others reach while nobody could log in.
+async fn may_serve(scheduler: &Scheduler, address: SocketAddr) -> Result<(), ServeError> {
+    if address.ip().is_loopback() || scheduler.tokens().has_live_one().await? {
+        return Ok(());
+    }
+    Err(ServeError::Open(address))
+}
+
 fn router(state: State) -> Router {
     gate::router()
         .merge(v1::router())
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(state.clone(), login::check))
         .layer(from_fn_with_state(state.clone(), guard::check))
         .layer(from_fn(error::limit_time))
         .layer(from_fn_with_state(state.clone(), error::shape))

@@ -25,6 +25,7 @@ use shared_ports::{PortError, Ports};
 use shared_runtime::Supervisor;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::access::Tokens;
 use crate::start::{self, Start, SubmitError};
 use crate::{Library, Registry, view};
 pub(crate) use driver::Input;
@@ -239,6 +240,11 @@ impl Scheduler {
     /// What people saved.
     pub fn library(&self) -> Library {
         Library::new(&self.ports, Arc::clone(&self.registry), self.config.limits.clone())
+    }
+
+    /// The tokens of its API.
+    pub fn tokens(&self) -> Tokens {
+        Tokens::new(&self.ports)
     }
 
     /// Whether a stage of this type can run.

@@ -83,7 +83,11 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
-    /// The port on 127.0.0.1 to serve; 0 takes a free one.
+    /// The address to serve. Any but a loopback one needs a token to be there, and then with each
+    /// request.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", env = "CAPSTAN_HOST")]
+    pub(crate) host: std::net::IpAddr,
+    /// The port to serve; 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 8084, env = "CAPSTAN_PORT")]
     pub(crate) port: u16,
     #[command(flatten)]

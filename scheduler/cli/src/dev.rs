@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &DevArgs) -> Result<u8> {
 }
 
 async fn serve(arguments: &DevArgs) -> Result<u8> {
-    let engine = Engine::start(&arguments.engine, arguments.port).await?;
+    let engine = Engine::start(&arguments.engine, (arguments.host, arguments.port).into()).await?;
     greet(&engine, arguments).await?;
     engine.supervisor.stopping().cancelled().await;
     let has_failed = engine.supervisor.has_failed();

@@ -1,7 +1,7 @@
 //! Ports, scheduler, worker and API in one process.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use shared_model::WorkerId;
 use shared_plugin::{Catalog, StageDescriptor};
 use shared_runtime::Supervisor;
 use shared_runtime::tool::{GuardCommand, Tools};
+use tokio::net::TcpListener;
 use worker::catalog::{Account, AccountError, Accounts, BakeConfig, CatalogConfig, catalog};
 
 use crate::args::EngineArgs;
@@ -30,19 +31,17 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts everything and serves the API on a loopback port, a free one if it is 0; what an
+    /// Starts everything and serves the API on an address, with a free port if that is 0; what an
     /// earlier process left is taken up.
     ///
     /// # Errors
     /// What is in the way, and what to do.
-    pub(crate) async fn start(arguments: &EngineArgs, port: u16) -> Result<Self> {
+    pub(crate) async fn start(arguments: &EngineArgs, address: SocketAddr) -> Result<Self> {
         // Before the data folder is made: a mistyped path or a taken port must leave nothing behind.
         let clusters = clusters(arguments)?;
         let artifacts = artifacts_root(arguments)?;
         let helm = helm(&arguments.helm)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listener =
-            scheduler::api::listen(address).await.with_context(|| cannot_listen(address))?;
+        let listener = TcpListener::bind(address).await.with_context(|| cannot_listen(address))?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
@@ -53,8 +52,8 @@ impl Engine {
             Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
         let id = WorkerId::new(format!("worker-{}", std::process::id()));
         worker::start(worker::Config::named(id), ports, catalog, &supervisor).await?;
-        let address = scheduler::api::serve(scheduler.clone(), listener, &supervisor)
-            .context("the API cannot be served")?;
+        let served = scheduler::api::serve(scheduler.clone(), listener, &supervisor).await;
+        let address = served.context("the API is not served")?;
         Ok(Self { scheduler, supervisor, address, guard })
     }
 
@@ -70,7 +69,9 @@ impl Engine {
 }
 
 fn cannot_listen(address: SocketAddr) -> String {
-    format!("{address} cannot be listened on; choose another port with --port (0 takes a free one)")
+    format!(
+        "{address} cannot be listened on; choose another address with --host or another port with --port (0 takes a free one)"
+    )
 }
 
 fn stage_types(

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use anyhow::{Context, Result};
 use scheduler::{Scheduler, Start, SubmitError};
 use serde_json::Value;
@@ -16,6 +18,9 @@ use crate::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, resume, summary};
 
 /// Executions of earlier runs that are named.
 const EARLIER_SHOWN_MAX: usize = 5;
+
+/// A free port for the judgment and cancel calls of this run.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Runs, or goes on with, executions, and waits for their end.
 ///
@@ -52,7 +57,7 @@ fn check_folder(folder: &Path) -> Result<()> {
 }
 
 async fn within(arguments: RunArgs, document: Option<Document>) -> Result<u8> {
-    let engine = Engine::start(&arguments.engine, 0).await?;
+    let engine = Engine::start(&arguments.engine, ANYWHERE).await?;
     let done = follow_all(&engine, &arguments, document).await;
     let stopped = engine.stop().await;
     let code = done?;

@@ -11,6 +11,7 @@ use shared_model::Problem;
 use shared_ports::PortError;
 
 use super::{REQUEST_TIMEOUT, State};
+use crate::access::TokenError;
 use crate::library::LibraryError;
 use crate::{ControlError, SubmitError};
 
@@ -90,6 +91,19 @@ impl From<LibraryError> for ApiError {
     }
 }
 
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Invalid(why) => Self::invalid(why),
+            TokenError::NotFound(id) => Self::not_found(&format!("token `{id}`")),
+            TokenError::Chance(why) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-random-bytes", why)
+            }
+            TokenError::Port(error) => error.into(),
+        }
+    }
+}
+
 impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> Self {
         let message = error.to_string();
@@ -146,6 +160,10 @@ pub(super) async fn shape(Shared(state): Shared<State>, request: Request, next: 
         body["errors"] = json!(error.errors);
     }
     let mut shaped = (status, Json(body)).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = header::HeaderValue::from_static("Bearer");
+        shaped.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
     if let Some(allow) = allow {
         shaped.headers_mut().insert(header::ALLOW, allow);
     }

@@ -4,9 +4,10 @@ pub(super) mod executions;
 pub(super) mod health;
 pub(super) mod live;
 pub(super) mod pipelines;
+pub(super) mod tokens;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use super::State;
 
@@ -20,5 +21,7 @@ pub(super) fn router() -> Router<State> {
         .route("/v1/executions/{id}/events", get(live::events))
         .route("/v1/executions/{id}/stages/{stage}/log", get(executions::log))
         .route("/v1/executions/{id}/stages/{stage}/log/stream", get(live::log))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/pipelines/validate", post(pipelines::validate))
 }

@@ -1,0 +1,212 @@
+//! Bearer tokens: shown once, kept as a hash, named, scoped, and over at some time.
+//!
+//! A token reads `capstan_<id>_<secret>`: the id finds it, the secret proves it. The secret has 256
+//! bits of chance, so that a plain SHA-256 keeps it (nobody can try them all).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use shared_ports::documents::{Change, Changed};
+use shared_ports::{Clock, Documents, PortError, Ports};
+
+use super::Scope;
+
+const KIND: &str = "token";
+const PREFIX: &str = "capstan_";
+const SECRET_BYTES: usize = 32;
+/// Tokens that there may be.
+const TOKENS_MAX: u32 = 10_000;
+/// Length of a name, in bytes.
+const NAME_BYTES_MAX: usize = 100;
+
+/// What is kept of a token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Token {
+    /// Its public part.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// As whom its requests act.
+    pub user: String,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// When it is over.
+    pub expires_at: Timestamp,
+    /// Whether `X-Spinnaker-User` is believed with it.
+    pub speaks_for_others: bool,
+    /// Who made it.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewToken {
+    /// What it is for.
+    pub name: String,
+    /// As whom its requests act; its name unless said.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// How long it lives, in seconds.
+    pub expires_in_seconds: u32,
+    /// Whether `X-Spinnaker-User` is believed with it.
+    #[serde(default)]
+    pub speaks_for_others: bool,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is none of that id.
+    #[error("token `{0}` was not found")]
+    NotFound(String),
+    /// The operating system gave no random bytes.
+    #[error("no random bytes can be had: {0}")]
+    Chance(String),
+    /// The store failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// The tokens that there are.
+#[derive(Clone)]
+pub struct Tokens {
+    documents: Arc<dyn Documents>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Tokens {
+    /// Tokens in this store.
+    pub(crate) fn new(ports: &Ports) -> Self {
+        Self { documents: Arc::clone(&ports.documents), clock: Arc::clone(&ports.clock) }
+    }
+
+    /// Makes a token. Answers it with its text, which is nowhere kept.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn create(&self, asked: NewToken, by: &str) -> Result<(Token, String), TokenError> {
+        check(&asked)?;
+        let now = self.clock.now();
+        let id = self.clock.new_id().replace('-', "");
+        let secret = secret()?;
+        let token = Token {
+            id: id.clone(),
+            user: asked.user.unwrap_or_else(|| asked.name.clone()),
+            name: asked.name,
+            scope: asked.scope,
+            expires_at: now + jiff::SignedDuration::from_secs(asked.expires_in_seconds.into()),
+            speaks_for_others: asked.speaks_for_others,
+            created_by: by.to_owned(),
+            created_at: now,
+        };
+        let mut body = serde_json::to_value(&token).unwrap_or_default();
+        body["sha256"] = hash(&secret).into();
+        self.store(&id, 0, Some(body), by).await?;
+        Ok((token, format!("{PREFIX}{id}_{secret}")))
+    }
+
+    /// Every token, by id, those that are over too.
+    ///
+    /// # Errors
+    /// [`TokenError::Port`].
+    pub async fn list(&self) -> Result<Vec<Token>, TokenError> {
+        let found = self.documents.list(KIND, "", None, TOKENS_MAX).await?;
+        Ok(found.into_iter().filter_map(|one| serde_json::from_value(one.body).ok()).collect())
+    }
+
+    /// Takes a token back, at once.
+    ///
+    /// # Errors
+    /// [`TokenError::NotFound`] if there is none of that id.
+    pub async fn revoke(&self, id: &str, by: &str) -> Result<(), TokenError> {
+        let found = self.documents.get(KIND, id).await?;
+        let found = found.ok_or_else(|| TokenError::NotFound(id.to_owned()))?;
+        self.store(id, found.version, None, by).await
+    }
+
+    /// The token that a text proves; `None` if it is none, was taken back, or is over.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be looked up.
+    pub async fn prove(&self, text: &str) -> Result<Option<Token>, PortError> {
+        let parts = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
+        let Some((id, secret)) = parts else { return Ok(None) };
+        let Some(found) = self.documents.get(KIND, id).await? else { return Ok(None) };
+        let kept = found.body["sha256"].as_str().unwrap_or_default().to_owned();
+        let token: Option<Token> = serde_json::from_value(found.body).ok();
+        let now = self.clock.now();
+        Ok(token.filter(|token| is_same(&kept, &hash(secret)) && token.expires_at > now))
+    }
+
+    /// Whether anybody could log in with a token now.
+    ///
+    /// # Errors
+    /// [`TokenError::Port`].
+    pub async fn has_live_one(&self) -> Result<bool, TokenError> {
+        let now = self.clock.now();
+        Ok(self.list().await?.iter().any(|token| token.expires_at > now))
+    }
+
+    async fn store(
+        &self,
+        id: &str,
+        expected: u64,
+        body: Option<Value>,
+        by: &str,
+    ) -> Result<(), TokenError> {
+        let (kind, id, at) = (KIND.to_owned(), id.to_owned(), self.clock.now());
+        let change = Change { kind, id: id.clone(), expected, body, by: by.to_owned(), at };
+        match self.documents.change(change).await? {
+            Changed::Stored(_) => Ok(()),
+            // Somebody else took it back meanwhile.
+            Changed::Conflict { .. } => Err(TokenError::NotFound(id)),
+        }
+    }
+}
+
+fn check(asked: &NewToken) -> Result<(), TokenError> {
+    let names = [Some(&asked.name), asked.user.as_ref()];
+    let is_name = |name: &str| {
+        (1..=NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic())
+    };
+    if !names.into_iter().flatten().all(|name| is_name(name)) {
+        let why = "the name of a token, and of its user, has 1 to 100 visible ASCII characters";
+        return Err(TokenError::Invalid(why.into()));
+    }
+    if asked.expires_in_seconds == 0 {
+        return Err(TokenError::Invalid(
+            "`expiresInSeconds` is 0: it would be over at once".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn secret() -> Result<String, TokenError> {
+    let mut bytes = [0_u8; SECRET_BYTES];
+    OsRng.try_fill_bytes(&mut bytes).map_err(|error| TokenError::Chance(error.to_string()))?;
+    Ok(hex::encode(bytes))
+}
+
+fn hash(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+/// Compares in a time that does not tell how much of it fits.
+fn is_same(kept: &str, given: &str) -> bool {
+    let differs = kept.bytes().zip(given.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
+    kept.len() == given.len() && differs == 0
+}

@@ -1,0 +1,121 @@
+//! Tokens over HTTP, and addresses that others reach.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+impl Scene {
+    async fn token(&self, asked: Value) -> Value {
+        let made = self.send("POST", "/v1/tokens", &asked.to_string()).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.json()
+    }
+
+    async fn with(&self, token: &str, method: &str, path: &str, more: &str) -> Reply {
+        let head = format!(
+            "Host: {}\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\n{more}",
+            self.address
+        );
+        self.raw(method, path, &head, r#"{"judgmentStatus":"continue"}"#).await
+    }
+}
+
+fn asked(scope: &str) -> Value {
+    json!({"name": "ci", "scope": scope, "expiresInSeconds": 60})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_reaches_as_far_as_its_scope() {
+    let scene = Scene::new().await;
+    let made = scene.token(asked("read")).await;
+    let text = made["token"].as_str().unwrap();
+    assert_eq!(scene.with(text, "GET", &scene.pipeline(), "").await.status, 200);
+    let judge = format!("{}/stages/ask", scene.pipeline());
+    let refused = scene.with(text, "PATCH", &judge, "").await;
+    assert!(refused.is_error(403, "not-allowed"), "{}", refused.body);
+    assert!(refused.body.contains("operate"), "{}", refused.body);
+    let operate = scene.token(asked("operate")).await["token"].as_str().unwrap().to_owned();
+    let refused = scene.with(&operate, "GET", "/v1/tokens", "").await;
+    assert!(refused.is_error(403, "not-allowed"), "{}", refused.body);
+    let judged = scene.with(&operate, "PATCH", &judge, "X-Spinnaker-User: ada\r\n").await;
+    let by = &judged.json()["stages"][0]["context"]["lastModifiedBy"];
+    assert_eq!(by, "ci", "the acting user is the token's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_some_speak_for_others() {
+    let scene = Scene::new().await;
+    let mut asked = asked("operate");
+    asked["speaksForOthers"] = true.into();
+    let text = scene.token(asked).await["token"].as_str().unwrap().to_owned();
+    let judge = format!("{}/stages/ask", scene.pipeline());
+    let judged = scene.with(&text, "PATCH", &judge, "X-Spinnaker-User: ada\r\n").await;
+    assert_eq!(judged.json()["stages"][0]["context"]["lastModifiedBy"], "ada");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_over_or_was_taken_back_is_none() {
+    let scene = Scene::new().await;
+    let made = scene.token(asked("admin")).await;
+    let text = made["token"].as_str().unwrap().to_owned();
+    let listed = scene.with(&text, "GET", "/v1/tokens", "").await;
+    assert_eq!(listed.json()[0]["name"], "ci");
+    assert!(!listed.body.contains("sha256") && !listed.body.contains(&text), "{}", listed.body);
+    let path = format!("/v1/tokens/{}", made["id"].as_str().unwrap());
+    assert_eq!(scene.send("DELETE", &path, "").await.status, 204);
+    let mut short = asked("read");
+    short["expiresInSeconds"] = 1.into();
+    let short = scene.token(short).await["token"].as_str().unwrap().to_owned();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for text in [text.as_str(), &short, "", "nonsense", "capstan_a_b", &format!("{text}0")] {
+        let refused = scene.with(text, "GET", "/applications", "").await;
+        assert!(refused.is_error(401, "not-authenticated"), "{text}: {}", refused.body);
+        assert!(refused.head.contains("www-authenticate: bearer"), "{}", refused.head);
+    }
+    let missing = scene.send("DELETE", &path, "").await;
+    assert!(missing.is_error(404, "not-found"), "{}", missing.body);
+    for bad in [
+        json!({}),
+        json!({"name": "", "scope": "read", "expiresInSeconds": 1}),
+        json!({"name": "a", "scope": "god", "expiresInSeconds": 1}),
+        json!({"name": "a", "scope": "read", "expiresInSeconds": 0}),
+    ] {
+        let refused = scene.send("POST", "/v1/tokens", &bad.to_string()).await;
+        assert!(refused.is_error(400, "invalid-request"), "{}", refused.body);
+    }
+}
+
+/// What answers to the router of an address that others reach, without a socket on one.
+#[tokio::test(flavor = "multi_thread")]
+async fn elsewhere_everybody_needs_a_token() {
+    let scene = Scene::new().await;
+    let text = scene.token(asked("read")).await["token"].as_str().unwrap().to_owned();
+    let open = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80));
+    let state =
+        State { scheduler: scene.scheduler.clone(), address: open, stop: CancellationToken::new() };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let supervisor = &scene.supervisor;
+    supervisor.spawn(Kind::Http, async move { Ok(axum::serve(listener, router(state)).await?) });
+    let elsewhere = async |head: &str, path: &str| {
+        let head = format!("Host: capstan.example\r\n{head}");
+        raw(address, "GET", path, &head, "").await
+    };
+    assert_eq!(elsewhere("", "/livez").await.status, 200);
+    for path in ["/version", "/applications", "/v1/tokens", "/nowhere"] {
+        let refused = elsewhere("X-Spinnaker-User: root\r\n", path).await;
+        assert!(refused.is_error(401, "not-authenticated"), "{path}: {}", refused.body);
+    }
+    let head = format!("X-Spinnaker-Token: {text}\r\n");
+    assert_eq!(elsewhere(&head, "/version").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_for_others_without_a_token_is_refused() {
+    let scene = Scene::new().await;
+    let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80));
+    let error = may_serve(&scene.scheduler, all).await.unwrap_err().to_string();
+    assert!(error.contains("authentication") && error.contains("token create"), "{error}");
+    scene.token(asked("read")).await;
+    may_serve(&scene.scheduler, all).await.unwrap();
+}
