@@ -24,8 +24,9 @@
 //!
 //! On loopback nobody needs a token; anywhere else everybody does, probes excepted.
 //!
-//! A stage is named by its `id` or its `refId`. Errors have Spring's shape, a stable `code`, and for
-//! a document `errors`, a list of everything that is wrong with it.
+//! A stage is named by its `id` or its `refId`. Errors have Spring's shape on Gate's routes and that of
+//! problem details on `/v1`, a stable `code`, and for a document `errors`, a list of everything that
+//! is wrong with it.
 
 mod error;
 mod gate;

@@ -1,24 +1,21 @@
-//! Errors in Spring's shape, each with a stable code.
+//! Errors, each with a stable code.
 
-use axum::Json;
-use axum::body::to_bytes;
-use axum::extract::{Request, State as Shared};
-use axum::http::{StatusCode, header};
+mod shape;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use shared_model::Problem;
 use shared_ports::PortError;
 
-use super::{REQUEST_TIMEOUT, State};
+pub(super) use self::shape::shape;
+use super::REQUEST_TIMEOUT;
 use crate::access::TokenError;
 use crate::library::LibraryError;
 use crate::{ControlError, SubmitError};
 
-/// Most of a message that the framework wrote.
-const MESSAGE_BYTES_MAX: usize = 4 * 1024;
-
-/// An error answer. It travels as an extension of its response until [`shape`] writes it out.
+/// An error answer. It travels as an extension of its response until [`shape`](shape::shape) writes it out.
 #[derive(Debug, Clone)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -133,58 +130,4 @@ pub(super) async fn limit_time(request: Request, next: Next) -> Response {
             ApiError::new(StatusCode::GATEWAY_TIMEOUT, "request-timeout", why).into_response()
         }
     }
-}
-
-/// Gives every error Spring's shape (reference §6.3), those of the framework included.
-pub(super) async fn shape(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let mut response = next.run(request).await;
-    let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
-        return response;
-    }
-    let allow = response.headers().get(header::ALLOW).cloned();
-    let error = match response.extensions_mut().remove::<ApiError>() {
-        Some(error) => error,
-        None => of_framework(response).await,
-    };
-    let mut body = json!({
-        "timestamp": state.scheduler.ports().clock.now().as_millisecond(),
-        "status": status.as_u16(),
-        "error": status.canonical_reason().unwrap_or_default(),
-        "code": error.code,
-        "message": error.message,
-        "path": path,
-    });
-    if !error.errors.is_empty() {
-        body["errors"] = json!(error.errors);
-    }
-    let mut shaped = (status, Json(body)).into_response();
-    if status == StatusCode::UNAUTHORIZED {
-        let scheme = header::HeaderValue::from_static("Bearer");
-        shaped.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-    }
-    if let Some(allow) = allow {
-        shaped.headers_mut().insert(header::ALLOW, allow);
-    }
-    shaped
-}
-
-async fn of_framework(response: Response) -> ApiError {
-    let status = response.status();
-    let text = to_bytes(response.into_body(), MESSAGE_BYTES_MAX).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let code = match status {
-        StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
-        StatusCode::PAYLOAD_TOO_LARGE => "body-too-large",
-        _ => "invalid-request",
-    };
-    let message = match status {
-        StatusCode::METHOD_NOT_ALLOWED => "this route has no such method; see `Allow`".to_owned(),
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            format!("the body is larger than {} bytes (body_bytes_max)", super::BODY_BYTES_MAX)
-        }
-        _ => text,
-    };
-    ApiError::new(status, code, message)
 }

@@ -34,14 +34,16 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// Whether it is an error in Spring's shape.
+    /// Whether it is an error in Spring's shape, or, on `/v1`, problem details.
     fn is_error(&self, status: u16, code: &str) -> bool {
         let body = self.json();
-        let keys = ["timestamp", "status", "error", "code", "message", "path"];
+        let keys = match self.head.contains("content-type: application/problem+json") {
+            true => ["type", "title", "status", "detail", "instance", "code"],
+            false => ["timestamp", "status", "error", "code", "message", "path"],
+        };
         self.status == status
             && body["status"] == status
             && body["code"] == code
-            && body["timestamp"].as_i64().is_some_and(|at| at > 0)
             && keys.iter().all(|key| body.get(*key).is_some_and(|value| !value.is_null()))
     }
 }
@@ -165,7 +167,8 @@ async fn what_is_not_there_is_said() {
     for (method, path, code) in missing {
         let reply = scene.send(method, &path, "{}").await;
         assert!(reply.is_error(404, code), "{method} {path}: {}", reply.body);
-        assert_eq!(reply.json()["path"], path);
+        let place = if path.starts_with("/v1/") { "instance" } else { "path" };
+        assert_eq!(reply.json()[place], path);
     }
     let wrong = scene.send("DELETE", &scene.pipeline(), "").await;
     assert!(wrong.is_error(405, "method-not-allowed"), "{}", wrong.body);
