@@ -28,6 +28,7 @@
 //! problem details on `/v1`, a stable `code`, and for a document `errors`, a list of everything that
 //! is wrong with it.
 
+mod connections;
 mod error;
 mod gate;
 mod guard;
@@ -56,8 +57,6 @@ use crate::access::TokenError;
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long open connections may take to end once we stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What every route works with.
 #[derive(Clone)]
@@ -105,18 +104,7 @@ pub async fn serve(
     let stop = supervisor.stopping_of(Kind::Http);
     let router = router(State { scheduler, address, stop: stop.clone() });
     supervisor.spawn(Kind::Http, async move {
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(stop.clone().cancelled_owned())
-            .into_future();
-        // A client that keeps a connection open must not keep the process.
-        let too_long = async {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN_TIMEOUT).await;
-        };
-        tokio::select! {
-            served = served => served?,
-            () = too_long => {}
-        }
+        connections::serve(listener, router, stop).await;
         Ok(())
     });
     Ok(address)

@@ -6,6 +6,7 @@ use shared_adapters::open::{self, Guard};
 use shared_model::ExecutionId;
 use tempfile::TempDir;
 
+use super::connections::DRAIN_TIMEOUT;
 use super::*;
 use crate::{Config, Start};
 

@@ -96,7 +96,12 @@ async fn elsewhere_everybody_needs_a_token() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let supervisor = &scene.supervisor;
-    supervisor.spawn(Kind::Http, async move { Ok(axum::serve(listener, router(state)).await?) });
+    let stop = supervisor.stopping_of(Kind::Http);
+    let served = connections::serve(listener, router(state), stop);
+    supervisor.spawn(Kind::Http, async move {
+        served.await;
+        Ok(())
+    });
     let elsewhere = async |head: &str, path: &str| {
         let head = format!("Host: capstan.example\r\n{head}");
         raw(address, "GET", path, &head, "").await
