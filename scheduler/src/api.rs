@@ -3,6 +3,7 @@
 //! | Call | Answer |
 //! | --- | --- |
 //! | `GET /health`, `/version`, `/livez`, `/readyz` | that it is there, which version, what it stands on |
+//! | `GET /auth/user` | as whom a request acts |
 //! | `GET /applications`, `/applications/{app}` | applications |
 //! | `GET /applications/{app}/pipelineConfigs[/{name}]` | saved pipelines |
 //! | `POST /pipelines`, `PUT /pipelines/{id}` | saves one |

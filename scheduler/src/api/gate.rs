@@ -4,6 +4,7 @@ pub(super) mod applications;
 pub(super) mod executions;
 pub(super) mod pipelines;
 pub(super) mod search;
+pub(super) mod session;
 pub(super) mod tasks;
 
 use axum::Router;
@@ -21,6 +22,7 @@ pub(super) fn router() -> Router<State> {
         .route("/applications/{app}/pipelines/{id}/cancel", put(executions::cancel_in))
         .route("/applications/{app}/executions/search", get(search::search))
         .route("/applications/{app}/tasks", post(tasks::start))
+        .route("/auth/user", get(session::who))
         .route("/executions", get(search::list))
         .route("/pipelineConfigs/{id}/history", get(pipelines::history))
         .route("/pipelines", post(pipelines::save))

@@ -35,6 +35,8 @@ async fn a_token_reaches_as_far_as_its_scope() {
     assert!(refused.is_error(403, "not-allowed"), "{}", refused.body);
     assert!(refused.body.contains("operate"), "{}", refused.body);
     let operate = scene.token(asked("operate")).await["token"].as_str().unwrap().to_owned();
+    let who = scene.with(&operate, "GET", "/auth/user", "").await.json();
+    assert_eq!(who["username"], "ci");
     let refused = scene.with(&operate, "GET", "/v1/tokens", "").await;
     assert!(refused.is_error(403, "not-allowed"), "{}", refused.body);
     let judged = scene.with(&operate, "PATCH", &judge, "X-Spinnaker-User: ada\r\n").await;
