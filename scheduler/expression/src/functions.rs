@@ -96,9 +96,12 @@ fn read_yaml<'a>(run: &mut Run<'a>, text: &str, all: bool) -> Result<Val<'a>> {
     if text.lines().any(|line| line.split_whitespace().any(|word| word.starts_with("!!"))) {
         return Err(failed("tags are not allowed in YAML here"));
     }
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(failed)?;
+    // Read by its own rules `y` would be a boolean, which it is not in Spinnaker's reader.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(failed)?;
     let documents: Vec<Val<'a>> =
-        documents.iter().map(|one| Val::from_json(&yaml_words(one))).collect();
+        documents.iter().map(|one| Val::from_json(&yaml_words(one, text))).collect();
     if all {
         return Ok(Val::list(documents));
     }
@@ -110,17 +113,22 @@ fn read_yaml<'a>(run: &mut Run<'a>, text: &str, all: bool) -> Result<Val<'a>> {
     }
 }
 
-/// YAML 1.1's words for booleans, which Spinnaker's reader knows.
-fn yaml_words(value: &Value) -> Value {
+/// YAML 1.1's words for booleans, which Spinnaker's reader knows, but for those that the source has
+/// in quotes.
+fn yaml_words(value: &Value, source: &str) -> Value {
+    let quoted = |word: &str| ['\'', '"'].iter().any(|q| source.contains(&format!("{q}{word}{q}")));
     match value {
+        Value::String(text) if text.len() > 3 || quoted(text) => value.clone(),
         Value::String(text) => match text.as_str() {
             "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Value::Bool(true),
             "no" | "No" | "NO" | "off" | "Off" | "OFF" => Value::Bool(false),
             _ => value.clone(),
         },
-        Value::Array(list) => Value::Array(list.iter().map(yaml_words).collect()),
+        Value::Array(list) => Value::Array(list.iter().map(|one| yaml_words(one, source)).collect()),
         Value::Object(map) => {
-            Value::Object(map.iter().map(|(key, value)| (key.clone(), yaml_words(value))).collect())
+            let entries = map.iter();
+            let entries = entries.map(|(key, value)| (key.clone(), yaml_words(value, source)));
+            Value::Object(entries.collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }

@@ -1,9 +1,13 @@
 //! Methods and constructors that expressions may call; all others do not exist here.
 
 mod collections;
+mod formats;
 mod numbers;
+mod signatures;
 mod strings;
 mod time;
+
+pub(crate) use strings::bytes;
 
 use fancy_regex::{Regex, RegexBuilder};
 
@@ -58,9 +62,14 @@ pub(crate) fn call<'a>(
     args: Vec<Val<'a>>,
 ) -> Result<Val<'a>> {
     run.burn(1)?;
+    let args = signatures::fit(of, name, args)?;
     let found = match of {
         Val::Text(text) => strings::call(run, text, name, &args)?,
-        Val::List(list) | Val::Array(list) => collections::of_list(run, list, name, &args)?,
+        Val::List(list) => collections::of_list(run, list, name, &args)?,
+        // An array has none of its own but what every object has.
+        Val::Array(list) if ["hashCode", "equals", "toString"].contains(&name) => {
+            collections::of_list(run, list, name, &args)?
+        }
         Val::Map(map) => collections::of_map(run, map, name, &args)?,
         Val::Bool(_) | Val::Byte(_) | Val::Int(_) | Val::Long(_) | Val::Double(_) => {
             numbers::call(of, name, &args)?
@@ -90,7 +99,7 @@ pub(crate) fn call<'a>(
         | Val::DateFormat(_) => time::call(of, name, &args)?,
         Val::Execution(_) | Val::Stage(_) | Val::Trigger(_) => getter(run, of, name, &args)?,
         Val::Kept(kept) => return call(run, &kept.clone(), name, args),
-        Val::Null | Val::Root | Val::Entry => None,
+        Val::Array(_) | Val::Null | Val::Root | Val::Entry => None,
     };
     let value = found.ok_or_else(|| Error::no_method(name, of.kind()))?;
     run.make(value)
@@ -109,7 +118,7 @@ fn class_method<'a>(
         }
         Class::Math if name == "random" => Ok(time::math_random(run, args)),
         Class::Math => numbers::math(name, args),
-        Class::UrlEncoder => Ok(strings::url_encode(name, args)),
+        Class::UrlEncoder => strings::url_encode(name, args),
         Class::Date
         | Class::DateFormat
         | Class::Random
@@ -144,12 +153,16 @@ fn getter<'a>(
 /// [`Error::Forbidden`] for a class that is not on the list.
 pub(crate) fn construct<'a>(run: &mut Run<'a>, name: &str, args: Vec<Val<'a>>) -> Result<Val<'a>> {
     let class = class(name)?;
+    let args = signatures::fit_constructor(class, args)?;
     let made = match (class, args.as_slice()) {
         (Class::Text, []) => Some(Val::text("")),
         (Class::Text, [Val::Text(text)]) => Some(Val::Text(text.clone())),
-        // A list becomes its text, whatever constructor was meant.
-        (Class::Text, [list @ (Val::List(_) | Val::Array(_))]) => {
-            Some(Val::text(crate::walk::within_text(list)?))
+        (Class::Text, [Val::Array(parts)]) if strings::is_raw(parts) => {
+            Some(strings::of_raw(parts))
+        }
+        // Anything else becomes its text, whatever constructor was meant.
+        (Class::Text, [one]) if !matches!(one, Val::Null | Val::Map(_)) => {
+            Some(Val::text(crate::walk::within_text(one)?))
         }
         (Class::Integer | Class::Long | Class::Double | Class::Byte | Class::Boolean, [_]) => {
             numbers::of_class(class, "valueOf", &args)?
