@@ -7,6 +7,7 @@ mod signatures;
 mod strings;
 mod time;
 
+pub(crate) use numbers::parse_double;
 pub(crate) use strings::bytes;
 
 use fancy_regex::{Regex, RegexBuilder};
@@ -47,6 +48,66 @@ pub(crate) fn class(name: &str) -> Result<Class> {
     found.map(|(_, class)| *class).ok_or_else(|| forbidden_class(name))
 }
 
+/// A class's full name.
+pub(crate) fn class_name(class: Class) -> &'static str {
+    CLASSES.iter().find(|(_, known)| *known == class).map_or("", |(name, _)| name)
+}
+
+/// Makes an array: its elements are converted to what it holds.
+///
+/// # Errors
+/// [`Error`] for elements that are not on the list, and for those that cannot be converted.
+pub(crate) fn array<'a>(element: &str, items: &[Val<'a>]) -> Result<Vec<Val<'a>>> {
+    let kind = element_kind(element)?;
+    items.iter().map(|item| signatures::convert(kind, item)).collect()
+}
+
+/// Makes an array of a length.
+///
+/// # Errors
+/// [`Error`] for elements that are not on the list, and for a length that is too large.
+pub(crate) fn empty_array<'a>(
+    run: &mut Run<'a>,
+    element: &str,
+    length: &Val<'a>,
+) -> Result<Vec<Val<'a>>> {
+    let kind = element_kind(element)?;
+    let Val::Int(length) = signatures::convert('I', length)? else { return Ok(Vec::new()) };
+    let length = usize::try_from(length)
+        .map_err(|_| Error::Evaluate(format!("NegativeArraySizeException: {length}")))?;
+    run.reserve(32 * length as u64)?;
+    // Only primitives have a value to begin with.
+    let is_primitive = element.chars().next().is_some_and(char::is_lowercase);
+    let first = match kind {
+        _ if !is_primitive || element.contains('.') => Val::Null,
+        'I' => Val::Int(0),
+        'L' => Val::Long(0),
+        'D' => Val::Double(0.0),
+        'B' => Val::Byte(0),
+        _ => Val::Bool(false),
+    };
+    Ok(vec![first; length])
+}
+
+fn element_kind(element: &str) -> Result<char> {
+    Ok(match element {
+        "int" => 'I',
+        "long" => 'L',
+        "double" => 'D',
+        "byte" => 'B',
+        "boolean" => 'Z',
+        _ => match class(element)? {
+            Class::Text => 'S',
+            Class::Integer => 'I',
+            Class::Long => 'L',
+            Class::Double => 'D',
+            Class::Byte => 'B',
+            Class::Boolean => 'Z',
+            _ => 'O',
+        },
+    })
+}
+
 pub(crate) fn forbidden_class(name: &str) -> Error {
     Error::Forbidden(format!("EL1005E: Type cannot be found '{name}': it is not on the allow list"))
 }
@@ -62,6 +123,7 @@ pub(crate) fn call<'a>(
     args: Vec<Val<'a>>,
 ) -> Result<Val<'a>> {
     run.burn(1)?;
+    let of = &run.whole_root(of.clone());
     let args = signatures::fit(of, name, args)?;
     let found = match of {
         Val::Text(text) => strings::call(run, text, name, &args)?,

@@ -190,14 +190,14 @@ impl<'a> Val<'a> {
                 Value::Object((*map).clone())
             }
             Self::Instant(at) | Self::Date(at) => at.as_millisecond().into(),
-            Self::LocalDate(_)
-            | Self::LocalDateTime(_)
-            | Self::DayOfWeek(_)
-            | Self::Uuid(_) => Value::String(self.to_text()),
+            Self::LocalDate(_) | Self::LocalDateTime(_) | Self::DayOfWeek(_) | Self::Uuid(_) => {
+                Value::String(self.to_text())
+            }
             // JSON has an enumeration's name, not its text.
             Self::Unit(unit) => named(&UNITS, unit).into(),
             Self::Kept(kept) => return kept.to_json(),
-            Self::Root | Self::Class(_) | Self::Random(_) | Self::DateFormat(_) | Self::Entry => {
+            Self::Class(class) => crate::methods::class_name(*class).into(),
+            Self::Root | Self::Random(_) | Self::DateFormat(_) | Self::Entry => {
                 return None;
             }
         })

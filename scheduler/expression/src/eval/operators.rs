@@ -54,9 +54,7 @@ impl<'a> Run<'a> {
             Binary::Add => self.add(left, right),
             Binary::Multiply => self.multiply(left, right),
             Binary::Subtract => subtract(left, right),
-            Binary::Divide | Binary::Remainder | Binary::Power => {
-                arithmetic(operator, left, right)
-            }
+            Binary::Divide | Binary::Remainder | Binary::Power => arithmetic(operator, left, right),
             Binary::Or | Binary::And | Binary::InstanceOf => Ok(Val::Null),
         }
     }

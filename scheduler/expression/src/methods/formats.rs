@@ -144,9 +144,21 @@ fn number(at: DateTime, letter: char) -> i32 {
         'F' => (i32::from(at.day()) - 1) / 7 + 1,
         'u' => date.weekday().to_monday_one_offset().into(),
         'H' => hour,
-        'k' => if hour == 0 { 24 } else { hour },
+        'k' => {
+            if hour == 0 {
+                24
+            } else {
+                hour
+            }
+        }
         'K' => hour % 12,
-        'h' => if hour % 12 == 0 { 12 } else { hour % 12 },
+        'h' => {
+            if hour % 12 == 0 {
+                12
+            } else {
+                hour % 12
+            }
+        }
         'm' => at.minute().into(),
         's' => at.second().into(),
         _ => i32::from(at.millisecond()),

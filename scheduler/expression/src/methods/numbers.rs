@@ -344,9 +344,7 @@ fn zero_like<'a>(value: &Val<'a>) -> Val<'a> {
 /// A whole number of the wider kind of two.
 fn wider<'a>(a: &Val<'a>, b: &Val<'a>, number: i64) -> Result<Val<'a>> {
     match (a, b) {
-        (Val::Int(_), Val::Int(_)) => {
-            i32::try_from(number).map(Val::Int).map_err(|_| overflow())
-        }
+        (Val::Int(_), Val::Int(_)) => i32::try_from(number).map(Val::Int).map_err(|_| overflow()),
         _ => Ok(Val::Long(number)),
     }
 }

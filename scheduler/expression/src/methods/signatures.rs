@@ -98,8 +98,7 @@ const INSTANT: Table = &[
 const DATE_CLASS: Table =
     &[("parse", "Q"), ("of", "III"), ("ofYearDay", "II"), ("ofEpochDay", "L")];
 const DATETIME_CLASS: Table = &[("parse", "Q"), ("of", "IIIII IIIIII IIIIIII")];
-const INSTANT_CLASS: Table =
-    &[("parse", "Q"), ("ofEpochMilli", "L"), ("ofEpochSecond", "L LL")];
+const INSTANT_CLASS: Table = &[("parse", "Q"), ("ofEpochMilli", "L"), ("ofEpochSecond", "L LL")];
 const WEEKDAY: Table = &[("plus minus", "L")];
 const WEEKDAY_CLASS: Table = &[("of", "I"), ("valueOf", "S")];
 const UNIT_CLASS: Table = &[("valueOf", "S")];
@@ -231,7 +230,11 @@ fn convert_all<'a>(list: &str, args: &[Val<'a>]) -> Result<Vec<Val<'a>>> {
     list.chars().zip(args).map(|(kind, value)| convert(kind, value)).collect()
 }
 
-fn convert<'a>(kind: char, value: &Val<'a>) -> Result<Val<'a>> {
+/// A value as a parameter of a kind takes it.
+///
+/// # Errors
+/// [`Error`] if it cannot be converted.
+pub(super) fn convert<'a>(kind: char, value: &Val<'a>) -> Result<Val<'a>> {
     Ok(match kind {
         'I' => Val::Int(narrow(whole(value)?)?),
         'B' => Val::Byte(narrow(whole(value)?)?),

@@ -29,9 +29,7 @@ pub(super) fn call<'a>(run: &mut Run<'a>, text: &str, name: &str, args: &[Val<'a
         ("split", [Val::Text(re)]) => Some(split(run, text, re, 0)?),
         ("split", [Val::Text(re), Val::Int(limit)]) => Some(split(run, text, re, *limit)?),
         ("substring", [Val::Int(from)]) => Some(substring(text, *from, None)?),
-        ("substring", [Val::Int(from), Val::Int(to)]) => {
-            Some(substring(text, *from, Some(*to))?)
-        }
+        ("substring", [Val::Int(from), Val::Int(to)]) => Some(substring(text, *from, Some(*to))?),
         ("charAt", [Val::Int(at)]) => Some(substring(text, *at, Some(at.saturating_add(1)))?),
         ("repeat", [Val::Int(times)]) => {
             let times = usize::try_from(*times)
@@ -250,10 +248,7 @@ fn replacement(by: &str, groups: usize) -> Result<String> {
 }
 
 /// `1` or `{name}`; a second digit belongs to the number only if there are that many groups.
-fn group(
-    letters: &mut std::iter::Peekable<std::str::Chars<'_>>,
-    groups: usize,
-) -> Result<String> {
+fn group(letters: &mut std::iter::Peekable<std::str::Chars<'_>>, groups: usize) -> Result<String> {
     if letters.next_if_eq(&'{').is_some() {
         return Ok(letters.by_ref().take_while(|letter| *letter != '}').collect());
     }

@@ -600,8 +600,7 @@ fn uuid_class<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> 
             Some(Val::Uuid(uuid::Builder::from_random_bytes(bytes).into_uuid()))
         }
         ("fromString", [Val::Text(text)]) => Some(Val::Uuid(
-            uuid_of(text)
-                .ok_or_else(|| Error::Evaluate(format!("Invalid UUID string: {text}")))?,
+            uuid_of(text).ok_or_else(|| Error::Evaluate(format!("Invalid UUID string: {text}")))?,
         )),
         ("nameUUIDFromBytes", [Val::Array(bytes)]) => {
             let bytes: Vec<u8> =
