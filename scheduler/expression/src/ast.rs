@@ -25,6 +25,8 @@ pub(crate) enum Node {
     New(String, Vec<Node>),
     /// `new name[]{…}`.
     NewArray(String, Vec<Node>),
+    /// `new name[length]`.
+    NewEmpty(String, Box<Node>),
     /// `a.b`, `a?.b`.
     Property {
         of: Box<Node>,

@@ -100,6 +100,7 @@ impl<'a> Run<'a> {
                 methods::construct(self, name, args)
             }
             Node::NewArray(name, items) => self.array(name, items),
+            Node::NewEmpty(name, length) => self.empty_array(name, length),
             Node::Property { of, name, safe } => self.property(of, name, *safe),
             Node::Method { of, name, args, safe } => self.method(of, name, args, *safe),
             Node::Index { of, index, safe } => self.index(of, index, *safe),
@@ -142,12 +143,21 @@ impl<'a> Run<'a> {
     }
 
     fn array(&mut self, name: &str, items: &[Node]) -> Result<Val<'a>> {
-        const ELEMENTS: [&str; 6] = ["String", "int", "long", "double", "boolean", "byte"];
-        if !ELEMENTS.contains(&name) && methods::class(name).is_err() {
-            return Err(methods::forbidden_class(name));
-        }
         let items = self.list(items)?;
-        self.make(Val::Array(Rc::new(items)))
+        self.make(Val::Array(Rc::new(methods::array(name, &items)?)))
+    }
+
+    fn empty_array(&mut self, name: &str, length: &Node) -> Result<Val<'a>> {
+        let length = self.node(length)?;
+        Ok(Val::Array(Rc::new(methods::empty_array(self, name, &length)?)))
+    }
+
+    /// The root as the map that it is in Spinnaker; every other value as it is.
+    pub(crate) fn whole_root(&self, value: Val<'a>) -> Val<'a> {
+        match value {
+            Val::Root => Val::from_object(self.context.root),
+            other => other,
+        }
     }
 
     fn variable(&mut self, name: &str) -> Result<Val<'a>> {

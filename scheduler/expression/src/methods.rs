@@ -1,9 +1,14 @@
 //! Methods and constructors that expressions may call; all others do not exist here.
 
 mod collections;
+mod formats;
 mod numbers;
+mod signatures;
 mod strings;
 mod time;
+
+pub(crate) use numbers::parse_double;
+pub(crate) use strings::bytes;
 
 use fancy_regex::{Regex, RegexBuilder};
 
@@ -43,6 +48,66 @@ pub(crate) fn class(name: &str) -> Result<Class> {
     found.map(|(_, class)| *class).ok_or_else(|| forbidden_class(name))
 }
 
+/// A class's full name.
+pub(crate) fn class_name(class: Class) -> &'static str {
+    CLASSES.iter().find(|(_, known)| *known == class).map_or("", |(name, _)| name)
+}
+
+/// Makes an array: its elements are converted to what it holds.
+///
+/// # Errors
+/// [`Error`] for elements that are not on the list, and for those that cannot be converted.
+pub(crate) fn array<'a>(element: &str, items: &[Val<'a>]) -> Result<Vec<Val<'a>>> {
+    let kind = element_kind(element)?;
+    items.iter().map(|item| signatures::convert(kind, item)).collect()
+}
+
+/// Makes an array of a length.
+///
+/// # Errors
+/// [`Error`] for elements that are not on the list, and for a length that is too large.
+pub(crate) fn empty_array<'a>(
+    run: &mut Run<'a>,
+    element: &str,
+    length: &Val<'a>,
+) -> Result<Vec<Val<'a>>> {
+    let kind = element_kind(element)?;
+    let Val::Int(length) = signatures::convert('I', length)? else { return Ok(Vec::new()) };
+    let length = usize::try_from(length)
+        .map_err(|_| Error::Evaluate(format!("NegativeArraySizeException: {length}")))?;
+    run.reserve(32 * length as u64)?;
+    // Only primitives have a value to begin with.
+    let is_primitive = element.chars().next().is_some_and(char::is_lowercase);
+    let first = match kind {
+        _ if !is_primitive || element.contains('.') => Val::Null,
+        'I' => Val::Int(0),
+        'L' => Val::Long(0),
+        'D' => Val::Double(0.0),
+        'B' => Val::Byte(0),
+        _ => Val::Bool(false),
+    };
+    Ok(vec![first; length])
+}
+
+fn element_kind(element: &str) -> Result<char> {
+    Ok(match element {
+        "int" => 'I',
+        "long" => 'L',
+        "double" => 'D',
+        "byte" => 'B',
+        "boolean" => 'Z',
+        _ => match class(element)? {
+            Class::Text => 'S',
+            Class::Integer => 'I',
+            Class::Long => 'L',
+            Class::Double => 'D',
+            Class::Byte => 'B',
+            Class::Boolean => 'Z',
+            _ => 'O',
+        },
+    })
+}
+
 pub(crate) fn forbidden_class(name: &str) -> Error {
     Error::Forbidden(format!("EL1005E: Type cannot be found '{name}': it is not on the allow list"))
 }
@@ -58,9 +123,15 @@ pub(crate) fn call<'a>(
     args: Vec<Val<'a>>,
 ) -> Result<Val<'a>> {
     run.burn(1)?;
+    let of = &run.whole_root(of.clone());
+    let args = signatures::fit(of, name, args)?;
     let found = match of {
         Val::Text(text) => strings::call(run, text, name, &args)?,
-        Val::List(list) | Val::Array(list) => collections::of_list(run, list, name, &args)?,
+        Val::List(list) => collections::of_list(run, list, name, &args)?,
+        // An array has none of its own but what every object has.
+        Val::Array(list) if ["hashCode", "equals", "toString"].contains(&name) => {
+            collections::of_list(run, list, name, &args)?
+        }
         Val::Map(map) => collections::of_map(run, map, name, &args)?,
         Val::Bool(_) | Val::Byte(_) | Val::Int(_) | Val::Long(_) | Val::Double(_) => {
             numbers::call(of, name, &args)?
@@ -90,7 +161,7 @@ pub(crate) fn call<'a>(
         | Val::DateFormat(_) => time::call(of, name, &args)?,
         Val::Execution(_) | Val::Stage(_) | Val::Trigger(_) => getter(run, of, name, &args)?,
         Val::Kept(kept) => return call(run, &kept.clone(), name, args),
-        Val::Null | Val::Root | Val::Entry => None,
+        Val::Array(_) | Val::Null | Val::Root | Val::Entry => None,
     };
     let value = found.ok_or_else(|| Error::no_method(name, of.kind()))?;
     run.make(value)
@@ -109,7 +180,7 @@ fn class_method<'a>(
         }
         Class::Math if name == "random" => Ok(time::math_random(run, args)),
         Class::Math => numbers::math(name, args),
-        Class::UrlEncoder => Ok(strings::url_encode(name, args)),
+        Class::UrlEncoder => strings::url_encode(name, args),
         Class::Date
         | Class::DateFormat
         | Class::Random
@@ -144,12 +215,16 @@ fn getter<'a>(
 /// [`Error::Forbidden`] for a class that is not on the list.
 pub(crate) fn construct<'a>(run: &mut Run<'a>, name: &str, args: Vec<Val<'a>>) -> Result<Val<'a>> {
     let class = class(name)?;
+    let args = signatures::fit_constructor(class, args)?;
     let made = match (class, args.as_slice()) {
         (Class::Text, []) => Some(Val::text("")),
         (Class::Text, [Val::Text(text)]) => Some(Val::Text(text.clone())),
-        // A list becomes its text, whatever constructor was meant.
-        (Class::Text, [list @ (Val::List(_) | Val::Array(_))]) => {
-            Some(Val::text(crate::walk::within_text(list)?))
+        (Class::Text, [Val::Array(parts)]) if strings::is_raw(parts) => {
+            Some(strings::of_raw(parts))
+        }
+        // Anything else becomes its text, whatever constructor was meant.
+        (Class::Text, [one]) if !matches!(one, Val::Null | Val::Map(_)) => {
+            Some(Val::text(crate::walk::within_text(one)?))
         }
         (Class::Integer | Class::Long | Class::Double | Class::Byte | Class::Boolean, [_]) => {
             numbers::of_class(class, "valueOf", &args)?

@@ -366,7 +366,11 @@ impl Parser {
         }
         if self.is("[") {
             self.expect("[")?;
-            self.expect("]")?;
+            if !self.take("]") {
+                let length = Box::new(self.expression()?);
+                self.expect("]")?;
+                return Ok(Node::NewEmpty(name, length));
+            }
             self.expect("{")?;
             return Ok(Node::NewArray(name, self.list_until("}")?));
         }

@@ -83,23 +83,35 @@ pub(crate) enum Unit {
     Seconds,
     Minutes,
     Hours,
+    HalfDays,
     Days,
     Weeks,
     Months,
     Years,
+    Decades,
+    Centuries,
+    Millennia,
+    Eras,
+    Forever,
 }
 
-pub(crate) const UNITS: [(&str, Unit); 10] = [
+pub(crate) const UNITS: [(&str, Unit); 16] = [
     ("NANOS", Unit::Nanos),
     ("MICROS", Unit::Micros),
     ("MILLIS", Unit::Millis),
     ("SECONDS", Unit::Seconds),
     ("MINUTES", Unit::Minutes),
     ("HOURS", Unit::Hours),
+    ("HALF_DAYS", Unit::HalfDays),
     ("DAYS", Unit::Days),
     ("WEEKS", Unit::Weeks),
     ("MONTHS", Unit::Months),
     ("YEARS", Unit::Years),
+    ("DECADES", Unit::Decades),
+    ("CENTURIES", Unit::Centuries),
+    ("MILLENNIA", Unit::Millennia),
+    ("ERAS", Unit::Eras),
+    ("FOREVER", Unit::Forever),
 ];
 
 pub(crate) const WEEKDAYS: [(&str, Weekday); 7] = [
@@ -123,6 +135,10 @@ impl<'a> Val<'a> {
 
     pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Null)
+    }
+
+    fn is_byte(&self) -> bool {
+        matches!(self, Self::Byte(_))
     }
 
     /// JSON as Java's usual reader gives it.
@@ -160,6 +176,9 @@ impl<'a> Val<'a> {
             Self::Long(number) => (*number).into(),
             Self::Double(number) => Number::from_f64(*number).map(Value::Number)?,
             Self::Text(text) | Self::Status(text) => Value::String(text.to_string()),
+            Self::Array(bytes) if !bytes.is_empty() && bytes.iter().all(Val::is_byte) => {
+                Value::String(base64(bytes))
+            }
             Self::List(list) | Self::Array(list) => {
                 Value::Array(list.iter().map(Val::to_json).collect::<Option<_>>()?)
             }
@@ -171,13 +190,14 @@ impl<'a> Val<'a> {
                 Value::Object((*map).clone())
             }
             Self::Instant(at) | Self::Date(at) => at.as_millisecond().into(),
-            Self::LocalDate(_)
-            | Self::LocalDateTime(_)
-            | Self::DayOfWeek(_)
-            | Self::Unit(_)
-            | Self::Uuid(_) => Value::String(self.to_text()),
+            Self::LocalDate(_) | Self::LocalDateTime(_) | Self::DayOfWeek(_) | Self::Uuid(_) => {
+                Value::String(self.to_text())
+            }
+            // JSON has an enumeration's name, not its text.
+            Self::Unit(unit) => named(&UNITS, unit).into(),
             Self::Kept(kept) => return kept.to_json(),
-            Self::Root | Self::Class(_) | Self::Random(_) | Self::DateFormat(_) | Self::Entry => {
+            Self::Class(class) => crate::methods::class_name(*class).into(),
+            Self::Root | Self::Random(_) | Self::DateFormat(_) | Self::Entry => {
                 return None;
             }
         })
@@ -203,7 +223,7 @@ impl<'a> Val<'a> {
             Self::Execution(map) | Self::Stage(map) | Self::Trigger(map) => {
                 Val::from_object(map).to_text()
             }
-            Self::Instant(at) => at.to_string(),
+            Self::Instant(at) => instant_text(*at),
             Self::Date(at) => at.strftime("%a %b %d %H:%M:%S UTC %Y").to_string(),
             Self::LocalDate(date) => date.to_string(),
             Self::LocalDateTime(at) => datetime_text(*at),
@@ -282,6 +302,13 @@ impl<'a> Val<'a> {
     }
 }
 
+/// Java's JSON has bytes in base64.
+fn base64(bytes: &[Val<'_>]) -> String {
+    use base64::Engine as _;
+    let bytes: Vec<u8> = bytes.iter().filter_map(Val::whole).map(|byte| byte as u8).collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
 /// Java's `Double.toString`.
 pub(crate) fn double_text(number: f64) -> String {
     let size = number.abs();
@@ -318,7 +345,19 @@ pub(crate) fn named<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'s
 }
 
 fn unit_text(unit: Unit) -> String {
-    let name = named(&UNITS, &unit).to_ascii_lowercase();
-    let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    let words = named(&UNITS, &unit).split('_').map(|word| {
+        let (first, rest) = word.split_at(1);
+        format!("{first}{}", rest.to_ascii_lowercase())
+    });
+    words.collect()
+}
+
+/// Java's `Instant.toString`: a fraction has three, six or nine digits.
+fn instant_text(at: Timestamp) -> String {
+    match at.subsec_nanosecond() {
+        0 => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        nanos if nanos % 1_000_000 == 0 => at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        nanos if nanos % 1_000 == 0 => at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+        _ => at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string(),
+    }
 }

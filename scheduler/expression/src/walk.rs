@@ -176,9 +176,12 @@ pub(crate) fn within_text(value: &Val<'_>) -> Result<String, Error> {
             let items: Result<Vec<String>, Error> = list.iter().map(within_text).collect();
             Ok(items?.join(","))
         }
-        Val::Map(_) | Val::Stage(_) | Val::Execution(_) | Val::Trigger(_) | Val::Root => {
-            Err(Error::bad_type(value.kind(), "String"))
-        }
+        Val::Class(_)
+        | Val::Map(_)
+        | Val::Stage(_)
+        | Val::Execution(_)
+        | Val::Trigger(_)
+        | Val::Root => Err(Error::bad_type(value.kind(), "String")),
         Val::Kept(kept) => within_text(kept),
         other => Ok(other.to_text()),
     }

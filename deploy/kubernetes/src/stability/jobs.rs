@@ -6,32 +6,38 @@ use serde_json::Value;
 use super::{conditions, number, reported};
 
 pub(super) fn job(object: &Value) -> DeployedStatus {
-    let Some(status) = reported(object) else { return DeployedStatus::none_reported() };
+    // A new Job's status is empty; only one that is absent says nothing.
+    let Some(status @ Value::Object(_)) = object.get("status") else {
+        return DeployedStatus::none_reported();
+    };
     let completions = object.pointer("/spec/completions").and_then(Value::as_i64).unwrap_or(1);
     if number(status, "/succeeded") >= completions {
         return DeployedStatus::stable();
     }
-    let failed = conditions(object).find(|condition| {
-        condition["type"] == "Failed" && condition["status"].as_str() == Some("True")
-    });
-    let waiting = DeployedStatus::stable().unstable("Waiting for jobs to finish");
+    let is =
+        |value: &Value, word: &str| value.as_str().is_some_and(|t| t.eq_ignore_ascii_case(word));
+    let failed = conditions(object)
+        .find(|condition| is(&condition["type"], "Failed") && is(&condition["status"], "True"));
     match failed {
+        // It will not change any more: Spinnaker shows it as stable, and failed.
         Some(condition) => {
-            waiting.failed(condition["message"].as_str().unwrap_or("Job has failed"))
+            let message = condition["message"].as_str().unwrap_or("Job has failed");
+            DeployedStatus::stable().failed(message)
         }
-        None => waiting,
+        None => DeployedStatus::stable().unstable("Waiting for jobs to finish"),
     }
 }
 
 pub(super) fn pod(object: &Value) -> DeployedStatus {
-    let phase = object.pointer("/status/phase").and_then(Value::as_str);
+    let Some(status @ Value::Object(_)) = object.get("status") else {
+        return DeployedStatus::none_reported();
+    };
     let bad = |message: &str| DeployedStatus::stable().unstable(message).unavailable(message);
-    match phase {
-        None => DeployedStatus::none_reported(),
+    match status.get("phase").and_then(Value::as_str) {
+        Some("Running" | "Succeeded") => DeployedStatus::stable(),
         Some("Pending") => bad("Pod is pending"),
         Some("Failed") => bad("Pod has failed"),
-        Some("Unknown") => bad("Pod has unknown phase"),
-        Some(_) => DeployedStatus::stable(),
+        None | Some(_) => bad("Pod phase is unknown"),
     }
 }
 

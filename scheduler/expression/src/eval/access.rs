@@ -151,19 +151,19 @@ impl<'a> Run<'a> {
         match of {
             Val::Root => self.root_name(name),
             Val::Null => Err(Error::on_null(name)),
-            Val::Map(map) => Ok(map.get(name).cloned().unwrap_or(Val::Null)),
+            Val::Map(map) => match self.stored(map) {
+                Some(Val::Map(stored)) => Ok(stored.get(name).cloned().unwrap_or(Val::Null)),
+                _ => Ok(map.get(name).cloned().unwrap_or(Val::Null)),
+            },
             Val::Execution(execution) => self.execution_property(execution, name),
             Val::Stage(stage) => self.stage_property(stage, name),
             Val::Trigger(trigger) if TRIGGER.contains(&name) => self.field(trigger, name),
             Val::Array(list) if name == "length" => Ok(Val::Int(count(list.len()))),
-            Val::List(list) | Val::Array(list) if name == "empty" => Ok(Val::Bool(list.is_empty())),
+            Val::List(list) if name == "empty" => Ok(Val::Bool(list.is_empty())),
             Val::Text(text) => match name {
                 "empty" => Ok(Val::Bool(text.is_empty())),
                 "blank" => Ok(Val::Bool(text.trim().is_empty())),
-                "bytes" => {
-                    let bytes = text.bytes().map(|byte| Val::Byte(byte as i8)).collect();
-                    self.make(Val::Array(Rc::new(bytes)))
-                }
+                "bytes" => self.make(methods::bytes(text)),
                 _ => Err(absent()),
             },
             Val::LocalDate(_)
@@ -172,22 +172,35 @@ impl<'a> Run<'a> {
             | Val::Instant(_)
             | Val::Uuid(_)
             | Val::DayOfWeek(_)
+            | Val::Unit(_)
+            | Val::Double(_)
+            | Val::DateFormat(_)
             | Val::Status(_) => self.getter(of, name).map_err(|_| absent()),
             Val::Kept(kept) => self.property_of(kept, name),
             Val::Bool(_)
             | Val::Byte(_)
             | Val::Int(_)
             | Val::Long(_)
-            | Val::Double(_)
             | Val::List(_)
             | Val::Array(_)
             | Val::Trigger(_)
             | Val::Class(_)
-            | Val::Unit(_)
             | Val::Random(_)
-            | Val::DateFormat(_)
             | Val::Entry => Err(absent()),
         }
+    }
+
+    /// What a map stands for whose content lies in the artifact store: it is fetched when a property
+    /// of it is read. `None` for every other map.
+    fn stored(&mut self, map: &crate::value::Entries<'a>) -> Option<Val<'a>> {
+        use base64::Engine as _;
+        let is_stored = matches!(map.get("type"), Some(Val::Text(kind))
+            if kind.as_ref() == "remote/map/base64");
+        let reference = map.get("reference").filter(|_| is_stored)?.to_text();
+        let base64 = self.context.outside.stored(&reference).ok()?;
+        let json = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+        self.reserve(4 * json.len() as u64).ok()?;
+        serde_json::from_slice::<Value>(&json).ok().map(|value| Val::from_json(&value))
     }
 
     /// `of.name` as `of.getName()` or `of.isName()`.
@@ -263,7 +276,7 @@ impl<'a> Run<'a> {
         }
         let index = match (&of, index) {
             // A bare name in brackets behind a map is a key, not something to look up.
-            (Val::Map(_), Node::Name(name)) => Val::text(name),
+            (Val::Map(_) | Val::Root, Node::Name(name)) => Val::text(name),
             _ => self.node(index)?,
         };
         self.index_of(&of, &index)

@@ -53,19 +53,21 @@ impl<'a> Run<'a> {
             Binary::Matches => self.matches(left, right),
             Binary::Add => self.add(left, right),
             Binary::Multiply => self.multiply(left, right),
-            Binary::Subtract | Binary::Divide | Binary::Remainder | Binary::Power => {
-                arithmetic(operator, left, right)
-            }
+            Binary::Subtract => subtract(left, right),
+            Binary::Divide | Binary::Remainder | Binary::Power => arithmetic(operator, left, right),
             Binary::Or | Binary::And | Binary::InstanceOf => Ok(Val::Null),
         }
     }
 
     fn matches(&mut self, left: &Val<'a>, right: &Val<'a>) -> Result<Val<'a>> {
-        let (Val::Text(text), Val::Text(pattern)) = (left, right) else {
-            return Err(no_operator("matches", left, right));
+        // Spring takes the left one as text, whatever it is, but for null.
+        let (text, pattern) = match (left, right) {
+            (Val::Null, _) => return Err(no_operator("matches", left, right)),
+            (left, Val::Text(pattern)) => (joined(left), pattern),
+            _ => return Err(no_operator("matches", left, right)),
         };
         self.burn(text.len() as u64)?;
-        methods::full_match(self, pattern, text).map(Val::Bool)
+        methods::full_match(self, pattern, &text).map(Val::Bool)
     }
 
     fn add(&mut self, left: &Val<'a>, right: &Val<'a>) -> Result<Val<'a>> {
@@ -95,6 +97,21 @@ fn joined(value: &Val<'_>) -> String {
         Val::List(list) | Val::Array(list) => list.iter().map(joined).collect::<Vec<_>>().join(","),
         other => other.to_text(),
     }
+}
+
+/// From a single letter a number may be taken: the letter so many places before.
+fn subtract<'a>(left: &Val<'a>, right: &Val<'a>) -> Result<Val<'a>> {
+    if let (Val::Text(text), Val::Int(by)) = (left, right) {
+        let mut letters = text.chars();
+        if let (Some(letter), None) = (letters.next(), letters.next()) {
+            let code = u32::try_from(i64::from(u32::from(letter)) - i64::from(*by)).ok();
+            let letter = code.and_then(char::from_u32);
+            return letter
+                .map(|letter| Val::text(letter.to_string()))
+                .ok_or_else(|| no_operator("-", left, right));
+        }
+    }
+    arithmetic(Binary::Subtract, left, right)
 }
 
 fn no_operator(sign: &str, left: &Val<'_>, right: &Val<'_>) -> Error {
@@ -180,14 +197,14 @@ pub(crate) fn equal(left: &Val<'_>, right: &Val<'_>) -> bool {
         (Val::Null, Val::Null) => true,
         (Val::Bool(a), Val::Bool(b)) => a == b,
         (Val::Text(a) | Val::Status(a), Val::Text(b) | Val::Status(b)) => a == b,
-        (Val::List(a) | Val::Array(a), Val::List(b) | Val::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(a, b))
+        (Val::List(a), Val::List(b)) | (Val::Array(a), Val::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a, b))
         }
         (Val::Map(a), Val::Map(b)) => {
-            let same = |(key, value): (&String, &Val<'_>)| {
-                b.get(key).is_some_and(|other| equal(value, other))
+            let has = |(key, value): (&String, &Val<'_>)| {
+                b.get(key).is_some_and(|other| same(value, other))
             };
-            a.len() == b.len() && a.iter().all(same)
+            a.len() == b.len() && a.iter().all(has)
         }
         (Val::Stage(a), Val::Stage(b)) | (Val::Execution(a), Val::Execution(b)) => {
             std::ptr::eq(*a, *b)
@@ -201,6 +218,12 @@ pub(crate) fn equal(left: &Val<'_>, right: &Val<'_>) -> bool {
         (Val::Class(a), Val::Class(b)) => a == b,
         _ => false,
     }
+}
+
+/// Java's `equals`, by which collections compare what they hold: numbers of different kinds differ.
+pub(crate) fn same(left: &Val<'_>, right: &Val<'_>) -> bool {
+    let is_number = left.number().is_some() && right.number().is_some();
+    (!is_number || left.kind() == right.kind()) && equal(left, right)
 }
 
 /// Null is smaller than anything; else both must be of a kind.
@@ -227,6 +250,9 @@ pub(crate) fn compare(left: &Val<'_>, right: &Val<'_>) -> Result<Ordering> {
         (Val::Instant(a), Val::Instant(b)) | (Val::Date(a), Val::Date(b)) => Ok(a.cmp(b)),
         (Val::LocalDate(a), Val::LocalDate(b)) => Ok(a.cmp(b)),
         (Val::LocalDateTime(a), Val::LocalDateTime(b)) => Ok(a.cmp(b)),
+        (Val::DayOfWeek(a), Val::DayOfWeek(b)) => {
+            Ok(a.to_monday_zero_offset().cmp(&b.to_monday_zero_offset()))
+        }
         (Val::Uuid(a), Val::Uuid(b)) => Ok(a.cmp(b)),
         _ => Err(wrong()),
     }

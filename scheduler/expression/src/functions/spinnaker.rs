@@ -98,21 +98,11 @@ fn trigger_artifact<'a>(run: &Run<'a>, key: &str, wanted: &str) -> Result<Val<'a
     found.map(Val::from_json).ok_or_else(none)
 }
 
-/// The trigger's artifacts, then those that stages resolved, each once.
+/// The artifacts that stages put out.
 fn resolved_artifacts<'a>(run: &mut Run<'a>) -> Result<Val<'a>> {
-    let stages = run.context.stages().into_iter().flat_map(|stage| {
-        let list = ["context", "outputs"]
-            .into_iter()
-            .find_map(|part| stage.get(part)?.get("resolvedExpectedArtifacts")?.as_array());
-        list.into_iter().flatten().filter_map(|expected| expected.get("boundArtifact"))
-    });
-    let mut found: Vec<&Value> = Vec::new();
-    for artifact in trigger_artifacts(run).into_iter().chain(stages) {
-        if !found.contains(&artifact) {
-            found.push(artifact);
-        }
-    }
-    Ok(Val::list(found.into_iter().map(Val::from_json).collect()))
+    let stages = run.context.stages().into_iter();
+    let lists = stages.filter_map(|stage| stage.get("outputs")?.get("artifacts")?.as_array());
+    Ok(Val::list(lists.flatten().map(Val::from_json).collect()))
 }
 
 const DEPLOYS: [&str; 7] = [

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::Error;
-use crate::eval::operators::equal;
+use crate::eval::operators::{equal, same};
 use crate::eval::{Result, Run};
 use crate::value::{Entries, Val};
 
@@ -21,14 +21,14 @@ pub(super) fn of_list<'a>(
     Ok(match (name, args) {
         ("size", []) => Some(Val::Int(list.len() as i32)),
         ("isEmpty", []) => Some(Val::Bool(list.is_empty())),
-        ("contains", [item]) => Some(Val::Bool(list.iter().any(|other| equal(other, item)))),
+        ("contains", [item]) => Some(Val::Bool(list.iter().any(|other| same(other, item)))),
         ("containsAll", [Val::List(others) | Val::Array(others)]) => {
             run.burn((list.len() as u64).saturating_mul(others.len() as u64))?;
-            let has = |item: &Val<'a>| list.iter().any(|other| equal(other, item));
+            let has = |item: &Val<'a>| list.iter().any(|other| same(other, item));
             Some(Val::Bool(others.iter().all(has)))
         }
-        ("indexOf", [item]) => Some(place(list.iter().position(|other| equal(other, item)))),
-        ("lastIndexOf", [item]) => Some(place(list.iter().rposition(|other| equal(other, item)))),
+        ("indexOf", [item]) => Some(place(list.iter().position(|other| same(other, item)))),
+        ("lastIndexOf", [item]) => Some(place(list.iter().rposition(|other| same(other, item)))),
         ("subList", [Val::Int(from), Val::Int(to)]) => Some(sub_list(list, *from, *to)?),
         ("toString", []) => {
             let text = Val::List(Rc::clone(list)).to_text();
@@ -52,7 +52,7 @@ fn sub_list<'a>(list: &[Val<'a>], from: i32, to: i32) -> Result<Val<'a>> {
 }
 
 /// Java's `hashCode`, as far as it is the same on every machine.
-fn hash_of(value: &Val<'_>) -> i32 {
+pub(super) fn hash_of(value: &Val<'_>) -> i32 {
     match value {
         Val::Null => 0,
         Val::Bool(truth) => {
@@ -92,7 +92,7 @@ pub(super) fn of_map<'a>(
         ("isEmpty", []) => Some(Val::Bool(map.is_empty())),
         ("containsKey", [Val::Text(key)]) => Some(Val::Bool(map.contains_key(key.as_ref()))),
         ("containsKey", [_]) => Some(Val::Bool(false)),
-        ("containsValue", [item]) => Some(Val::Bool(map.values().any(|other| equal(other, item)))),
+        ("containsValue", [item]) => Some(Val::Bool(map.values().any(|other| same(other, item)))),
         ("keySet", []) => Some(Val::list(map.keys().map(Val::text).collect())),
         ("values", []) => Some(Val::list(map.values().cloned().collect())),
         ("entrySet", []) => Some(Val::list(vec![Val::Entry; map.len()])),

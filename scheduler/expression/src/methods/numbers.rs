@@ -29,23 +29,32 @@ pub(super) fn call<'a>(of: &Val<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> 
         ("doubleValue" | "floatValue", []) => number.map(Val::Double),
         ("isNaN", []) => number.map(|number| Val::Bool(number.is_nan())),
         ("isInfinite", []) => number.map(|number| Val::Bool(number.is_infinite())),
-        ("hashCode", []) => match of {
-            Val::Int(number) => Some(Val::Int(*number)),
-            Val::Bool(truth) => Some(Val::Int(if *truth { 1_231 } else { 1_237 })),
-            _ => None,
+        ("byteValue", []) if number.is_some() => match of {
+            Val::Double(number) => Some(Val::Byte(*number as i32 as i8)),
+            other => other.whole().map(|number| Val::Byte(number as i8)),
         },
-        _ if matches!(name, "parseInt" | "parseLong" | "parseDouble" | "valueOf") => {
-            let class = match of {
-                Val::Int(_) => Class::Integer,
-                Val::Long(_) => Class::Long,
-                Val::Double(_) => Class::Double,
-                Val::Byte(_) => Class::Byte,
-                _ => Class::Boolean,
-            };
-            of_class(class, name, args)?
+        ("shortValue", []) if number.is_some() => match of {
+            Val::Double(number) => Some(Val::Int(i32::from(*number as i32 as i16))),
+            other => other.whole().map(|number| Val::Int(i32::from(number as i16))),
+        },
+        ("hashCode", []) => Some(Val::Int(super::collections::hash_of(of))),
+        // A static method may be called on a value too.
+        _ => {
+            let class = class_of(of);
+            let args = super::signatures::fit(&Val::Class(class), name, args.to_vec())?;
+            of_class(class, name, &args)?
         }
-        _ => None,
     })
+}
+
+fn class_of(value: &Val<'_>) -> Class {
+    match value {
+        Val::Int(_) => Class::Integer,
+        Val::Long(_) => Class::Long,
+        Val::Double(_) => Class::Double,
+        Val::Byte(_) => Class::Byte,
+        _ => Class::Boolean,
+    }
 }
 
 fn no_number(text: &str) -> Error {
@@ -54,6 +63,43 @@ fn no_number(text: &str) -> Error {
 
 fn parse<T: std::str::FromStr>(text: &str) -> Result<T> {
     text.parse().map_err(|_| no_number(text))
+}
+
+/// Java's `decode`: `0x`, `#` and a leading zero choose the radix.
+pub(super) fn decode(text: &str) -> Result<i64> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let hexadecimal = ["0x", "0X", "#"].iter().find_map(|prefix| digits.strip_prefix(prefix));
+    let (digits, radix) = match hexadecimal {
+        Some(digits) => (digits, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => (&digits[1..], 8),
+        None => (digits, 10),
+    };
+    let number = i128::from_str_radix(digits, radix).ok().filter(|number| *number >= 0);
+    let number = number.and_then(|number| i64::try_from(sign * number).ok());
+    number.filter(|_| !digits.starts_with(['+', '-'])).ok_or_else(|| no_number(text))
+}
+
+fn narrowed<T: TryFrom<i64>>(number: i64, text: &str) -> Result<T> {
+    T::try_from(number).map_err(|_| no_number(text))
+}
+
+fn in_radix(number: i64, radix: i32) -> String {
+    let radix = u64::try_from(radix).ok().filter(|radix| (2..=36).contains(radix)).unwrap_or(10);
+    let (mut rest, mut digits) = (number.unsigned_abs(), Vec::new());
+    loop {
+        digits.extend(char::from_digit((rest % radix) as u32, radix as u32));
+        rest /= radix;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        digits.push('-');
+    }
+    digits.into_iter().rev().collect()
 }
 
 fn parse_radix(text: &str, radix: i32) -> Result<i64> {
@@ -81,7 +127,19 @@ pub(super) fn of_class<'a>(class: Class, name: &str, args: &[Val<'a>]) -> Found<
         Class::Double => double(name, args),
         Class::Byte => Ok(match (name, args) {
             ("parseByte" | "valueOf", [Val::Text(text)]) => Some(Val::Byte(parse(text)?)),
+            ("parseByte" | "valueOf", [Val::Text(text), Val::Int(radix)]) => {
+                Some(Val::Byte(narrowed(parse_radix(text, *radix)?, text)?))
+            }
+            ("decode", [Val::Text(text)]) => Some(Val::Byte(narrowed(decode(text)?, text)?)),
+            ("valueOf", [Val::Byte(_)]) => Some(args[0].clone()),
             ("toString", [Val::Byte(number)]) => Some(Val::text(number.to_string())),
+            ("hashCode", [Val::Byte(number)]) => Some(Val::Int(i32::from(*number))),
+            ("toUnsignedInt", [Val::Byte(number)]) => Some(Val::Int(i32::from(*number as u8))),
+            ("toUnsignedLong", [Val::Byte(number)]) => Some(Val::Long(i64::from(*number as u8))),
+            // Java gives the difference here, where other kinds of numbers give one.
+            ("compare", [Val::Byte(a), Val::Byte(b)]) => {
+                Some(Val::Int(i32::from(*a) - i32::from(*b)))
+            }
             _ => None,
         }),
         _ => Ok(boolean(name, args)),
@@ -90,7 +148,38 @@ pub(super) fn of_class<'a>(class: Class, name: &str, args: &[Val<'a>]) -> Found<
 
 fn integer<'a>(name: &str, args: &[Val<'a>]) -> Found<'a> {
     Ok(match (name, args) {
-        ("parseInt" | "valueOf" | "decode", [Val::Text(text)]) => Some(Val::Int(parse(text)?)),
+        ("parseInt" | "valueOf", [Val::Text(text)]) => Some(Val::Int(parse(text)?)),
+        ("parseUnsignedInt", [Val::Text(text)]) => Some(Val::Int(parse::<u32>(text)? as i32)),
+        ("decode", [Val::Text(text)]) => Some(Val::Int(narrowed(decode(text)?, text)?)),
+        ("toString", [Val::Int(number), Val::Int(radix)]) => {
+            Some(Val::text(in_radix(i64::from(*number), *radix)))
+        }
+        ("toUnsignedString", [Val::Int(number)]) => Some(Val::text((*number as u32).to_string())),
+        ("toUnsignedLong", [Val::Int(number)]) => Some(Val::Long(i64::from(*number as u32))),
+        ("hashCode", [Val::Int(number)]) => Some(Val::Int(*number)),
+        ("reverse", [Val::Int(number)]) => Some(Val::Int(number.reverse_bits())),
+        ("reverseBytes", [Val::Int(number)]) => Some(Val::Int(number.swap_bytes())),
+        ("highestOneBit", [Val::Int(number)]) => {
+            Some(Val::Int((*number as u32).checked_ilog2().map_or(0, |bit| 1_i32 << bit)))
+        }
+        ("lowestOneBit", [Val::Int(number)]) => Some(Val::Int(number & number.wrapping_neg())),
+        ("numberOfLeadingZeros", [Val::Int(n)]) => Some(Val::Int(n.leading_zeros() as i32)),
+        ("numberOfTrailingZeros", [Val::Int(n)]) => Some(Val::Int(n.trailing_zeros() as i32)),
+        ("rotateLeft", [Val::Int(n), Val::Int(by)]) => {
+            Some(Val::Int(n.rotate_left(by.rem_euclid(32) as u32)))
+        }
+        ("rotateRight", [Val::Int(n), Val::Int(by)]) => {
+            Some(Val::Int(n.rotate_right(by.rem_euclid(32) as u32)))
+        }
+        ("divideUnsigned", [Val::Int(a), Val::Int(b)]) if *b != 0 => {
+            Some(Val::Int((*a as u32 / *b as u32) as i32))
+        }
+        ("remainderUnsigned", [Val::Int(a), Val::Int(b)]) if *b != 0 => {
+            Some(Val::Int((*a as u32 % *b as u32) as i32))
+        }
+        ("compareUnsigned", [Val::Int(a), Val::Int(b)]) => {
+            Some(Val::Int((*a as u32).cmp(&(*b as u32)) as i32))
+        }
         ("parseInt" | "valueOf", [Val::Text(text), Val::Int(radix)]) => {
             let number = parse_radix(text, *radix)?;
             Some(Val::Int(i32::try_from(number).map_err(|_| no_number(text))?))
@@ -102,7 +191,6 @@ fn integer<'a>(name: &str, args: &[Val<'a>]) -> Found<'a> {
         ("toBinaryString", [Val::Int(number)]) => Some(Val::text(format!("{number:b}"))),
         ("signum", [Val::Int(number)]) => Some(Val::Int(number.signum())),
         ("bitCount", [Val::Int(number)]) => Some(Val::Int(number.count_ones() as i32)),
-        ("abs", [Val::Int(number)]) => Some(Val::Int(number.wrapping_abs())),
         ("compare", [Val::Int(a), Val::Int(b)]) => Some(Val::Int(a.cmp(b) as i32)),
         ("max", [Val::Int(a), Val::Int(b)]) => Some(Val::Int(*a.max(b))),
         ("min", [Val::Int(a), Val::Int(b)]) => Some(Val::Int(*a.min(b))),
@@ -114,7 +202,28 @@ fn integer<'a>(name: &str, args: &[Val<'a>]) -> Found<'a> {
 fn long<'a>(name: &str, args: &[Val<'a>]) -> Found<'a> {
     let wholes: Option<Vec<i64>> = args.iter().map(Val::whole).collect();
     Ok(match (name, args, wholes.as_deref()) {
-        ("parseLong" | "valueOf" | "decode", [Val::Text(text)], _) => Some(Val::Long(parse(text)?)),
+        ("parseLong" | "valueOf", [Val::Text(text)], _) => Some(Val::Long(parse(text)?)),
+        ("decode", [Val::Text(text)], _) => Some(Val::Long(decode(text)?)),
+        ("toString", [Val::Long(number), Val::Int(radix)], _) => {
+            Some(Val::text(in_radix(*number, *radix)))
+        }
+        ("hashCode", [number], Some(_)) => Some(Val::Int(super::collections::hash_of(number))),
+        ("toOctalString", _, Some([number])) => Some(Val::text(format!("{number:o}"))),
+        ("bitCount", _, Some([number])) => Some(Val::Int(number.count_ones() as i32)),
+        ("reverse", _, Some([number])) => Some(Val::Long(number.reverse_bits())),
+        ("reverseBytes", _, Some([number])) => Some(Val::Long(number.swap_bytes())),
+        ("highestOneBit", _, Some([number])) => {
+            Some(Val::Long((*number as u64).checked_ilog2().map_or(0, |bit| 1_i64 << bit)))
+        }
+        ("lowestOneBit", _, Some([number])) => Some(Val::Long(number & number.wrapping_neg())),
+        ("numberOfLeadingZeros", _, Some([n])) => Some(Val::Int(n.leading_zeros() as i32)),
+        ("numberOfTrailingZeros", _, Some([n])) => Some(Val::Int(n.trailing_zeros() as i32)),
+        ("divideUnsigned", _, Some([a, b])) if *b != 0 => {
+            Some(Val::Long((*a as u64 / *b as u64) as i64))
+        }
+        ("remainderUnsigned", _, Some([a, b])) if *b != 0 => {
+            Some(Val::Long((*a as u64 % *b as u64) as i64))
+        }
         ("parseLong" | "valueOf", [Val::Text(text), Val::Int(radix)], _) => {
             Some(Val::Long(parse_radix(text, *radix)?))
         }
@@ -138,6 +247,13 @@ fn double<'a>(name: &str, args: &[Val<'a>]) -> Found<'a> {
         ("valueOf", _, Some([number])) => Some(Val::Double(*number)),
         ("toString", _, Some([number])) => Some(of_double(*number)),
         ("isNaN", _, Some([number])) => Some(Val::Bool(number.is_nan())),
+        ("isInfinite", _, Some([number])) => Some(Val::Bool(number.is_infinite())),
+        ("isFinite", _, Some([number])) => Some(Val::Bool(number.is_finite())),
+        ("hashCode", [number], Some(_)) => Some(Val::Int(super::collections::hash_of(number))),
+        ("doubleToLongBits", _, Some([number])) => Some(Val::Long(number.to_bits() as i64)),
+        ("longBitsToDouble", [Val::Long(bits)], _) => {
+            Some(Val::Double(f64::from_bits(*bits as u64)))
+        }
         ("compare", _, Some([a, b])) => Some(Val::Int(a.total_cmp(b) as i32)),
         ("max", _, Some([a, b])) => Some(Val::Double(a.max(*b))),
         ("min", _, Some([a, b])) => Some(Val::Double(a.min(*b))),
@@ -157,6 +273,8 @@ fn boolean<'a>(name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
         ("logicalAnd", [Val::Bool(a), Val::Bool(b)]) => Val::Bool(*a && *b),
         ("logicalOr", [Val::Bool(a), Val::Bool(b)]) => Val::Bool(*a || *b),
         ("logicalXor", [Val::Bool(a), Val::Bool(b)]) => Val::Bool(a != b),
+        ("compare", [Val::Bool(a), Val::Bool(b)]) => Val::Int(a.cmp(b) as i32),
+        ("hashCode", [value @ Val::Bool(_)]) => Val::Int(super::collections::hash_of(value)),
         _ => return None,
     })
 }
@@ -168,8 +286,29 @@ pub(super) fn math<'a>(name: &str, args: &[Val<'a>]) -> Found<'a> {
         ("abs", [Val::Long(number)]) => Some(Val::Long(number.wrapping_abs())),
         ("max" | "min", [a, b]) => extreme(name, a, b),
         ("round", [Val::Double(number)]) => Some(Val::Long((number + 0.5).floor() as i64)),
-        ("round", [Val::Int(number)]) => Some(Val::Int(*number)),
-        ("floorMod", [a, b]) => floor_mod(a, b)?,
+        ("floorMod" | "floorDiv", [a, b]) => floored(name, a, b)?,
+        ("addExact" | "subtractExact" | "multiplyExact", [a, b]) => exact(name, a, b)?,
+        ("negateExact", [a]) => exact("subtractExact", &zero_like(a), a)?,
+        ("incrementExact", [a]) => exact("addExact", a, &Val::Int(1))?,
+        ("decrementExact", [a]) => exact("subtractExact", a, &Val::Int(1))?,
+        ("absExact", [a]) if a.whole().is_some_and(|a| a < 0) => {
+            exact("subtractExact", &zero_like(a), a)?
+        }
+        ("absExact", [a]) => a.whole().map(|_| a.clone()),
+        ("toIntExact", [Val::Long(number)]) => {
+            Some(Val::Int(i32::try_from(*number).map_err(|_| overflow())?))
+        }
+        ("getExponent", [Val::Double(number)]) => {
+            Some(Val::Int(((number.to_bits() >> 52) & 0x7ff) as i32 - 1_023))
+        }
+        ("fma", [Val::Double(a), Val::Double(b), Val::Double(c)]) => {
+            Some(Val::Double(a.mul_add(*b, *c)))
+        }
+        ("scalb", [Val::Double(a), Val::Int(by)]) => Some(Val::Double(a * 2_f64.powi(*by))),
+        ("copySign", [a, b]) => both(a, b).map(|(a, b)| Val::Double(a.copysign(b))),
+        ("IEEEremainder", [a, b]) => {
+            both(a, b).map(|(a, b)| Val::Double(a - b * (a / b).round_ties_even()))
+        }
         ("pow", [a, b]) => both(a, b).map(|(a, b)| Val::Double(a.powf(b))),
         ("hypot", [a, b]) => both(a, b).map(|(a, b)| Val::Double(a.hypot(b))),
         ("atan2", [a, b]) => both(a, b).map(|(a, b)| Val::Double(a.atan2(b))),
@@ -194,14 +333,45 @@ fn extreme<'a>(name: &str, a: &Val<'a>, b: &Val<'a>) -> Option<Val<'a>> {
     }
 }
 
-fn floor_mod<'a>(a: &Val<'a>, b: &Val<'a>) -> Found<'a> {
+fn overflow() -> Error {
+    Error::Evaluate("ArithmeticException: overflow".into())
+}
+
+fn zero_like<'a>(value: &Val<'a>) -> Val<'a> {
+    if matches!(value, Val::Long(_)) { Val::Long(0) } else { Val::Int(0) }
+}
+
+/// A whole number of the wider kind of two.
+fn wider<'a>(a: &Val<'a>, b: &Val<'a>, number: i64) -> Result<Val<'a>> {
+    match (a, b) {
+        (Val::Int(_), Val::Int(_)) => i32::try_from(number).map(Val::Int).map_err(|_| overflow()),
+        _ => Ok(Val::Long(number)),
+    }
+}
+
+fn exact<'a>(name: &str, a: &Val<'a>, b: &Val<'a>) -> Found<'a> {
+    let Some((x, y)) = a.whole().zip(b.whole()) else { return Ok(None) };
+    let number = match name {
+        "addExact" => x.checked_add(y),
+        "subtractExact" => x.checked_sub(y),
+        _ => x.checked_mul(y),
+    };
+    wider(a, b, number.ok_or_else(overflow)?).map(Some)
+}
+
+/// Division towards negative infinity, and what it leaves.
+fn floored<'a>(name: &str, a: &Val<'a>, b: &Val<'a>) -> Found<'a> {
     let Some((x, y)) = a.whole().zip(b.whole()) else { return Ok(None) };
     if y == 0 {
         return Err(Error::Evaluate("/ by zero".into()));
     }
-    let number = x.wrapping_rem(y).wrapping_add(y).wrapping_rem(y);
-    let is_int = matches!((a, b), (Val::Int(_), Val::Int(_)));
-    Ok(Some(if is_int { Val::Int(number as i32) } else { Val::Long(number) }))
+    let rest = x.wrapping_rem(y).wrapping_add(y).wrapping_rem(y);
+    let number = if name == "floorMod" { rest } else { x.wrapping_sub(rest).wrapping_div(y) };
+    // Of a long and an int, the remainder is an int.
+    match (name, b) {
+        ("floorMod", Val::Int(_)) => Ok(Some(Val::Int(number as i32))),
+        _ => wider(a, b, number).map(Some),
+    }
 }
 
 fn real(name: &str, x: f64) -> Option<f64> {
@@ -225,6 +395,17 @@ fn real(name: &str, x: f64) -> Option<f64> {
         "sin" => x.sin(),
         "cos" => x.cos(),
         "tan" => x.tan(),
+        "asin" => x.asin(),
+        "acos" => x.acos(),
+        "atan" => x.atan(),
+        "sinh" => x.sinh(),
+        "cosh" => x.cosh(),
+        "tanh" => x.tanh(),
+        "expm1" => x.exp_m1(),
+        "log1p" => x.ln_1p(),
+        "ulp" => x.abs().next_up() - x.abs(),
+        "nextUp" => x.next_up(),
+        "nextDown" => x.next_down(),
         "toRadians" => x.to_radians(),
         "toDegrees" => x.to_degrees(),
         _ => return None,

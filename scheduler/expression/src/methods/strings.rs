@@ -18,6 +18,7 @@ pub(super) fn call<'a>(run: &mut Run<'a>, text: &str, name: &str, args: &[Val<'a
     }
     Ok(match (name, args) {
         ("matches", [Val::Text(pattern)]) => Some(Val::Bool(full_match(run, pattern, text)?)),
+        ("regionMatches", _) => region_matches(text, args),
         ("replaceAll", [Val::Text(re), Val::Text(by)]) => Some(replace(run, text, re, by, 0)?),
         ("replaceFirst", [Val::Text(re), Val::Text(by)]) => Some(replace(run, text, re, by, 1)?),
         ("replace", [Val::Text(from), Val::Text(to)]) => {
@@ -28,9 +29,7 @@ pub(super) fn call<'a>(run: &mut Run<'a>, text: &str, name: &str, args: &[Val<'a
         ("split", [Val::Text(re)]) => Some(split(run, text, re, 0)?),
         ("split", [Val::Text(re), Val::Int(limit)]) => Some(split(run, text, re, *limit)?),
         ("substring", [Val::Int(from)]) => Some(substring(text, *from, None)?),
-        ("substring" | "subSequence", [Val::Int(from), Val::Int(to)]) => {
-            Some(substring(text, *from, Some(*to))?)
-        }
+        ("substring", [Val::Int(from), Val::Int(to)]) => Some(substring(text, *from, Some(*to))?),
         ("charAt", [Val::Int(at)]) => Some(substring(text, *at, Some(at.saturating_add(1)))?),
         ("repeat", [Val::Int(times)]) => {
             let times = usize::try_from(*times)
@@ -40,24 +39,33 @@ pub(super) fn call<'a>(run: &mut Run<'a>, text: &str, name: &str, args: &[Val<'a
         }
         ("format" | "join" | "valueOf" | "copyValueOf", _) => of_class(run, name, args)?,
         ("formatted", _) => Some(Val::text(format(text, args)?)),
-        ("getBytes", []) => {
-            let bytes = text.bytes().map(|byte| Val::Byte(byte as i8)).collect();
-            Some(Val::Array(Rc::new(bytes)))
+        ("getBytes", []) => Some(bytes(text)),
+        ("getBytes", [Val::Text(charset)]) => {
+            charset_check(charset)?;
+            Some(bytes(text))
         }
         ("toCharArray", []) => {
             Some(Val::Array(Rc::new(text.chars().map(|c| Val::text(c.to_string())).collect())))
         }
-        ("codePointAt", [Val::Int(at)]) => {
-            let place = usize::try_from(*at).ok();
-            place.and_then(|at| text.chars().nth(at)).map(|c| Val::Int(c as i32))
+        ("codePointAt", [Val::Int(at)]) => Some(code_point(text, *at)?),
+        ("codePointBefore", [Val::Int(at)]) => Some(code_point(text, at.saturating_sub(1))?),
+        ("codePointCount", [Val::Int(from), Val::Int(to)]) => {
+            substring(text, *from, Some(*to))?;
+            Some(Val::Int(to - from))
         }
+        ("offsetByCodePoints", [Val::Int(from), Val::Int(by)]) => {
+            let to = from.saturating_add(*by);
+            substring(text, 0, Some(*from))?;
+            substring(text, 0, Some(to))?;
+            Some(Val::Int(to))
+        }
+        ("indent", [Val::Int(by)]) => Some(Val::text(indent(run, text, *by)?)),
         _ => None,
     })
 }
 
 /// Methods that cannot fail.
 fn question<'a>(text: &str, name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
-    let ordered = |order: std::cmp::Ordering| Val::Int(order as i32);
     Some(match (name, args) {
         ("toString" | "intern" | "strip" | "trim", [])
             if name == "toString" || name == "intern" =>
@@ -91,7 +99,13 @@ fn question<'a>(text: &str, name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
         ("equalsIgnoreCase", [_]) => Val::Bool(false),
         ("compareTo", [Val::Text(other)]) => Val::Int(difference(text, other)),
         ("compareToIgnoreCase", [Val::Text(other)]) => {
-            ordered(text.to_lowercase().cmp(&other.to_lowercase()))
+            Val::Int(difference(&text.to_lowercase(), &other.to_lowercase()))
+        }
+        ("indexOf" | "lastIndexOf", [Val::Int(letter), rest @ ..]) => {
+            let letter = char::from_u32(u32::try_from(*letter).ok()?)?;
+            let args: Vec<Val<'a>> =
+                [Val::text(letter.to_string())].into_iter().chain(rest.iter().cloned()).collect();
+            return question(text, name, &args);
         }
         ("indexOf", [Val::Text(part)]) => place(text, text.find(part.as_ref())),
         ("indexOf", [Val::Text(part), Val::Int(from)]) => {
@@ -100,8 +114,78 @@ fn question<'a>(text: &str, name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
             place(text, text[start..].find(part.as_ref()).map(|at| at + start))
         }
         ("lastIndexOf", [Val::Text(part)]) => place(text, text.rfind(part.as_ref())),
+        ("lastIndexOf", [Val::Text(part), Val::Int(from)]) => {
+            let Ok(from) = usize::try_from(*from) else { return Some(Val::Int(-1)) };
+            let begins = |at: &usize| text[..*at].chars().count() <= from;
+            let found = text.match_indices(part.as_ref()).map(|(at, _)| at).filter(begins);
+            place(text, found.last())
+        }
         _ => return None,
     })
+}
+
+/// A text as bytes.
+pub(crate) fn bytes<'a>(text: &str) -> Val<'a> {
+    Val::Array(Rc::new(text.bytes().map(|byte| Val::Byte(byte as i8)).collect()))
+}
+
+fn charset_check(name: &str) -> Result<()> {
+    if ["UTF-8", "UTF8"].contains(&name.to_ascii_uppercase().as_str()) {
+        return Ok(());
+    }
+    Err(Error::Evaluate(format!("UnsupportedEncodingException: {name}; only UTF-8 is known here")))
+}
+
+/// Whether an array holds bytes or letters: what a text can be made of.
+pub(super) fn is_raw(parts: &[Val<'_>]) -> bool {
+    let letter = |part: &Val<'_>| matches!(part, Val::Text(text) if text.chars().count() == 1);
+    let byte = |part: &Val<'_>| matches!(part, Val::Byte(_));
+    !parts.is_empty() && (parts.iter().all(byte) || parts.iter().all(letter))
+}
+
+/// The text that bytes or letters spell.
+pub(super) fn of_raw<'a>(parts: &[Val<'a>]) -> Val<'a> {
+    let bytes: Option<Vec<u8>> =
+        parts.iter().map(|part| part.whole().map(|byte| byte as u8)).collect();
+    match bytes {
+        Some(bytes) => Val::text(String::from_utf8_lossy(&bytes)),
+        None => Val::text(parts.iter().map(Val::to_text).collect::<String>()),
+    }
+}
+
+fn code_point<'a>(text: &str, at: i32) -> Result<Val<'a>> {
+    let letter = usize::try_from(at).ok().and_then(|at| text.chars().nth(at));
+    let wrong = || Error::Evaluate(format!("index {at}, length {}", text.chars().count()));
+    letter.map(|letter| Val::Int(letter as i32)).ok_or_else(wrong)
+}
+
+/// Java's `indent`: every line is moved and ends in a line feed.
+fn indent(run: &mut Run<'_>, text: &str, by: i32) -> Result<String> {
+    let blanks = " ".repeat(usize::try_from(by).unwrap_or(0).min(FORMAT_WIDTH_MAX));
+    run.reserve((blanks.len() as u64 + 1).saturating_mul(text.lines().count() as u64))?;
+    let cut = usize::try_from(by.saturating_neg()).unwrap_or(0);
+    let moved = text.lines().map(|line| {
+        let white = line.chars().take(cut).take_while(|c| c.is_whitespace()).map(char::len_utf8);
+        format!("{blanks}{}\n", &line[white.sum::<usize>()..])
+    });
+    Ok(moved.collect())
+}
+
+/// `regionMatches(at, other, otherAt, length)`, with "ignore case" before it or not.
+fn region_matches<'a>(text: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
+    let (ignore, args) = match args {
+        [Val::Bool(ignore), rest @ ..] => (*ignore, rest),
+        _ => (false, args),
+    };
+    let [Val::Int(at), Val::Text(other), Val::Int(other_at), Val::Int(length)] = args else {
+        return None;
+    };
+    let part = |text: &str, at: i32| {
+        let found = substring(text, at, Some(at.checked_add(*length)?)).ok()?.to_text();
+        Some(if ignore { found.to_lowercase() } else { found })
+    };
+    let (a, b) = (part(text, *at), part(other, *other_at));
+    Some(Val::Bool(a.is_some() && a == b))
 }
 
 fn place<'a>(text: &str, byte: Option<usize>) -> Val<'a> {
@@ -137,13 +221,16 @@ fn replace<'a>(run: &mut Run<'a>, text: &str, re: &str, by: &str, limit: usize) 
     let regex = pattern(run, re)?;
     let found = regex.find_iter(text).take(run.context.limits.regex_steps_max).count() as u64;
     run.reserve(found.saturating_mul(by.len() as u64 + 16))?;
-    let by = replacement(by);
+    if found == 0 {
+        return Ok(Val::text(text));
+    }
+    let by = replacement(by, regex.captures_len())?;
     let replaced = regex.try_replacen(text, limit, by.as_str());
     replaced.map(Val::text).map_err(|_| too_many_steps(run))
 }
 
 /// Java writes a group as `$1`, a literal sign as `\$`.
-fn replacement(by: &str) -> String {
+fn replacement(by: &str, groups: usize) -> Result<String> {
     let mut made = String::new();
     let mut letters = by.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -153,23 +240,38 @@ fn replacement(by: &str) -> String {
                 Some(other) => made.push(other),
                 None => {}
             },
-            '$' => {
-                let mut group = String::new();
-                while let Some(digit) = letters.next_if(char::is_ascii_digit) {
-                    group.push(digit);
-                }
-                made.push_str(&format!("${{{group}}}"));
-            }
+            '$' => made.push_str(&format!("${{{}}}", group(&mut letters, groups)?)),
             other => made.push(other),
         }
     }
-    made
+    Ok(made)
+}
+
+/// `1` or `{name}`; a second digit belongs to the number only if there are that many groups.
+fn group(letters: &mut std::iter::Peekable<std::str::Chars<'_>>, groups: usize) -> Result<String> {
+    if letters.next_if_eq(&'{').is_some() {
+        return Ok(letters.by_ref().take_while(|letter| *letter != '}').collect());
+    }
+    let mut number = String::new();
+    while let Some(digit) = letters.peek().filter(|c| c.is_ascii_digit()) {
+        let longer: usize = format!("{number}{digit}").parse().unwrap_or(usize::MAX);
+        if !number.is_empty() && longer >= groups {
+            break;
+        }
+        number.push(*digit);
+        letters.next();
+    }
+    match number.parse::<usize>() {
+        Ok(found) if found < groups => Ok(number),
+        Ok(_) => Err(Error::Evaluate(format!("IndexOutOfBoundsException: No group {number}"))),
+        Err(_) => Err(Error::Evaluate("Illegal group reference".into())),
+    }
 }
 
 /// Java's `split`: empty texts at the end are dropped unless a limit says otherwise.
 fn split<'a>(run: &mut Run<'a>, text: &str, re: &str, limit: i32) -> Result<Val<'a>> {
     let regex = pattern(run, re)?;
-    let (mut parts, mut start) = (Vec::new(), 0);
+    let (mut parts, mut start, mut cut) = (Vec::new(), 0, false);
     for found in regex.find_iter(text) {
         let found = found.map_err(|_| too_many_steps(run))?;
         if limit > 0 && parts.len() as i32 + 1 >= limit {
@@ -179,11 +281,12 @@ fn split<'a>(run: &mut Run<'a>, text: &str, re: &str, limit: i32) -> Result<Val<
             continue;
         }
         parts.push(&text[start..found.start()]);
-        start = found.end();
+        (start, cut) = (found.end(), true);
         run.reserve(48)?;
     }
     parts.push(&text[start..]);
-    while limit == 0 && parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
+    // Where nothing was cut off, the text itself stays, though it may be empty.
+    while limit == 0 && cut && parts.last().is_some_and(|part| part.is_empty()) {
         parts.pop();
     }
     run.reserve(text.len() as u64)?;
@@ -193,21 +296,24 @@ fn split<'a>(run: &mut Run<'a>, text: &str, re: &str, limit: i32) -> Result<Val<
 /// A static method.
 pub(super) fn of_class<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> {
     Ok(match (name, args) {
+        ("valueOf" | "copyValueOf", [Val::Null]) => {
+            return Err(Error::Evaluate("valueOf(null) is meant for arrays".into()));
+        }
+        ("valueOf" | "copyValueOf", [Val::Array(parts)]) if is_raw(parts) => Some(of_raw(parts)),
         ("valueOf" | "copyValueOf", [value]) => Some(Val::text(value.to_text())),
-        ("format", [Val::Text(pattern), Val::List(list) | Val::Array(list)]) => {
-            Some(Val::text(format(pattern, list)?))
-        }
         ("format", [Val::Text(pattern), rest @ ..]) => Some(Val::text(format(pattern, rest)?)),
-        ("join", [Val::Text(glue), Val::List(list) | Val::Array(list)]) => {
-            Some(join(run, glue, list)?)
-        }
+        ("join", [Val::Text(glue), Val::List(list)]) => Some(join(run, glue, list)?),
         ("join", [Val::Text(glue), rest @ ..]) => Some(join(run, glue, rest)?),
         _ => None,
     })
 }
 
 fn join<'a>(run: &mut Run<'a>, glue: &str, list: &[Val<'a>]) -> Result<Val<'a>> {
-    let parts: Vec<String> = list.iter().map(Val::to_text).collect();
+    let text = |part: &Val<'a>| match part {
+        Val::Text(_) | Val::Status(_) | Val::Null => Ok(part.to_text()),
+        other => Err(Error::bad_type(other.kind(), "CharSequence")),
+    };
+    let parts: Vec<String> = list.iter().map(text).collect::<Result<_>>()?;
     run.reserve(parts.iter().map(|part| (part.len() + glue.len()) as u64).sum())?;
     Ok(Val::text(parts.join(glue)))
 }
@@ -290,22 +396,36 @@ impl Spec {
                 Val::Bool(truth) => truth.to_string(),
                 _ => "true".into(),
             },
-            'c' => value.to_text().chars().next().map(String::from).ok_or_else(wrong)?,
+            'h' => format!("{:x}", super::collections::hash_of(value)),
+            _ if value.is_null() => "null".into(),
+            'c' => {
+                let letter = value.whole().and_then(|code| u32::try_from(code).ok());
+                letter.and_then(char::from_u32).map(String::from).ok_or_else(wrong)?
+            }
             'd' => self.sign(value.whole().ok_or_else(wrong)?.to_string()),
-            'x' => hexadecimal(value).ok_or_else(wrong)?,
-            'X' => hexadecimal(value).ok_or_else(wrong)?.to_uppercase(),
-            'o' => format!("{:o}", value.whole().ok_or_else(wrong)?),
+            'x' => self.prefixed("0x", hexadecimal(value).ok_or_else(wrong)?),
+            'X' => self.prefixed("0x", hexadecimal(value).ok_or_else(wrong)?).to_uppercase(),
+            'o' => self.prefixed("0", octal(value).ok_or_else(wrong)?),
             'f' => {
                 let Val::Double(number) = value else { return Err(wrong()) };
-                self.sign(format!("{number:.*}", self.precision.unwrap_or(6)))
+                self.sign(fixed(*number, self.precision.unwrap_or(6)))
             }
-            'e' => {
+            'e' | 'E' => {
                 let Val::Double(number) = value else { return Err(wrong()) };
-                format!("{number:.*e}", self.precision.unwrap_or(6))
+                let text = self.sign(scientific(*number, self.precision.unwrap_or(6)));
+                if self.conversion == 'E' { text.to_uppercase() } else { text }
+            }
+            'g' => {
+                let Val::Double(number) = value else { return Err(wrong()) };
+                self.sign(general(*number, self.precision.unwrap_or(6)))
             }
             _ => return Err(wrong()),
         };
         Ok(self.pad(text))
+    }
+
+    fn prefixed(&self, prefix: &str, text: String) -> String {
+        if self.flags.contains('#') { format!("{prefix}{text}") } else { text }
     }
 
     fn cut(&self, text: String) -> String {
@@ -315,6 +435,7 @@ impl Spec {
     fn sign(&self, text: String) -> String {
         let text = if self.flags.contains(',') { thousands(&text) } else { text };
         match () {
+            () if text.starts_with('-') && self.flags.contains('(') => format!("({})", &text[1..]),
             () if text.starts_with('-') => text,
             () if self.flags.contains('+') => format!("+{text}"),
             () if self.flags.contains(' ') => format!(" {text}"),
@@ -344,6 +465,63 @@ fn digits(letters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<usiz
     found.parse().ok()
 }
 
+/// Digits after the point, the last one rounded half up: of the shortest decimal text, as Java does.
+fn fixed(number: f64, precision: usize) -> String {
+    let exact = format!("{number}");
+    let (whole, rest) = exact.split_once('.').unwrap_or((&exact, ""));
+    if rest.len() <= precision || !number.is_finite() {
+        return format!("{number:.precision$}");
+    }
+    let mut digits: Vec<u8> = whole.trim_start_matches('-').bytes().collect();
+    digits.extend(rest.bytes().take(precision));
+    if rest.as_bytes()[precision] >= b'5' {
+        round_up(&mut digits);
+    }
+    let digits: String = digits.into_iter().map(char::from).collect();
+    let (whole, rest) = digits.split_at(digits.len() - precision);
+    let sign = if number < 0.0 { "-" } else { "" };
+    let point = if precision == 0 { "" } else { "." };
+    format!("{sign}{whole}{point}{rest}")
+}
+
+fn round_up(digits: &mut Vec<u8>) {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
+    digits.insert(0, b'1');
+}
+
+/// `1.5e+04`: the exponent has a sign and two digits at least.
+fn scientific(number: f64, precision: usize) -> String {
+    let text = format!("{number:.precision$e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// So many digits in all.
+fn general(number: f64, precision: usize) -> String {
+    let precision = precision.max(1);
+    let size = number.abs();
+    if number != 0.0 && !(1e-4..10_f64.powi(precision as i32)).contains(&size) {
+        return scientific(number, precision - 1);
+    }
+    let whole = if size < 1.0 { 0 } else { size.log10().floor() as usize + 1 };
+    fixed(number, precision.saturating_sub(whole.max(1)))
+}
+
+fn octal(value: &Val<'_>) -> Option<String> {
+    match value {
+        Val::Int(number) => Some(format!("{number:o}")),
+        other => other.whole().map(|number| format!("{number:o}")),
+    }
+}
+
 fn hexadecimal(value: &Val<'_>) -> Option<String> {
     match value {
         Val::Int(number) => Some(format!("{number:x}")),
@@ -365,10 +543,13 @@ fn thousands(text: &str) -> String {
 }
 
 /// `URLEncoder.encode`: letters, digits and `.-*_` stay, a blank is `+`.
-pub(super) fn url_encode<'a>(name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
-    let ("encode", [Val::Text(text)] | [Val::Text(text), Val::Text(_)]) = (name, args) else {
-        return None;
-    };
+pub(super) fn url_encode<'a>(name: &str, args: &[Val<'a>]) -> Found<'a> {
+    let ("encode", [Val::Text(text), charset @ ..]) = (name, args) else { return Ok(None) };
+    match charset {
+        [] => {}
+        [Val::Text(charset)] => charset_check(charset)?,
+        _ => return Ok(None),
+    }
     let mut made = String::new();
     for byte in text.bytes() {
         match byte {
@@ -379,7 +560,7 @@ pub(super) fn url_encode<'a>(name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
             _ => made.push_str(&format!("%{byte:02X}")),
         }
     }
-    Some(Val::text(made))
+    Ok(Some(Val::text(made)))
 }
 
 /// A double as `Double.toString` shows it.

@@ -30,9 +30,13 @@ fn utc(at: Timestamp) -> DateTime {
 pub(super) fn call<'a>(of: &Val<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> {
     match (name, args) {
         ("toString", []) => return Ok(Some(Val::text(of.to_text()))),
+        ("hashCode", []) => return Ok(hash(of).map(Val::Int)),
+        ("until", [end, Val::Unit(unit)]) if of.kind() == end.kind() => {
+            return of_unit(*unit, "between", &[of.clone(), end.clone()]);
+        }
         ("equals", [other]) => return Ok(Some(Val::Bool(equal(of, other)))),
         ("compareTo", [other]) if of.kind() == other.kind() => {
-            return Ok(Some(Val::Int(compare(of, other)? as i32)));
+            return Ok(Some(Val::Int(distance(of, other)?)));
         }
         ("isBefore" | "before", [other]) if of.kind() == other.kind() => {
             return Ok(Some(Val::Bool(compare(of, other)?.is_lt())));
@@ -54,13 +58,66 @@ pub(super) fn call<'a>(of: &Val<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> 
         Val::Unit(unit) => of_unit(*unit, name, args),
         Val::Uuid(uuid) => Ok(of_uuid(*uuid, name, args)),
         Val::Random(state) => Ok(of_random(state, name, args)),
-        Val::DateFormat(pattern) => of_format(pattern, name, args),
+        Val::DateFormat(pattern) => super::formats::call(pattern, name, args),
         _ => Ok(None),
     }
 }
 
+/// Java's `compareTo`: of days it gives how far they are apart in the first part that differs.
+fn distance(a: &Val<'_>, b: &Val<'_>) -> Result<i32> {
+    let parts = |date: Date| [i32::from(date.year()), date.month().into(), date.day().into()];
+    let dates = match (a, b) {
+        (Val::LocalDate(a), Val::LocalDate(b)) => Some((*a, *b)),
+        (Val::LocalDateTime(a), Val::LocalDateTime(b)) => Some((a.date(), b.date())),
+        (Val::DayOfWeek(a), Val::DayOfWeek(b)) => {
+            return Ok((a.to_monday_zero_offset() - b.to_monday_zero_offset()).into());
+        }
+        _ => None,
+    };
+    let first = dates.and_then(|(a, b)| {
+        parts(a).into_iter().zip(parts(b)).map(|(a, b)| a - b).find(|difference| *difference != 0)
+    });
+    first.map_or_else(|| compare(a, b).map(|order| order as i32), Ok)
+}
+
+/// Java's `hashCode`, of those for which it is the same on every machine.
+fn hash(of: &Val<'_>) -> Option<i32> {
+    let folded = |bits: i64| (bits ^ (bits >> 32)) as i32;
+    match of {
+        Val::Date(at) => Some(folded(at.as_millisecond())),
+        Val::Instant(at) => {
+            Some(folded(at.as_second()).wrapping_add(51_i32.wrapping_mul(at.subsec_nanosecond())))
+        }
+        Val::LocalDate(date) => {
+            let (year, month) = (i32::from(date.year()), i32::from(date.month()));
+            Some((year & !0x7FF) ^ ((year << 11) + (month << 6) + i32::from(date.day())))
+        }
+        Val::Uuid(uuid) => {
+            let (most, least) = uuid.as_u64_pair();
+            Some(folded((most ^ least) as i64))
+        }
+        _ => None,
+    }
+}
+
+/// Refuses units that a kind of date has no place for.
+fn allowed(unit: Unit, is_allowed: impl Fn(Unit) -> bool) -> Result<()> {
+    if is_allowed(unit) {
+        return Ok(());
+    }
+    Err(wrong(format!("Unsupported unit: {}", Val::Unit(unit).to_text())))
+}
+
+fn is_date_based(unit: Unit) -> bool {
+    unit as u8 >= Unit::Days as u8 && unit != Unit::Forever
+}
+
+fn is_exact(unit: Unit) -> bool {
+    unit as u8 <= Unit::Days as u8
+}
+
 /// `plusDays(3)`, `minusMonths(1)`: a span, if the method is one of those.
-fn shift(name: &str, args: &[Val<'_>]) -> Option<Result<Span>> {
+fn shift(name: &str, args: &[Val<'_>], units: &[Unit]) -> Option<Result<Span>> {
     let [amount] = args else { return None };
     let amount = amount.whole()?;
     let (unit, sign) = match name.strip_prefix("plus") {
@@ -68,7 +125,7 @@ fn shift(name: &str, args: &[Val<'_>]) -> Option<Result<Span>> {
         None => (name.strip_prefix("minus")?, -1),
     };
     let unit = UNITS.iter().find(|(known, _)| known.eq_ignore_ascii_case(unit))?.1;
-    Some(span(amount.saturating_mul(sign), unit))
+    units.contains(&unit).then(|| span(amount.saturating_mul(sign), unit))
 }
 
 fn span(amount: i64, unit: Unit) -> Result<Span> {
@@ -80,18 +137,30 @@ fn span(amount: i64, unit: Unit) -> Result<Span> {
         Unit::Seconds => empty.try_seconds(amount),
         Unit::Minutes => empty.try_minutes(amount),
         Unit::Hours => empty.try_hours(amount),
+        Unit::HalfDays => empty.try_hours(amount.saturating_mul(12)),
         Unit::Days => empty.try_days(amount),
         Unit::Weeks => empty.try_weeks(amount),
         Unit::Months => empty.try_months(amount),
         Unit::Years => empty.try_years(amount),
+        Unit::Decades => empty.try_years(amount.saturating_mul(10)),
+        Unit::Centuries => empty.try_years(amount.saturating_mul(100)),
+        Unit::Millennia => empty.try_years(amount.saturating_mul(1_000)),
+        Unit::Eras | Unit::Forever => return Err(wrong("Unsupported unit")),
     };
     made.map_err(wrong)
 }
 
 /// `plus(3, unit)`, `minus(3, unit)`.
-fn shift_by_unit(name: &str, args: &[Val<'_>]) -> Option<Result<Span>> {
+fn shift_by_unit(
+    name: &str,
+    args: &[Val<'_>],
+    is_allowed: impl Fn(Unit) -> bool,
+) -> Option<Result<Span>> {
     let [amount, Val::Unit(unit)] = args else { return None };
     let amount = amount.whole()?;
+    if let Err(error) = allowed(*unit, is_allowed) {
+        return Some(Err(error));
+    }
     match name {
         "plus" => Some(span(amount, *unit)),
         "minus" => Some(span(amount.saturating_neg(), *unit)),
@@ -99,9 +168,50 @@ fn shift_by_unit(name: &str, args: &[Val<'_>]) -> Option<Result<Span>> {
     }
 }
 
+const DAY_UNITS: [Unit; 4] = [Unit::Days, Unit::Weeks, Unit::Months, Unit::Years];
+const TIME_UNITS: [Unit; 8] = [
+    Unit::Nanos,
+    Unit::Seconds,
+    Unit::Minutes,
+    Unit::Hours,
+    Unit::Days,
+    Unit::Weeks,
+    Unit::Months,
+    Unit::Years,
+];
+const INSTANT_UNITS: [Unit; 3] = [Unit::Nanos, Unit::Millis, Unit::Seconds];
+
+/// `withMonth(2)` and its like; where the month is shorter, the day becomes its last.
+fn with_part(date: Date, name: &str, args: &[Val<'_>]) -> Result<Option<Date>> {
+    if let ("with", [Val::DayOfWeek(day)]) = (name, args) {
+        let ahead = day.to_monday_zero_offset() - date.weekday().to_monday_zero_offset();
+        return date.checked_add(span(ahead.into(), Unit::Days)?).map(Some).map_err(wrong);
+    }
+    let [Val::Int(number)] = args else { return Ok(None) };
+    let small = || i8::try_from(*number).map_err(wrong);
+    let of = |year: i16, month: i8| {
+        let first = Date::new(year, month, 1).map_err(wrong)?;
+        first.with().day(date.day().min(first.days_in_month())).build().map_err(wrong)
+    };
+    Ok(Some(match name {
+        "withYear" => of(i16::try_from(*number).map_err(wrong)?, date.month())?,
+        "withMonth" => of(date.year(), small()?)?,
+        "withDayOfMonth" => date.with().day(small()?).build().map_err(wrong)?,
+        "withDayOfYear" => {
+            let day = i16::try_from(*number).map_err(wrong)?;
+            date.with().day_of_year(day).build().map_err(wrong)?
+        }
+        _ => return Ok(None),
+    }))
+}
+
 fn of_date<'a>(date: Date, name: &str, args: &[Val<'a>]) -> Found<'a> {
-    if let Some(span) = shift(name, args).or_else(|| shift_by_unit(name, args)) {
+    let shifted = shift(name, args, &DAY_UNITS);
+    if let Some(span) = shifted.or_else(|| shift_by_unit(name, args, is_date_based)) {
         return date.checked_add(span?).map(|date| Some(Val::LocalDate(date))).map_err(wrong);
+    }
+    if let Some(date) = with_part(date, name, args)? {
+        return Ok(Some(Val::LocalDate(date)));
     }
     let int = |number: i16| Some(Val::Int(i32::from(number)));
     Ok(match (name, args) {
@@ -113,7 +223,6 @@ fn of_date<'a>(date: Date, name: &str, args: &[Val<'a>]) -> Found<'a> {
         ("lengthOfYear", []) => int(date.days_in_year()),
         ("isLeapYear", []) => Some(Val::Bool(date.in_leap_year())),
         ("getDayOfWeek", []) => Some(Val::DayOfWeek(date.weekday())),
-        ("getMonth", []) => Some(Val::text(month(date.month()))),
         ("toEpochDay", []) => {
             let days = date.since((Part::Day, Date::new(1970, 1, 1).map_err(wrong)?));
             Some(Val::Long(i64::from(days.map_err(wrong)?.get_days())))
@@ -121,37 +230,31 @@ fn of_date<'a>(date: Date, name: &str, args: &[Val<'a>]) -> Found<'a> {
         ("atStartOfDay", []) => {
             Some(Val::LocalDateTime(date.to_datetime(jiff::civil::Time::midnight())))
         }
-        ("withDayOfMonth", [Val::Int(day)]) => {
-            let day = i8::try_from(*day).map_err(wrong)?;
-            Some(Val::LocalDate(date.with().day(day).build().map_err(wrong)?))
-        }
+        ("atTime", [_, _, ..]) => Some(Val::LocalDateTime(datetime_of(date, args)?)),
+        ("isSupported", [Val::Unit(unit)]) => Some(Val::Bool(is_date_based(*unit))),
         _ => None,
     })
 }
 
-fn month(number: i8) -> &'static str {
-    const MONTHS: [&str; 12] = [
-        "JANUARY",
-        "FEBRUARY",
-        "MARCH",
-        "APRIL",
-        "MAY",
-        "JUNE",
-        "JULY",
-        "AUGUST",
-        "SEPTEMBER",
-        "OCTOBER",
-        "NOVEMBER",
-        "DECEMBER",
-    ];
-    usize::try_from(number - 1).ok().and_then(|place| MONTHS.get(place)).copied().unwrap_or("")
-}
-
 fn of_datetime<'a>(at: DateTime, name: &str, args: &[Val<'a>]) -> Found<'a> {
-    if let Some(span) = shift(name, args).or_else(|| shift_by_unit(name, args)) {
+    let any = |unit| !matches!(unit, Unit::Eras | Unit::Forever);
+    let shifted = shift(name, args, &TIME_UNITS);
+    if let Some(span) = shifted.or_else(|| shift_by_unit(name, args, any)) {
         return at.checked_add(span?).map(|at| Some(Val::LocalDateTime(at))).map_err(wrong);
     }
+    if let Some(date) = with_part(at.date(), name, args)? {
+        return Ok(Some(Val::LocalDateTime(date.to_datetime(at.time()))));
+    }
     Ok(match (name, args) {
+        ("getNano", []) => Some(Val::Int(at.subsec_nanosecond())),
+        ("withHour" | "withMinute" | "withSecond" | "withNano", [Val::Int(number)]) => {
+            Some(Val::LocalDateTime(with_time(at, name, *number)?))
+        }
+        ("truncatedTo", [Val::Unit(unit)]) => {
+            allowed(*unit, is_exact)?;
+            let utc = at.to_zoned(TimeZone::UTC).map_err(wrong)?.timestamp();
+            Some(Val::LocalDateTime(self::utc(truncated(utc, *unit)?)))
+        }
         ("toLocalDate", []) => Some(Val::LocalDate(at.date())),
         ("getHour", []) => Some(Val::Int(i32::from(at.hour()))),
         ("getMinute", []) => Some(Val::Int(i32::from(at.minute()))),
@@ -161,8 +264,37 @@ fn of_datetime<'a>(at: DateTime, name: &str, args: &[Val<'a>]) -> Found<'a> {
     })
 }
 
+fn with_time(at: DateTime, name: &str, number: i32) -> Result<DateTime> {
+    let small = || i8::try_from(number).map_err(wrong);
+    let with = at.with();
+    let with = match name {
+        "withHour" => with.hour(small()?),
+        "withMinute" => with.minute(small()?),
+        "withSecond" => with.second(small()?),
+        _ => with.subsec_nanosecond(number),
+    };
+    with.build().map_err(wrong)
+}
+
+/// Cut down to whole units, of a day at most.
+fn truncated(at: Timestamp, unit: Unit) -> Result<Timestamp> {
+    let length: i128 = match unit {
+        Unit::Nanos => 1,
+        Unit::Micros => 1_000,
+        Unit::Millis => 1_000_000,
+        Unit::Seconds => 1_000_000_000,
+        Unit::Minutes => 60_000_000_000,
+        Unit::Hours => 3_600_000_000_000,
+        Unit::HalfDays => 43_200_000_000_000,
+        _ => 86_400_000_000_000,
+    };
+    let nanos = at.as_nanosecond();
+    Timestamp::from_nanosecond(nanos - nanos.rem_euclid(length)).map_err(wrong)
+}
+
 fn of_instant<'a>(at: Timestamp, name: &str, args: &[Val<'a>]) -> Found<'a> {
-    if let Some(span) = shift(name, args).or_else(|| shift_by_unit(name, args)) {
+    let shifted = shift(name, args, &INSTANT_UNITS);
+    if let Some(span) = shifted.or_else(|| shift_by_unit(name, args, is_exact)) {
         // An instant knows days of 24 hours only.
         let span = span?;
         let hours = span.get_hours().saturating_add(i32::saturating_mul(span.get_days(), 24));
@@ -173,6 +305,10 @@ fn of_instant<'a>(at: Timestamp, name: &str, args: &[Val<'a>]) -> Found<'a> {
         ("toEpochMilli", []) => Some(Val::Long(at.as_millisecond())),
         ("getEpochSecond", []) => Some(Val::Long(at.as_second())),
         ("getNano", []) => Some(Val::Int(at.subsec_nanosecond())),
+        ("truncatedTo", [Val::Unit(unit)]) => {
+            allowed(*unit, is_exact)?;
+            Some(Val::Instant(truncated(at, *unit)?))
+        }
         _ => None,
     })
 }
@@ -180,6 +316,15 @@ fn of_instant<'a>(at: Timestamp, name: &str, args: &[Val<'a>]) -> Found<'a> {
 fn of_java_date<'a>(at: Timestamp, name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
     match (name, args) {
         ("getTime", []) => Some(Val::Long(at.as_millisecond())),
+        ("toGMTString", []) => Some(Val::text(at.strftime("%-d %b %Y %H:%M:%S GMT").to_string())),
+        ("getTimezoneOffset", []) => Some(Val::Int(0)),
+        ("getYear", []) => Some(Val::Int(i32::from(utc(at).year()) - 1_900)),
+        ("getMonth", []) => Some(Val::Int(i32::from(utc(at).month()) - 1)),
+        ("getDate", []) => Some(Val::Int(utc(at).day().into())),
+        ("getDay", []) => Some(Val::Int(utc(at).date().weekday().to_sunday_zero_offset().into())),
+        ("getHours", []) => Some(Val::Int(utc(at).hour().into())),
+        ("getMinutes", []) => Some(Val::Int(utc(at).minute().into())),
+        ("getSeconds", []) => Some(Val::Int(utc(at).second().into())),
         ("toInstant", []) => Some(Val::Instant(at)),
         _ => None,
     }
@@ -199,15 +344,21 @@ fn of_weekday<'a>(day: Weekday, name: &str, args: &[Val<'a>]) -> Option<Val<'a>>
 fn of_unit<'a>(unit: Unit, name: &str, args: &[Val<'a>]) -> Found<'a> {
     Ok(match (name, args) {
         ("name", []) => Some(Val::text(named(&UNITS, &unit))),
-        ("between", [Val::LocalDate(a), Val::LocalDate(b)]) => Some(Val::Long(whole_units(
-            unit,
-            a.to_datetime(jiff::civil::Time::midnight()),
-            b.to_datetime(jiff::civil::Time::midnight()),
-        )?)),
+        ("ordinal", []) => Some(Val::Int(unit as i32)),
+        ("isDateBased", []) => Some(Val::Bool(is_date_based(unit))),
+        ("isTimeBased", []) => Some(Val::Bool((unit as u8) < Unit::Days as u8)),
+        ("isDurationEstimated", []) => Some(Val::Bool(unit as u8 >= Unit::Days as u8)),
+        ("between", [Val::LocalDate(a), Val::LocalDate(b)]) => {
+            allowed(unit, is_date_based)?;
+            let midnight = jiff::civil::Time::midnight();
+            let (a, b) = (a.to_datetime(midnight), b.to_datetime(midnight));
+            Some(Val::Long(whole_units(unit, a, b)?))
+        }
         ("between", [Val::LocalDateTime(a), Val::LocalDateTime(b)]) => {
             Some(Val::Long(whole_units(unit, *a, *b)?))
         }
         ("between", [Val::Instant(a), Val::Instant(b)]) => {
+            allowed(unit, is_exact)?;
             Some(Val::Long(whole_units(unit, utc(*a), utc(*b))?))
         }
         _ => None,
@@ -221,11 +372,12 @@ fn whole_units(unit: Unit, a: DateTime, b: DateTime) -> Result<i64> {
         Unit::Millis => Part::Millisecond,
         Unit::Seconds => Part::Second,
         Unit::Minutes => Part::Minute,
-        Unit::Hours => Part::Hour,
+        Unit::Hours | Unit::HalfDays => Part::Hour,
         Unit::Days => Part::Day,
         Unit::Weeks => Part::Week,
         Unit::Months => Part::Month,
-        Unit::Years => Part::Year,
+        Unit::Years | Unit::Decades | Unit::Centuries | Unit::Millennia => Part::Year,
+        Unit::Eras | Unit::Forever => return Err(wrong("Unsupported unit")),
     };
     let span = b.since((part, a)).map_err(wrong)?;
     Ok(match unit {
@@ -235,10 +387,15 @@ fn whole_units(unit: Unit, a: DateTime, b: DateTime) -> Result<i64> {
         Unit::Seconds => span.get_seconds(),
         Unit::Minutes => span.get_minutes(),
         Unit::Hours => i64::from(span.get_hours()),
+        Unit::HalfDays => i64::from(span.get_hours()) / 12,
         Unit::Days => i64::from(span.get_days()),
         Unit::Weeks => i64::from(span.get_weeks()),
         Unit::Months => i64::from(span.get_months()),
         Unit::Years => i64::from(span.get_years()),
+        Unit::Decades => i64::from(span.get_years()) / 10,
+        Unit::Centuries => i64::from(span.get_years()) / 100,
+        Unit::Millennia => i64::from(span.get_years()) / 1_000,
+        Unit::Eras | Unit::Forever => 0,
     })
 }
 
@@ -248,6 +405,20 @@ fn of_uuid<'a>(uuid: Uuid, name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
         ("getMostSignificantBits", []) => Some(Val::Long(most as i64)),
         ("getLeastSignificantBits", []) => Some(Val::Long(least as i64)),
         ("version", []) => Some(Val::Int(uuid.get_version_num() as i32)),
+        ("variant", []) => Some(Val::Int(match least >> 62 {
+            0 | 1 => 0,
+            2 => 2,
+            _ => (least >> 61) as i32,
+        })),
+        ("timestamp", []) if uuid.get_version_num() == 1 => Some(Val::Long(
+            (((most & 0xFFF) << 48) | (((most >> 16) & 0xFFFF) << 32) | (most >> 32)) as i64,
+        )),
+        ("clockSequence", []) if uuid.get_version_num() == 1 => {
+            Some(Val::Int(((least >> 48) & 0x3FFF) as i32))
+        }
+        ("node", []) if uuid.get_version_num() == 1 => {
+            Some(Val::Long((least & 0xFFFF_FFFF_FFFF) as i64))
+        }
         _ => None,
     }
 }
@@ -263,6 +434,9 @@ fn of_random<'a>(state: &Cell<i64>, name: &str, args: &[Val<'a>]) -> Option<Val<
     match (name, args) {
         ("nextInt", []) => Some(Val::Int(next_random(state, 32))),
         ("nextInt", [Val::Int(bound)]) if *bound > 0 => Some(Val::Int(below(state, *bound))),
+        ("nextFloat", []) => {
+            Some(Val::Double(f64::from(next_random(state, 24)) / f64::from(1 << 24)))
+        }
         ("nextLong", []) => {
             let high = i64::from(next_random(state, 32)) << 32;
             Some(Val::Long(high.wrapping_add(i64::from(next_random(state, 32)))))
@@ -289,101 +463,6 @@ fn below(state: &Cell<i64>, bound: i32) -> i32 {
     bits % bound
 }
 
-/// `SimpleDateFormat` letters as `strftime` ones.
-fn of_format<'a>(pattern: &str, name: &str, args: &[Val<'a>]) -> Found<'a> {
-    Ok(match (name, args) {
-        ("format", [Val::Date(at)]) => Some(Val::text(java_date_text(pattern, *at)?)),
-        ("format", [Val::Long(millis)]) => {
-            let at = Timestamp::from_millisecond(*millis).map_err(wrong)?;
-            Some(Val::text(java_date_text(pattern, at)?))
-        }
-        ("parse", [Val::Text(text)]) => Some(Val::Date(parse_java_date(pattern, text)?)),
-        ("toPattern", []) => Some(Val::text(pattern)),
-        _ => None,
-    })
-}
-
-/// A date by a `SimpleDateFormat` pattern, in UTC.
-pub(crate) fn java_date_text(pattern: &str, at: Timestamp) -> Result<String> {
-    let zoned = at.to_zoned(TimeZone::UTC);
-    let text = jiff::fmt::strtime::format(translate(pattern)?, &zoned).map_err(wrong)?;
-    Ok(text)
-}
-
-fn parse_java_date(pattern: &str, text: &str) -> Result<Timestamp> {
-    let format = translate(pattern)?;
-    let parsed = jiff::fmt::strtime::parse(&format, text).map_err(wrong)?;
-    let date = parsed
-        .to_datetime()
-        .or_else(|_| parsed.to_date().map(|date| date.to_datetime(jiff::civil::Time::midnight())));
-    date.and_then(|at| at.to_zoned(TimeZone::UTC)).map(|at| at.timestamp()).map_err(wrong)
-}
-
-fn translate(pattern: &str) -> Result<String> {
-    let letters: Vec<char> = pattern.chars().collect();
-    let (mut made, mut at) = (String::new(), 0);
-    while at < letters.len() {
-        let letter = letters[at];
-        if letter == '\'' {
-            at = quoted(&letters, at, &mut made);
-            continue;
-        }
-        let length = letters[at..].iter().take_while(|other| **other == letter).count();
-        at += length;
-        if letter.is_ascii_alphabetic() {
-            made.push_str(letter_format(letter, length)?);
-        } else {
-            let text: String = std::iter::repeat_n(letter, length).collect();
-            made.push_str(&text.replace('%', "%%"));
-        }
-    }
-    Ok(made)
-}
-
-fn quoted(letters: &[char], start: usize, made: &mut String) -> usize {
-    let end = letters[start + 1..].iter().position(|c| *c == '\'');
-    let end = end.map_or(letters.len(), |end| start + 1 + end);
-    if end == start + 1 {
-        made.push('\'');
-    } else {
-        let text: String = letters[start + 1..end].iter().collect();
-        made.push_str(&text.replace('%', "%%"));
-    }
-    end + 1
-}
-
-fn letter_format(letter: char, length: usize) -> Result<&'static str> {
-    Ok(match (letter, length) {
-        ('y' | 'u' | 'Y', 2) => "%y",
-        ('y' | 'u' | 'Y', _) => "%Y",
-        ('M', 1) => "%-m",
-        ('M', 2) => "%m",
-        ('M', 3) => "%b",
-        ('M', _) => "%B",
-        ('d', 1) => "%-d",
-        ('d', _) => "%d",
-        ('D', 1 | 2) => "%-j",
-        ('D', _) => "%j",
-        ('H', 1) => "%-H",
-        ('H', _) => "%H",
-        ('h', 1) => "%-I",
-        ('h', _) => "%I",
-        ('m', 1) => "%-M",
-        ('m', _) => "%M",
-        ('s', 1) => "%-S",
-        ('s', _) => "%S",
-        ('S', _) => "%3f",
-        ('a', _) => "%p",
-        ('E', 1..=3) => "%a",
-        ('E', _) => "%A",
-        ('Z', _) => "%z",
-        ('X', 1) => "%z",
-        ('X', _) => "%:z",
-        ('z', _) => "UTC",
-        _ => return Err(Error::Evaluate(format!("Illegal pattern character '{letter}'"))),
-    })
-}
-
 fn date_of(year: &Val<'_>, month: &Val<'_>, day: &Val<'_>) -> Result<Date> {
     let part = |value: &Val<'_>| value.whole().ok_or_else(|| Error::bad_type(value.kind(), "int"));
     let (year, month, day) = (part(year)?, part(month)?, part(day)?);
@@ -403,8 +482,27 @@ pub(super) fn of_class<'a>(
     Ok(match (class, name, args) {
         (Class::LocalDate, "now", []) => Some(Val::LocalDate(utc(now).date())),
         (Class::LocalDate, "parse", [Val::Text(text)]) => {
+            written(text, false)?;
             Some(Val::LocalDate(text.parse().map_err(wrong)?))
         }
+        (Class::LocalDate, "ofYearDay", [Val::Int(year), Val::Int(day)]) => {
+            let first = Date::new(i16::try_from(*year).map_err(wrong)?, 1, 1).map_err(wrong)?;
+            let day = i16::try_from(*day).map_err(wrong)?;
+            Some(Val::LocalDate(first.with().day_of_year(day).build().map_err(wrong)?))
+        }
+        (Class::LocalDate, "from", [Val::LocalDateTime(at)]) => Some(Val::LocalDate(at.date())),
+        (Class::LocalDate, "from", [date @ Val::LocalDate(_)]) => Some(date.clone()),
+        (Class::DayOfWeek, "from", [Val::LocalDateTime(at)]) => {
+            Some(Val::DayOfWeek(at.date().weekday()))
+        }
+        (Class::DayOfWeek, "from", [Val::LocalDate(date)]) => Some(Val::DayOfWeek(date.weekday())),
+        (Class::DayOfWeek, "values", []) => {
+            Some(Val::Array(Rc::new(WEEKDAYS.map(|(_, day)| Val::DayOfWeek(day)).to_vec())))
+        }
+        (Class::ChronoUnit, "values", []) => {
+            Some(Val::Array(Rc::new(UNITS.map(|(_, unit)| Val::Unit(unit)).to_vec())))
+        }
+        (Class::Date, "from", [Val::Instant(at)]) => Some(Val::Date(*at)),
         (Class::LocalDate, "of", [year, month, day]) => {
             Some(Val::LocalDate(date_of(year, month, day)?))
         }
@@ -416,6 +514,7 @@ pub(super) fn of_class<'a>(
         }
         (Class::LocalDateTime, "now", []) => Some(Val::LocalDateTime(utc(now))),
         (Class::LocalDateTime, "parse", [Val::Text(text)]) => {
+            written(text, true)?;
             Some(Val::LocalDateTime(text.parse().map_err(wrong)?))
         }
         (Class::LocalDateTime, "of", [year, month, day, time @ ..]) => {
@@ -429,9 +528,12 @@ pub(super) fn of_class<'a>(
             let millis = millis.whole().ok_or_else(|| Error::bad_type(millis.kind(), "long"))?;
             Some(Val::Instant(Timestamp::from_millisecond(millis).map_err(wrong)?))
         }
-        (Class::Instant, "ofEpochSecond", [seconds]) => {
-            let seconds = seconds.whole().ok_or_else(|| Error::bad_type(seconds.kind(), "long"))?;
-            Some(Val::Instant(Timestamp::from_second(seconds).map_err(wrong)?))
+        (Class::Instant, "ofEpochSecond", [Val::Long(seconds)]) => {
+            Some(Val::Instant(Timestamp::from_second(*seconds).map_err(wrong)?))
+        }
+        (Class::Instant, "ofEpochSecond", [Val::Long(seconds), Val::Long(nanos)]) => {
+            let nanos = i128::from(*seconds) * 1_000_000_000 + i128::from(*nanos);
+            Some(Val::Instant(Timestamp::from_nanosecond(nanos).map_err(wrong)?))
         }
         (Class::DayOfWeek, "of", [Val::Int(day)]) => {
             let day = i8::try_from(*day).map_err(wrong)?;
@@ -450,18 +552,42 @@ pub(super) fn of_class<'a>(
     })
 }
 
+/// A date alone, or a date, a `T` and a time: other forms that the parser reads are refused.
+fn written(text: &str, has_time: bool) -> Result<()> {
+    let bare = text.chars().all(|c| c.is_ascii_digit() || "+-:.T".contains(c));
+    if bare && text.contains('T') == has_time {
+        return Ok(());
+    }
+    Err(wrong(format!("Text '{text}' could not be parsed")))
+}
+
 fn no_constant(name: &str) -> Error {
     Error::Evaluate(format!("IllegalArgumentException: No enum constant {name}"))
 }
 
 fn datetime_of(date: Date, time: &[Val<'_>]) -> Result<DateTime> {
-    let mut parts = [0_i8; 3];
-    for (part, value) in parts.iter_mut().zip(time) {
+    let (mut parts, mut nanos) = ([0_i8; 3], 0);
+    for (place, value) in time.iter().enumerate() {
         let number = value.whole().ok_or_else(|| Error::bad_type(value.kind(), "int"))?;
-        *part = i8::try_from(number).map_err(wrong)?;
+        match parts.get_mut(place) {
+            Some(part) => *part = i8::try_from(number).map_err(wrong)?,
+            None => nanos = i32::try_from(number).map_err(wrong)?,
+        }
     }
-    let time = jiff::civil::Time::new(parts[0], parts[1], parts[2], 0).map_err(wrong)?;
+    let time = jiff::civil::Time::new(parts[0], parts[1], parts[2], nanos).map_err(wrong)?;
     Ok(date.to_datetime(time))
+}
+
+/// Five hexadecimal numbers: Java fills up those that are too short, and cuts those too long.
+fn uuid_of(text: &str) -> Option<Uuid> {
+    let parts: Option<Vec<u64>> = text
+        .split('-')
+        .map(|part| i64::from_str_radix(part, 16).ok().map(|number| number as u64))
+        .collect();
+    let [a, b, c, d, e] = parts?.try_into().ok()?;
+    let most = ((a & 0xFFFF_FFFF) << 32) | ((b & 0xFFFF) << 16) | (c & 0xFFFF);
+    let least = ((d & 0xFFFF) << 48) | (e & 0xFFFF_FFFF_FFFF);
+    (text.len() <= 36).then(|| Uuid::from_u64_pair(most, least))
 }
 
 fn uuid_class<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> {
@@ -474,8 +600,7 @@ fn uuid_class<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> 
             Some(Val::Uuid(uuid::Builder::from_random_bytes(bytes).into_uuid()))
         }
         ("fromString", [Val::Text(text)]) => Some(Val::Uuid(
-            text.parse()
-                .map_err(|error| Error::Evaluate(format!("Invalid UUID string: {error}")))?,
+            uuid_of(text).ok_or_else(|| Error::Evaluate(format!("Invalid UUID string: {text}")))?,
         )),
         ("nameUUIDFromBytes", [Val::Array(bytes)]) => {
             let bytes: Vec<u8> =
@@ -495,8 +620,14 @@ pub(super) fn construct<'a>(run: &mut Run<'a>, class: Class, args: &[Val<'a>]) -
             let millis = millis.whole().ok_or_else(|| Error::bad_type(millis.kind(), "long"))?;
             Some(Val::Date(Timestamp::from_millisecond(millis).map_err(wrong)?))
         }
+        // Years from 1900, months from 0.
+        (Class::Date, [Val::Int(year), Val::Int(month), day, time @ ..]) => {
+            let (year, month) = (Val::Int(year.wrapping_add(1_900)), Val::Int(month + 1));
+            let at = datetime_of(date_of(&year, &month, day)?, time)?;
+            Some(Val::Date(at.to_zoned(TimeZone::UTC).map_err(wrong)?.timestamp()))
+        }
         (Class::DateFormat, [Val::Text(pattern)]) => {
-            translate(pattern)?;
+            super::formats::check(pattern)?;
             Some(Val::DateFormat(Rc::clone(pattern)))
         }
         (Class::Random, []) => {
