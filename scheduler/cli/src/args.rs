@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::application::ApplicationArgs;
+use crate::completion::{self, CompletionArgs};
+use crate::execution::ExecutionArgs;
+use crate::pipeline::PipelineArgs;
+
 /// Continuous delivery: runs Spinnaker's pipelines.
 #[derive(Debug, Parser)]
 #[command(name = "capstan", version, about, arg_required_else_help = true)]
@@ -24,6 +29,15 @@ pub(crate) enum Command {
     Dev(Box<DevArgs>),
     /// Lists everything that is wrong with a pipeline document.
     Validate(ValidateArgs),
+    /// Saves, lists, shows, starts and deletes pipelines of a server.
+    Pipeline(Box<PipelineArgs>),
+    /// Lists, shows, watches, cancels and judges executions of a server.
+    Execution(Box<ExecutionArgs>),
+    /// Lists, shows, saves and deletes applications of a server.
+    Application(Box<ApplicationArgs>),
+    /// Prints the completions for a shell.
+    #[command(after_help = completion::HELP)]
+    Completion(CompletionArgs),
     /// Owns one run of a tool.
     #[command(hide = true)]
     Guard {
@@ -135,7 +149,11 @@ pub(crate) struct ValidateArgs {
     pub(crate) output: Output,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// A name and a value, as `NAME=VALUE`.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     if name.is_empty() {
         return Err("the name before `=` is empty".into());

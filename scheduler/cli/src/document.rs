@@ -47,6 +47,23 @@ pub(crate) fn read(file: &Path, limits: &Limits) -> Result<Result<Document, (Str
     })
 }
 
+/// Reads a document that has to be an object; `None` if it is none, which was said.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn read_object(file: &Path, limits: &Limits) -> Result<Option<Document>> {
+    let (name, problem) = match read(file, limits)? {
+        Ok(document) if document.value.is_object() => return Ok(Some(document)),
+        Ok(Document { name, .. }) => {
+            let why = "the document is a list or a single value, not an object";
+            (name, Problem::error("document-not-an-object", "", why, "see the examples"))
+        }
+        Err(unreadable) => unreadable,
+    };
+    show(&name, &[problem]);
+    Ok(None)
+}
+
 fn what_to_do(file: &Path) -> &'static str {
     if file.is_dir() {
         "it is a folder: name the pipeline document in it"

@@ -1,15 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod application;
 mod args;
+mod completion;
 mod dev;
 mod document;
 mod engine;
+mod execution;
+mod logs;
+mod output;
+mod pipeline;
 mod progress;
 mod resume;
 mod run;
 mod sample;
 mod say;
+mod server;
 mod summary;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -32,6 +40,10 @@ fn main() -> ExitCode {
         Command::Validate(arguments) => finish(document::validate(&arguments)),
         Command::Dev(arguments) => finish(dev::run(&arguments)),
         Command::Run(arguments) => finish(run::run(*arguments)),
+        Command::Pipeline(arguments) => finish(pipeline::run(&arguments)),
+        Command::Execution(arguments) => finish(execution::run(&arguments)),
+        Command::Application(arguments) => finish(application::run(&arguments)),
+        Command::Completion(arguments) => finish(completion::run(&arguments)),
     }
 }
 

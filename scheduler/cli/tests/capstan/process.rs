@@ -9,9 +9,17 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// The binary, without the variables that would change what it does.
 pub(crate) fn capstan() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
-    for name in
-        ["KUBECONFIG", "CAPSTAN_DATA_DIR", "CAPSTAN_ARTIFACTS_ROOT", "CAPSTAN_HELM", "CAPSTAN_LOG"]
-    {
+    for name in [
+        "KUBECONFIG",
+        "CAPSTAN_DATA_DIR",
+        "CAPSTAN_ARTIFACTS_ROOT",
+        "CAPSTAN_HELM",
+        "CAPSTAN_LOG",
+        "CAPSTAN_PORT",
+        "CAPSTAN_SERVER",
+        "CAPSTAN_TOKEN",
+        "CAPSTAN_USER",
+    ] {
         command.env_remove(name);
     }
     command.env("HOME", "/nonexistent").stdin(Stdio::null());

@@ -1,0 +1,30 @@
+//! What users do with a server, through the command line, over real HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails where it stands, and waits by the machine's own clock"
+)]
+
+#[path = "journeys/application.rs"]
+mod application;
+#[path = "journeys/client.rs"]
+mod client;
+#[path = "journeys/documents.rs"]
+mod documents;
+#[path = "capstan/ended.rs"]
+mod ended;
+#[path = "journeys/errors.rs"]
+mod errors;
+#[path = "journeys/execution.rs"]
+mod execution;
+#[path = "capstan/file.rs"]
+mod file;
+#[path = "journeys/following.rs"]
+mod following;
+#[path = "journeys/pipeline.rs"]
+mod pipeline;
+#[path = "capstan/process.rs"]
+mod process;
+#[path = "capstan/server.rs"]
+mod server;
