@@ -10,6 +10,7 @@ use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
 use crate::execution::ExecutionArgs;
 use crate::pipeline::PipelineArgs;
+use crate::token::TokenArgs;
 
 /// Continuous delivery: runs Spinnaker's pipelines.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Execution(Box<ExecutionArgs>),
     /// Lists, shows, saves and deletes applications of a server.
     Application(Box<ApplicationArgs>),
+    /// Makes, lists and takes back the tokens of a server.
+    Token(Box<TokenArgs>),
     /// Prints the completions for a shell.
     #[command(after_help = completion::HELP)]
     Completion(CompletionArgs),

@@ -17,6 +17,7 @@ mod sample;
 mod say;
 mod server;
 mod summary;
+mod token;
 mod watch;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => finish(run::run(*arguments)),
         Command::Pipeline(arguments) => finish(pipeline::run(&arguments)),
         Command::Execution(arguments) => finish(execution::run(&arguments)),
+        Command::Token(arguments) => finish(token::run(&arguments)),
         Command::Application(arguments) => finish(application::run(&arguments)),
         Command::Completion(arguments) => finish(completion::run(&arguments)),
     }

@@ -28,3 +28,5 @@ mod pipeline;
 mod process;
 #[path = "capstan/server.rs"]
 mod server;
+#[path = "journeys/token.rs"]
+mod token;

@@ -10,6 +10,7 @@ mod executions;
 mod live;
 mod pipelines;
 mod sse;
+mod tokens;
 
 pub use applications::Task;
 pub use client::{Client, Config};
@@ -17,3 +18,4 @@ pub use error::{Error, Refusal};
 pub use execution::{Execution, Stage, Wait};
 pub use executions::{Listing, Which};
 pub use live::{Chunk, Entry, Happening, Happenings, LogStream};
+pub use tokens::NewToken;
