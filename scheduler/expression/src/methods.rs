@@ -2,7 +2,9 @@
 
 mod collections;
 mod formats;
+mod ids;
 mod numbers;
+mod printf;
 mod signatures;
 mod strings;
 mod time;
@@ -178,7 +180,7 @@ fn class_method<'a>(
         Class::Integer | Class::Long | Class::Double | Class::Byte | Class::Boolean => {
             numbers::of_class(class, name, args)
         }
-        Class::Math if name == "random" => Ok(time::math_random(run, args)),
+        Class::Math if name == "random" => Ok(ids::math_random(run, args)),
         Class::Math => numbers::math(name, args),
         Class::UrlEncoder => strings::url_encode(name, args),
         Class::Date

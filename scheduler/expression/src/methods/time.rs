@@ -1,22 +1,21 @@
 //! Dates, times, identifiers, random numbers. The clock and the seed come from the caller (D13);
 //! zones are UTC.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Unit as Part};
-use md5::{Digest, Md5};
 use uuid::Uuid;
 
+use super::ids::{of_random, of_uuid, random, uuid_class};
 use crate::Error;
 use crate::eval::access::weekday_text;
 use crate::eval::operators::{compare, equal};
 use crate::eval::{Result, Run};
 use crate::value::{Class, UNITS, Unit, Val, WEEKDAYS, named};
 
-type Found<'a> = Result<Option<Val<'a>>>;
+pub(super) type Found<'a> = Result<Option<Val<'a>>>;
 
 fn wrong(error: impl std::fmt::Display) -> Error {
     Error::Evaluate(format!("DateTimeException: {error}"))
@@ -399,70 +398,6 @@ fn whole_units(unit: Unit, a: DateTime, b: DateTime) -> Result<i64> {
     })
 }
 
-fn of_uuid<'a>(uuid: Uuid, name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
-    let (most, least) = uuid.as_u64_pair();
-    match (name, args) {
-        ("getMostSignificantBits", []) => Some(Val::Long(most as i64)),
-        ("getLeastSignificantBits", []) => Some(Val::Long(least as i64)),
-        ("version", []) => Some(Val::Int(uuid.get_version_num() as i32)),
-        ("variant", []) => Some(Val::Int(match least >> 62 {
-            0 | 1 => 0,
-            2 => 2,
-            _ => (least >> 61) as i32,
-        })),
-        ("timestamp", []) if uuid.get_version_num() == 1 => Some(Val::Long(
-            (((most & 0xFFF) << 48) | (((most >> 16) & 0xFFFF) << 32) | (most >> 32)) as i64,
-        )),
-        ("clockSequence", []) if uuid.get_version_num() == 1 => {
-            Some(Val::Int(((least >> 48) & 0x3FFF) as i32))
-        }
-        ("node", []) if uuid.get_version_num() == 1 => {
-            Some(Val::Long((least & 0xFFFF_FFFF_FFFF) as i64))
-        }
-        _ => None,
-    }
-}
-
-/// The next bits of `java.util.Random`'s generator.
-pub(crate) fn next_random(state: &Cell<i64>, bits: u32) -> i32 {
-    let next = state.get().wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & ((1 << 48) - 1);
-    state.set(next);
-    (next >> (48 - bits)) as i32
-}
-
-fn of_random<'a>(state: &Cell<i64>, name: &str, args: &[Val<'a>]) -> Option<Val<'a>> {
-    match (name, args) {
-        ("nextInt", []) => Some(Val::Int(next_random(state, 32))),
-        ("nextInt", [Val::Int(bound)]) if *bound > 0 => Some(Val::Int(below(state, *bound))),
-        ("nextFloat", []) => {
-            Some(Val::Double(f64::from(next_random(state, 24)) / f64::from(1 << 24)))
-        }
-        ("nextLong", []) => {
-            let high = i64::from(next_random(state, 32)) << 32;
-            Some(Val::Long(high.wrapping_add(i64::from(next_random(state, 32)))))
-        }
-        ("nextBoolean", []) => Some(Val::Bool(next_random(state, 1) != 0)),
-        ("nextDouble", []) => {
-            let high = i64::from(next_random(state, 26)) << 27;
-            let number = (high + i64::from(next_random(state, 27))) as f64;
-            Some(Val::Double(number / (1_i64 << 53) as f64))
-        }
-        _ => None,
-    }
-}
-
-fn below(state: &Cell<i64>, bound: i32) -> i32 {
-    let first = next_random(state, 31);
-    if bound & (bound - 1) == 0 {
-        return ((i64::from(bound) * i64::from(first)) >> 31) as i32;
-    }
-    let mut bits = first;
-    while bits.wrapping_sub(bits % bound).wrapping_add(bound - 1) < 0 {
-        bits = next_random(state, 31);
-    }
-    bits % bound
-}
-
 fn date_of(year: &Val<'_>, month: &Val<'_>, day: &Val<'_>) -> Result<Date> {
     let part = |value: &Val<'_>| value.whole().ok_or_else(|| Error::bad_type(value.kind(), "int"));
     let (year, month, day) = (part(year)?, part(month)?, part(day)?);
@@ -492,16 +427,6 @@ pub(super) fn of_class<'a>(
         }
         (Class::LocalDate, "from", [Val::LocalDateTime(at)]) => Some(Val::LocalDate(at.date())),
         (Class::LocalDate, "from", [date @ Val::LocalDate(_)]) => Some(date.clone()),
-        (Class::DayOfWeek, "from", [Val::LocalDateTime(at)]) => {
-            Some(Val::DayOfWeek(at.date().weekday()))
-        }
-        (Class::DayOfWeek, "from", [Val::LocalDate(date)]) => Some(Val::DayOfWeek(date.weekday())),
-        (Class::DayOfWeek, "values", []) => {
-            Some(Val::Array(Rc::new(WEEKDAYS.map(|(_, day)| Val::DayOfWeek(day)).to_vec())))
-        }
-        (Class::ChronoUnit, "values", []) => {
-            Some(Val::Array(Rc::new(UNITS.map(|(_, unit)| Val::Unit(unit)).to_vec())))
-        }
         (Class::Date, "from", [Val::Instant(at)]) => Some(Val::Date(*at)),
         (Class::LocalDate, "of", [year, month, day]) => {
             Some(Val::LocalDate(date_of(year, month, day)?))
@@ -535,6 +460,25 @@ pub(super) fn of_class<'a>(
             let nanos = i128::from(*seconds) * 1_000_000_000 + i128::from(*nanos);
             Some(Val::Instant(Timestamp::from_nanosecond(nanos).map_err(wrong)?))
         }
+        (Class::DayOfWeek | Class::ChronoUnit, _, _) => enum_class(class, name, args)?,
+        (Class::Uuid, _, _) => uuid_class(run, name, args)?,
+        _ => None,
+    })
+}
+
+/// A static method of an enumeration.
+fn enum_class<'a>(class: Class, name: &str, args: &[Val<'a>]) -> Found<'a> {
+    Ok(match (class, name, args) {
+        (Class::DayOfWeek, "from", [Val::LocalDateTime(at)]) => {
+            Some(Val::DayOfWeek(at.date().weekday()))
+        }
+        (Class::DayOfWeek, "from", [Val::LocalDate(date)]) => Some(Val::DayOfWeek(date.weekday())),
+        (Class::DayOfWeek, "values", []) => {
+            Some(Val::Array(Rc::new(WEEKDAYS.map(|(_, day)| Val::DayOfWeek(day)).to_vec())))
+        }
+        (Class::ChronoUnit, "values", []) => {
+            Some(Val::Array(Rc::new(UNITS.map(|(_, unit)| Val::Unit(unit)).to_vec())))
+        }
         (Class::DayOfWeek, "of", [Val::Int(day)]) => {
             let day = i8::try_from(*day).map_err(wrong)?;
             Some(Val::DayOfWeek(Weekday::from_monday_one_offset(day).map_err(wrong)?))
@@ -547,7 +491,6 @@ pub(super) fn of_class<'a>(
             let found = UNITS.iter().find(|(known, _)| *known == name.as_ref());
             Some(Val::Unit(found.ok_or_else(|| no_constant(name))?.1))
         }
-        (Class::Uuid, _, _) => uuid_class(run, name, args)?,
         _ => None,
     })
 }
@@ -576,40 +519,6 @@ fn datetime_of(date: Date, time: &[Val<'_>]) -> Result<DateTime> {
     }
     let time = jiff::civil::Time::new(parts[0], parts[1], parts[2], nanos).map_err(wrong)?;
     Ok(date.to_datetime(time))
-}
-
-/// Five hexadecimal numbers: Java fills up those that are too short, and cuts those too long.
-fn uuid_of(text: &str) -> Option<Uuid> {
-    let parts: Option<Vec<u64>> = text
-        .split('-')
-        .map(|part| i64::from_str_radix(part, 16).ok().map(|number| number as u64))
-        .collect();
-    let [a, b, c, d, e] = parts?.try_into().ok()?;
-    let most = ((a & 0xFFFF_FFFF) << 32) | ((b & 0xFFFF) << 16) | (c & 0xFFFF);
-    let least = ((d & 0xFFFF) << 48) | (e & 0xFFFF_FFFF_FFFF);
-    (text.len() <= 36).then(|| Uuid::from_u64_pair(most, least))
-}
-
-fn uuid_class<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>]) -> Found<'a> {
-    Ok(match (name, args) {
-        ("randomUUID", []) => {
-            let seed = Cell::new((run.context.seed as i64 ^ 0x5_DEEC_E66D) & ((1 << 48) - 1));
-            let bytes: Vec<u8> = (0..16).map(|_| next_random(&seed, 8) as u8).collect();
-            run.context.seed = run.context.seed.wrapping_add(1);
-            let bytes: [u8; 16] = bytes.try_into().unwrap_or([0; 16]);
-            Some(Val::Uuid(uuid::Builder::from_random_bytes(bytes).into_uuid()))
-        }
-        ("fromString", [Val::Text(text)]) => Some(Val::Uuid(
-            uuid_of(text).ok_or_else(|| Error::Evaluate(format!("Invalid UUID string: {text}")))?,
-        )),
-        ("nameUUIDFromBytes", [Val::Array(bytes)]) => {
-            let bytes: Vec<u8> =
-                bytes.iter().filter_map(Val::whole).map(|byte| byte as u8).collect();
-            let digest: [u8; 16] = Md5::digest(&bytes).into();
-            Some(Val::Uuid(uuid::Builder::from_md5_bytes(digest).into_uuid()))
-        }
-        _ => None,
-    })
 }
 
 /// Makes one of these objects.
@@ -642,15 +551,4 @@ pub(super) fn construct<'a>(run: &mut Run<'a>, class: Class, args: &[Val<'a>]) -
         }
         _ => None,
     })
-}
-
-/// `Math.random()`.
-pub(super) fn math_random<'a>(run: &mut Run<'a>, args: &[Val<'a>]) -> Option<Val<'a>> {
-    let seed = Cell::new((run.context.seed as i64 ^ 0x5_DEEC_E66D) & ((1 << 48) - 1));
-    run.context.seed = run.context.seed.wrapping_add(1);
-    of_random(&seed, "nextDouble", args)
-}
-
-fn random<'a>(seed: i64) -> Val<'a> {
-    Val::Random(Rc::new(Cell::new((seed ^ 0x5_DEEC_E66D) & ((1 << 48) - 1))))
 }
