@@ -22,11 +22,13 @@ mod execution;
 mod file;
 #[path = "journeys/following.rs"]
 mod following;
+#[path = "capstan/http.rs"]
+mod http;
 #[path = "journeys/pipeline.rs"]
 mod pipeline;
 #[path = "capstan/process.rs"]
 mod process;
 #[path = "capstan/server.rs"]
 mod server;
-#[path = "journeys/token.rs"]
-mod token;
+#[path = "journeys/tokens.rs"]
+mod tokens;

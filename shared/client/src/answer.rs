@@ -63,7 +63,7 @@ struct Body {
     message: String,
     #[serde(default)]
     detail: String,
-    #[serde(default)]
+    #[serde(default, alias = "instance")]
     path: String,
     #[serde(default)]
     errors: Vec<Value>,

@@ -196,32 +196,33 @@ impl Stream {
                 event.id.iter().for_each(|id| id.clone_into(&mut self.last_id));
                 return Ok(Item::Event(event));
             }
-            let Some(connection) = &mut self.connection else {
-                match self.connect().await {
-                    Ok(()) => continue,
-                    Err(error) => match self.lose(error)? {
-                        Some(why) => return Ok(Item::Lost(why)),
-                        None => continue,
-                    },
-                }
-            };
-            let error = match timeout(IDLE_TIMEOUT, connection.chunk()).await {
-                Ok(Ok(Some(bytes))) => {
-                    self.failures = 0;
-                    self.parser.push(&bytes).map_err(|_| self.foreign("an event without end"))?;
-                    continue;
-                }
-                Ok(Ok(None)) => {
+            match self.advance().await {
+                Ok(true) => {}
+                Ok(false) => {
                     self.connection = None;
                     return Ok(Item::Closed);
                 }
-                Ok(Err(error)) => self.client.failure(&self.name(), error.without_url()),
-                Err(_) => self.client.too_slow(&self.name(), IDLE_TIMEOUT),
-            };
-            if let Some(why) = self.lose(error)? {
-                return Ok(Item::Lost(why));
+                Err(error) => {
+                    if let Some(why) = self.lose(error)? {
+                        return Ok(Item::Lost(why));
+                    }
+                }
             }
         }
+    }
+
+    /// Connects, or takes the next bytes; false once the server has closed the stream.
+    async fn advance(&mut self) -> Result<bool, Error> {
+        let Some(connection) = &mut self.connection else {
+            return self.connect().await.map(|()| true);
+        };
+        let read = timeout(IDLE_TIMEOUT, connection.chunk()).await;
+        let read = read.map_err(|_| self.client.too_slow(&self.name(), IDLE_TIMEOUT))?;
+        let broken = |error: reqwest::Error| self.client.failure(&self.name(), error.without_url());
+        let Some(bytes) = read.map_err(broken)? else { return Ok(false) };
+        self.failures = 0;
+        self.parser.push(&bytes).map_err(|_| self.foreign("an event without end"))?;
+        Ok(true)
     }
 
     async fn connect(&mut self) -> Result<(), Error> {

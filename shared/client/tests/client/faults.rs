@@ -86,6 +86,16 @@ async fn a_refusal_is_read_whole() {
 }
 
 #[tokio::test]
+async fn problem_details_are_read_as_well() {
+    let body = r#"{"type":"about:blank","title":"Not Found","status":404,"code":"not-found",
+        "detail":"execution `x` was not found","instance":"/v1/executions/x/history"}"#;
+    let stub = Stub::start([answer("404 Not Found", "application/problem+json", body)]).await;
+    let error = stub.client().history("x", 0).await.unwrap_err();
+    assert!(error.is_not_found());
+    assert_eq!(error.to_string(), "execution `x` was not found");
+}
+
+#[tokio::test]
 async fn whoever_stands_in_front_of_a_server_speaks_for_it() {
     let (said, hint) = said(answer("401 Unauthorized", "text/html", "<h1>login</h1>")).await;
     assert!(said.contains("401") && hint.contains("CAPSTAN_TOKEN"), "{said}: {hint}");

@@ -1,0 +1,72 @@
+//! With a token: as whom, and how far.
+
+use serde_json::json;
+
+use crate::documents::greet;
+use crate::ended::{Ended, run};
+use crate::http::send;
+use crate::server::Server;
+
+/// Makes a token; its text.
+fn token(server: &Server, scope: &str) -> String {
+    let asked = json!({ "name": scope, "user": "robot", "scope": scope, "expiresInSeconds": 60 });
+    let address = server.url.strip_prefix("http://").unwrap();
+    let (status, answer) = send(address, "POST", "/v1/tokens", &asked.to_string()).unwrap();
+    assert_eq!(status, 201, "{answer}");
+    answer["token"].as_str().unwrap().to_owned()
+}
+
+fn with(server: &Server, token: &str, words: &[&str]) -> Ended {
+    run(server.command(words).env("CAPSTAN_TOKEN", token))
+}
+
+#[test]
+fn a_token_says_who_acts() {
+    let server = Server::start();
+    let path = server.file("greet.json", &greet().to_string());
+    let words = ["pipeline", "save", path.to_str().unwrap()];
+    with(&server, &token(&server, "operate"), &words).expect(0, &["is saved"]);
+    let saved = server.json(&["pipeline", "get", "-a", "shop", "greet it's"]);
+    assert_eq!(saved["lastModifiedBy"], "robot");
+}
+
+#[test]
+fn a_token_that_does_not_reach_so_far_is_refused() {
+    let server = Server::start();
+    server.save(&greet());
+    let token = token(&server, "read");
+    with(&server, &token, &["pipeline", "get", "-a", "shop", "greet it's"]).expect(0, &[]);
+    let start = ["pipeline", "execute", "-a", "shop", "greet it's", "-p", "who=me"];
+    with(&server, &token, &start).expect(1, &["(403)", "has the scope `read`", "help: "]);
+    assert_eq!(server.json(&["execution", "list", "-a", "shop"]), json!([]));
+}
+
+#[test]
+fn a_token_that_nobody_gave_is_refused_and_an_empty_one_is_none() {
+    let server = Server::start();
+    let list = ["application", "list"];
+    with(&server, "capstan_x_y", &list).expect(1, &["(401)", "--token or CAPSTAN_TOKEN"]);
+    with(&server, "", &list).expect(0, &[]);
+}
+
+#[test]
+fn a_token_is_made_used_listed_and_taken_back() {
+    let server = Server::start();
+    server.save(&greet());
+    let made = server.run(&["token", "create", "ci", "--scope", "read", "--expires", "1h"]);
+    made.expect(0, &["not shown again"]);
+    let text = made.out.lines().nth(1).unwrap().trim().to_owned();
+    let with =
+        |words: &[&str]| crate::ended::run(server.command(words).env("CAPSTAN_TOKEN", &text));
+    with(&["pipeline", "list", "-a", "shop"]).expect(0, &[]);
+    let refused = with(&["application", "save", "other"]);
+    refused.expect(1, &["the token `ci` has the scope `read`, and this needs `operate`"]);
+    assert!(!refused.err.contains(&text), "{}", refused.err);
+    let listed = server.json(&["token", "list"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["createdBy"]), (&"ci".into(), &"ann".into()));
+    let id = listed[0]["id"].as_str().unwrap();
+    server.run(&["token", "revoke", id]).expect(0, &["taken back"]);
+    with(&server, &text, &list).expect(1, &["token create"]);
+    server.run(&["token", "revoke", id]).expect(1, &["was not found"]);
+    server.run(&["token", "create", "ci", "--expires", "soon"]).expect(2, &["90d"]);
+}
