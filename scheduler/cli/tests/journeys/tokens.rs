@@ -56,10 +56,9 @@ fn a_token_is_made_used_listed_and_taken_back() {
     let made = server.run(&["token", "create", "ci", "--scope", "read", "--expires", "1h"]);
     made.expect(0, &["not shown again"]);
     let text = made.out.lines().nth(1).unwrap().trim().to_owned();
-    let with =
-        |words: &[&str]| crate::ended::run(server.command(words).env("CAPSTAN_TOKEN", &text));
-    with(&["pipeline", "list", "-a", "shop"]).expect(0, &[]);
-    let refused = with(&["application", "save", "other"]);
+    let list = ["pipeline", "list", "-a", "shop"];
+    with(&server, &text, &list).expect(0, &[]);
+    let refused = with(&server, &text, &["application", "save", "other"]);
     refused.expect(1, &["the token `ci` has the scope `read`, and this needs `operate`"]);
     assert!(!refused.err.contains(&text), "{}", refused.err);
     let listed = server.json(&["token", "list"]);
