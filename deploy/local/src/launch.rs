@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
@@ -45,10 +46,15 @@ pub(crate) fn program(config: &LocalConfig, command: &[String]) -> Result<PathBu
     )))
 }
 
-/// Free ports, none of which another instance has.
+/// Free ports, none of which another instance has. Looked for from anywhere: another Capstan on this
+/// machine, with another folder, would otherwise choose the same ones in the same moment.
 pub(crate) fn free_ports(taken: &BTreeSet<u16>, count: usize) -> Result<Vec<u16>, LocalError> {
     let free = |port: &u16| !taken.contains(port) && TcpListener::bind(address(*port)).is_ok();
-    let ports: Vec<u16> = PORTS.filter(free).take(count).collect();
+    let start = RandomState::new().hash_one(count);
+    let start =
+        PORTS.start + u16::try_from(start % u64::from(PORTS.end - PORTS.start)).unwrap_or(0);
+    let round = (start..PORTS.end).chain(PORTS.start..start);
+    let ports: Vec<u16> = round.filter(free).take(count).collect();
     if ports.len() < count {
         let why =
             format!("fewer than {count} of the ports {PORTS:?} are free; end what listens there");

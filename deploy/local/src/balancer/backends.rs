@@ -123,7 +123,7 @@ mod tests {
         assert!(backends.pick(&[]).is_none());
         backends.replace(table(&[("a", 1), ("a", 2)]));
         let ports: Vec<u16> = (0..4).map(|_| backends.pick(&[]).unwrap().port).collect();
-        assert_eq!(ports, [2, 1, 2, 1]);
+        assert_eq!(ports, [1, 2, 1, 2]);
         backends.refused(1);
         assert!((0..4).all(|_| backends.pick(&[]).unwrap().port == 2));
         assert_eq!(backends.pick(&[2]).unwrap().port, 1);
