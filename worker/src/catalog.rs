@@ -2,6 +2,8 @@
 
 pub use bake::Config as BakeConfig;
 pub use deploy_kubernetes::{Account, AccountError, Accounts};
+use deploy_local::{DeployLocal, OperateLocal, Operation};
+pub use deploy_local::{LocalConfig, balancer_main, sample};
 use shared_plugin::Catalog;
 
 /// What the stage types need to know.
@@ -10,11 +12,24 @@ pub struct CatalogConfig {
     pub bake: BakeConfig,
     /// Clusters and how to reach them.
     pub kubernetes: Accounts,
+    /// Server groups of processes on this machine; none where stages may not start any (D27).
+    pub local: Option<LocalConfig>,
 }
 
 /// Every stage type of this binary.
 pub fn catalog(config: CatalogConfig) -> Catalog {
-    Catalog::default()
+    let catalog = Catalog::default()
         .with(bake::BakeManifest::new(config.bake))
-        .with(deploy_kubernetes::DeployManifest::new(config.kubernetes))
+        .with(deploy_kubernetes::DeployManifest::new(config.kubernetes));
+    match config.local {
+        Some(config) => with_local(catalog, &config),
+        None => catalog,
+    }
+}
+
+/// Server groups of processes on this machine.
+fn with_local(catalog: Catalog, config: &LocalConfig) -> Catalog {
+    let catalog = catalog.with(DeployLocal::new(config.clone()));
+    let operations = Operation::ALL.map(|operation| OperateLocal::new(operation, config.clone()));
+    operations.into_iter().fold(catalog, Catalog::with)
 }

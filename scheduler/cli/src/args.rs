@@ -48,6 +48,15 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Is a load balancer of the `local` provider.
+    #[command(hide = true)]
+    LocalBalancer {
+        /// Its folder and its port; not for people.
+        args: Vec<OsString>,
+    },
+    /// A service to deploy with the `local` provider: listens on $PORT, answers with $VERSION.
+    #[command(hide = true)]
+    SampleService,
 }
 
 const RUN_HELP: &str = "\

@@ -7,7 +7,7 @@ use crate::EXIT_FAILED;
 use crate::args::DevArgs;
 use crate::engine::Engine;
 use crate::sample;
-use crate::say::say;
+use crate::say::{quoted, say};
 
 /// Serves until a signal.
 ///
@@ -42,12 +42,27 @@ async fn greet(engine: &Engine, arguments: &DevArgs) -> Result<()> {
         say(&format!("{left} executions of before go on"));
     }
     if sample::save_once(&engine.scheduler).await? {
-        say("there is a sample to run. In another shell:");
-        say(&format!(
-            "  curl -X POST -H 'Content-Type: application/json' -d '{{}}' http://{}/pipelines/hello/hello",
-            engine.address
-        ));
-        say(&format!("  curl 'http://{}/applications/hello/pipelines?limit=1'", engine.address));
+        say(&next_steps(engine, arguments));
     }
     Ok(())
+}
+
+/// What to type now.
+fn next_steps(engine: &Engine, arguments: &DevArgs) -> String {
+    const DEFAULT_PORT: u16 = 8084;
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = quoted(&program.to_string_lossy());
+    let server = match arguments.port {
+        DEFAULT_PORT => String::new(),
+        _ => format!(" --server http://{}", engine.address),
+    };
+    let execute = format!("  {program} pipeline execute{server} -a storefront");
+    format!(
+        "there is a sample. In another shell, two versions, the second in place of the first:\n\
+         {execute} release --watch\n\
+         {execute} release -p version=2 --watch\n\
+         then ask the load balancer who answers, and go back:\n  \
+         curl http://127.0.0.1:8090/\n\
+         {execute} 'roll back' --watch"
+    )
 }

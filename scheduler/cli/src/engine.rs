@@ -13,7 +13,9 @@ use shared_plugin::{Catalog, StageDescriptor};
 use shared_runtime::Supervisor;
 use shared_runtime::tool::{GuardCommand, Tools};
 use tokio::net::TcpListener;
-use worker::catalog::{Account, AccountError, Accounts, BakeConfig, CatalogConfig, catalog};
+use worker::catalog::{
+    Account, AccountError, Accounts, BakeConfig, CatalogConfig, LocalConfig, catalog,
+};
 
 use crate::args::EngineArgs;
 use crate::say::say;
@@ -81,9 +83,10 @@ fn stage_types(
     kubernetes: Accounts,
 ) -> Result<Catalog> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let bake = bake_config(data, artifacts, path)?;
+    let bake = bake_config(data, artifacts, path.clone())?;
     let bake = BakeConfig { helm, ..bake };
-    Ok(catalog(CatalogConfig { bake, kubernetes }))
+    let local = Some(local_config(data, path)?);
+    Ok(catalog(CatalogConfig { bake, kubernetes, local }))
 }
 
 /// Local charts lie below the current folder unless told otherwise.
@@ -125,6 +128,13 @@ fn bake_config(data: &Path, root: PathBuf, path: OsString) -> Result<BakeConfig>
     Ok(BakeConfig::new(tools, root))
 }
 
+/// Load balancers are processes of this very program, too.
+fn local_config(data: &Path, path: OsString) -> Result<LocalConfig> {
+    let balancer = GuardCommand::this_program("local-balancer");
+    let balancer = balancer.context("this program cannot be found")?;
+    LocalConfig::new(data, balancer, path).context("no folder for server groups")
+}
+
 /// The clusters of the kubeconfig that is named, else of the usual one if it is there.
 fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
     let more = arguments.accounts.iter().map(|(name, context)| {
@@ -152,5 +162,6 @@ fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
 /// If this program cannot be found.
 pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
     let bake = bake_config(Path::new("."), ".".into(), OsString::new())?;
-    Ok(catalog(CatalogConfig { bake, kubernetes: Accounts::none() }).descriptors())
+    let local = Some(local_config(Path::new("."), OsString::new())?);
+    Ok(catalog(CatalogConfig { bake, kubernetes: Accounts::none(), local }).descriptors())
 }

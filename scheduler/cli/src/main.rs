@@ -38,6 +38,8 @@ fn main() -> ExitCode {
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
         Command::Guard { args } => shared_runtime::guard::main(args),
+        Command::LocalBalancer { args } => worker::catalog::balancer_main(args),
+        Command::SampleService => worker::catalog::sample::main(),
         Command::Validate(arguments) => finish(document::validate(&arguments)),
         Command::Dev(arguments) => finish(dev::run(&arguments)),
         Command::Run(arguments) => finish(run::run(*arguments)),

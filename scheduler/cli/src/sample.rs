@@ -11,7 +11,11 @@ const ID: &str = "sample";
 /// As whom it is saved.
 const BY: &str = "capstan";
 /// The pipelines of the sample, the first one first.
-const PIPELINES: [&str; 1] = [include_str!("../examples/hello.json")];
+const PIPELINES: [&str; 3] = [
+    include_str!("../examples/sample/release.json"),
+    include_str!("../examples/sample/roll-back.json"),
+    include_str!("../examples/sample/take-down.json"),
+];
 
 /// Saves the sample, once in the life of a data folder. Says whether it did.
 ///
