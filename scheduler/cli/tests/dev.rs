@@ -94,19 +94,28 @@ impl Drop for Dev {
 fn the_sample_runs_and_does_not_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path());
-    let said =
-        wait_for("what to type next", || Some(dev.said()).filter(|said| said.contains("curl")));
+    wait_for("what to type next", || dev.said().contains("pipeline execute").then_some(()));
+    let execute = |name: &str, more: &[&str]| {
+        let server = format!("http://{}", dev.address);
+        let words = ["pipeline", "execute", "--server", &server, "-a", "storefront", name];
+        run(capstan().args(words).args(more).arg("--watch"))
+    };
     let began = Instant::now();
-    let line = said.lines().find(|line| line.contains("curl -X POST")).unwrap();
-    let started = std::process::Command::new("sh").args(["-c", line]).output().unwrap();
-    let started: Value = serde_json::from_slice(&started.stdout).unwrap();
-    let execution = dev.ended_execution(started["ref"].as_str().unwrap());
-    assert_eq!(execution["status"], "SUCCEEDED");
+    let release = execute("release", &[]);
     println!("the sample took {:?}", began.elapsed());
-    assert_eq!(dev.send("DELETE", "/pipelines/hello/hello", &json!({})).unwrap().0, 200);
+    let next = execute("release", &["-p", "version=2"]);
+    let back = execute("roll back", &[]);
+    // Its processes outlive the server, so they are ended here, whatever came before.
+    let ends = [execute("take down", &[]), execute("take down", &[])];
+    for done in [release, next, back].iter().chain(&ends) {
+        done.expect(0, &["SUCCEEDED"]);
+    }
+    execute("take down", &[]).expect(1, &["0 server groups"]);
+    assert_eq!(dev.send("DELETE", "/pipelines/storefront/release", &json!({})).unwrap().0, 200);
     assert_eq!(dev.end("-TERM"), Some(0));
     let again = Dev::start(folder.path());
-    assert_eq!(again.get("/applications/hello/pipelineConfigs"), json!([]));
+    let left = again.get("/applications/storefront/pipelineConfigs");
+    assert_eq!(left.as_array().unwrap().len(), 2);
     assert!(!again.said().contains("sample"), "{}", again.said());
 }
 
