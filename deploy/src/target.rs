@@ -71,7 +71,7 @@ pub fn named<'a>(name: &str, groups: &'a [ServerGroup]) -> Result<&'a ServerGrou
 }
 
 /// What a rollback without names goes back to: the newest one older than the newest that serves.
-pub fn previous<'a>(groups: &'a [ServerGroup]) -> Option<(&'a ServerGroup, &'a ServerGroup)> {
+pub fn previous(groups: &[ServerGroup]) -> Option<(&ServerGroup, &ServerGroup)> {
     let from = groups.iter().filter(|group| group.enabled).max_by_key(|group| group.age_order)?;
     let older = groups.iter().filter(|group| group.age_order < from.age_order);
     Some((from, older.max_by_key(|group| group.age_order)?))

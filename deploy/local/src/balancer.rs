@@ -138,7 +138,7 @@ fn start(config: &LocalConfig, folder: &Path, wanted: Option<u16>) -> Result<(),
     let port = wanted.or(former).unwrap_or(0);
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(folder.join("log"));
     let log = log.map_err(failed)?;
-    #[expect(clippy::zombie_processes, reason = "detached on purpose (D21); `is_alive` clears it")]
+    // Detached on purpose (D21): `is_alive` clears it away once it ended.
     let _child = Command::new(&config.balancer.program)
         .args(&config.balancer.args)
         .arg(folder)

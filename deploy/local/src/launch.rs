@@ -92,7 +92,7 @@ fn start(
     instance: &Instance,
     log: File,
 ) -> io::Result<Process> {
-    #[expect(clippy::zombie_processes, reason = "detached on purpose (D21); `is_alive` clears it")]
+    // Detached on purpose (D21): `is_alive` clears it away once it ended.
     let child = Command::new(program)
         .args(&group.service.command[1..])
         .env_clear()

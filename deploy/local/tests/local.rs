@@ -1,8 +1,12 @@
-//! Deploys to this machine: real processes, real sockets on loopback.
+//! Deploys to this machine: real processes, real sockets on loopback, every test in a folder of its own.
 
-mod local {
-    mod effects;
-    mod refusals;
-    mod scene;
-    mod switch;
-}
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+#[path = "local/effects.rs"]
+mod effects;
+#[path = "local/refusals.rs"]
+mod refusals;
+#[path = "local/scene.rs"]
+mod scene;
+#[path = "local/switch.rs"]
+mod switch;

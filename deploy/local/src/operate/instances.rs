@@ -40,7 +40,7 @@ impl Local {
         let ready = |group: &mut Group| group.instances.iter_mut().for_each(|one| one.ready = true);
         let group = self.update(name, ready).await?;
         self.publish_if_enabled(&group).await?;
-        Ok(self.shrink(cx, group).await?)
+        self.shrink(cx, group).await
     }
 
     /// Gives a server group another number of instances.
@@ -219,6 +219,10 @@ impl Local {
         name: &str,
         why: &str,
     ) -> Result<(), Halt> {
+        if let Some(gone) = self.buried(name).await? {
+            // By an attempt at this that died before it could say so.
+            return Ok(self.clear_away(gone).await?);
+        }
         let group = self.disable(cx, name).await?;
         let ports: Vec<u16> = group.instances.iter().map(|instance| instance.port).collect();
         self.drain(cx, &group, &ports).await?;
@@ -253,6 +257,16 @@ impl Local {
             group.instances.clear();
         };
         let group = self.update(&group.name, gone).await?;
+        self.clear_away(group).await
+    }
+
+    async fn buried(&self, name: &str) -> Result<Option<Group>, LocalError> {
+        let groups = self.groups(&deploy::Moniker::of_name(name).cluster).await?;
+        Ok(groups.into_iter().find(|group| group.name == name && !group.is_live()))
+    }
+
+    /// What nobody needs once a server group is gone.
+    async fn clear_away(&self, group: Group) -> Result<(), LocalError> {
         self.blocking(move |this| {
             for name in &group.service.load_balancers {
                 crate::balancer::end_unused(&this.store, name)?;

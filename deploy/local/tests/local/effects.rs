@@ -70,6 +70,20 @@ async fn two_deploys_at_once_get_two_numbers() {
     assert_eq!(processes(scene.folder.path()).len(), 4);
 }
 
+/// The answer was lost: the second task of the same stage begins again, and means the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroy_that_was_done_already_is_done() {
+    let scene = Scene::new();
+    scene.deploy("one", json!({})).await.succeeded();
+    scene.deploy("two", json!({})).await.succeeded();
+    let which = json!({"cluster": "shop-prod", "target": "oldest_asg_dynamic"});
+    let ended = scene.stage("end", "destroyServerGroup", which).await.succeeded();
+    let cx = scene.cx("end", 1, &ended.context, CancellationToken::new());
+    let again = scene.stage_type("destroyServerGroup").run("destroyServerGroup", &cx).await;
+    assert!(matches!(again, TaskAnswer::Succeeded { .. }), "{again:#?}");
+    assert_eq!(scene.shown(), ["shop-prod-v001 true 2"]);
+}
+
 #[test]
 fn the_deploy_has_its_alias() {
     assert!(Scene::new().stage_type("deploy").describe().is_called("createServerGroup"));

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
             ExitCode::from(3)
         }
         Some("deaf") => {
-            println!("warming up for ever");
+            eprintln!("warming up for ever");
             std::thread::sleep(Duration::from_secs(60));
             ExitCode::SUCCESS
         }
