@@ -73,12 +73,6 @@ impl Dev {
         );
         ended(child).code
     }
-
-    fn ended_execution(&self, path: &str) -> Value {
-        wait_for("the end of an execution", || {
-            Some(self.get(path)).filter(|found| !found["endTime"].is_null())
-        })
-    }
 }
 
 impl Drop for Dev {
