@@ -1,6 +1,7 @@
 //! Tree → value.
 
 pub(crate) mod access;
+mod objects;
 pub(crate) mod operators;
 
 use std::rc::Rc;

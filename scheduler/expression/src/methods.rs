@@ -203,6 +203,9 @@ fn getter<'a>(
     name: &str,
     args: &[Val<'a>],
 ) -> Result<Option<Val<'a>>> {
+    if let (Val::Execution(execution), [Val::Text(wanted)]) = (of, args) {
+        return run.stage_of_execution(execution, name, wanted);
+    }
     let property = name.strip_prefix("get").filter(|_| args.is_empty());
     let Some(property) = property.filter(|property| !property.is_empty()) else { return Ok(None) };
     let mut letters = property.chars();
