@@ -163,7 +163,7 @@ pub(crate) fn call<'a>(
         | Val::DateFormat(_) => time::call(of, name, &args)?,
         Val::Execution(_) | Val::Stage(_) | Val::Trigger(_) => getter(run, of, name, &args)?,
         Val::Kept(kept) => return call(run, &kept.clone(), name, args),
-        Val::Array(_) | Val::Null | Val::Root | Val::Entry => None,
+        Val::Array(_) | Val::Null | Val::Root | Val::Entry(_) => None,
     };
     let value = found.ok_or_else(|| Error::no_method(name, of.kind()))?;
     run.make(value)

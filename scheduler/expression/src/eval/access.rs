@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
             | Val::Array(_)
             | Val::Class(_)
             | Val::Random(_)
-            | Val::Entry => Err(absent()),
+            | Val::Entry(_) => Err(absent()),
         }
     }
 
