@@ -89,13 +89,12 @@ async fn judge(name: &str, text: &[u8], ports: &Ports) -> Option<Result<(), Mism
         Ok(document) => document,
         Err(unreadable) => return Some(Err(unreadable)),
     };
-    if !is_pipeline(&document) {
-        return None;
-    }
+    let verdicts = pipelines_of(&document)?.into_iter().map(check_edges);
+    let edges = verdicts.collect::<Result<Vec<()>, Mismatch>>();
     if let Err(changed) = check_round_trip(name, &document, ports).await {
         return Some(Err(changed));
     }
-    Some(check_edges(document))
+    Some(edges.map(drop))
 }
 
 fn load(text: &[u8]) -> Result<Value, Mismatch> {
@@ -104,10 +103,28 @@ fn load(text: &[u8]) -> Result<Value, Mismatch> {
     parse::json(text, &Limits::default()).map_err(|problem| mismatch(READABLE, problem.to_string()))
 }
 
-/// A pipeline has stages, or is one by its other fields though it has none yet.
+/// The pipelines that a document is or holds, whose edges are looked at; `None` if it is something
+/// else. A list of pipelines holds those, a template (version 2) holds one below `pipeline`.
+fn pipelines_of(document: &Value) -> Option<Vec<Value>> {
+    if let Value::Array(list) = document {
+        let found: Option<Vec<Vec<Value>>> = list.iter().map(pipelines_of).collect();
+        return found.filter(|found| !found.is_empty()).map(|found| found.concat());
+    }
+    let nested = document.get("pipeline").filter(|inner| inner.get("stages").is_some());
+    match nested {
+        Some(inner) if document.get("stages").is_none() => Some(vec![inner.clone()]),
+        _ => is_pipeline(document).then(|| vec![document.clone()]),
+    }
+}
+
+/// A pipeline has stages, or is one by its other fields though it has none yet: a use of a template,
+/// the jobs of a task, a document that says when it starts.
 fn is_pipeline(document: &Value) -> bool {
     let has = |key: &str| document.get(key).is_some();
-    has("stages") || has("application") && (has("triggers") || has("trigger") || has("template"))
+    let is_use = document.get("template").is_some_and(Value::is_object)
+        || document.get("type").is_some_and(|kind| kind == "templatedPipeline");
+    let is_task = document.get("job").is_some_and(Value::is_array);
+    has("stages") || is_use || is_task || has("application") && (has("triggers") || has("trigger"))
 }
 
 async fn check_round_trip(name: &str, document: &Value, ports: &Ports) -> Result<(), Mismatch> {
@@ -127,7 +144,12 @@ async fn check_round_trip(name: &str, document: &Value, ports: &Ports) -> Result
     let found = ports.documents.get(KIND, name).await;
     let found = found.map_err(|error| mismatch(SAVED, error.to_string()))?;
     let body = found.map(|found| found.body).unwrap_or_default();
-    let view = Pipeline::from_value(body.clone()).and_then(|view| serde_json::to_value(view).ok());
+    // A list of pipelines is none itself.
+    let view = if body.is_array() {
+        Some(body.clone())
+    } else {
+        Pipeline::from_value(body.clone()).and_then(|view| serde_json::to_value(view).ok())
+    };
     same(document, &body).and_then(|()| same(document, &view.unwrap_or_default()))
 }
 
@@ -217,7 +239,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn pipelines_come_in_other_shapes_too() {
+        let stages = json!([{"refId": "1", "type": "wait"}]);
+        let shapes = [
+            json!({"schema": "v2", "name": "n", "template": {"reference": "spinnaker://t"}}),
+            json!({"type": "templatedPipeline", "schema": "1", "config": {"schema": "1"}}),
+            json!({"schema": "v2", "id": "t", "variables": [], "pipeline": {"stages": stages}}),
+            json!({"application": "a", "description": "d", "job": [{"type": "savePipeline"}]}),
+            json!([{"name": "a", "stages": stages}, {"name": "b", "stages": []}]),
+            json!({"application": "a", "trigger": {"type": "manual", "n": 12345678901234567890_u64}}),
+        ];
+        for document in shapes {
+            assert_eq!(verdict(&document.to_string()).await, Some(Ok(())), "{document}");
+        }
+        let mark = format!("\u{feff}{}", json!({"stages": []}));
+        assert_eq!(verdict(&mark).await, Some(Ok(())));
+    }
+
+    #[tokio::test]
+    async fn a_template_is_looked_into() {
+        let stages = json!([{"refId": "1", "type": "wait", "requisiteStageRefIds": ["1"]}]);
+        let template = json!({"schema": "v2", "pipeline": {"stages": stages}});
+        assert!(verdict(&template.to_string()).await.unwrap().is_err());
+    }
+
+    #[tokio::test]
     async fn another_document_is_no_case() {
+        assert_eq!(verdict("[]").await, None);
+        assert_eq!(verdict("{\"templates\": {}, \"pipeline\": \"id\"}").await, None);
         assert_eq!(verdict("{\"name\": \"demo\", \"email\": \"a@b\"}").await, None);
     }
 

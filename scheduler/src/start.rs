@@ -87,6 +87,18 @@ pub fn check(
         .collect()
 }
 
+/// A pipeline that is switched off may be checked, but not started.
+fn disabled(pipeline: &Pipeline) -> Option<Problem> {
+    pipeline.is_disabled().then(|| {
+        Problem::error(
+            "pipeline-disabled",
+            "/disabled",
+            "the pipeline is disabled",
+            "remove `disabled`, or set it to false",
+        )
+    })
+}
+
 /// Which earlier executions' artifacts a document asks for; `None` if it asks for none.
 pub(crate) fn prior_query(start: &Start) -> Option<Query> {
     let pipeline = Pipeline::from_value(start.document.clone())?;
@@ -118,6 +130,7 @@ pub(crate) fn prepare(
         return Err(refused(problems));
     };
     let mut problems = problems;
+    problems.extend(disabled(&pipeline));
     let line =
         |pointer: &str| start.source.as_deref().and_then(|text| parse::line_of(text, pointer));
     let trigger = match trigger(&pipeline, &start, prior) {
@@ -178,12 +191,13 @@ fn submission(
 /// (reference §2.2, §2.4, §2.5).
 fn trigger(pipeline: &Pipeline, start: &Start, prior: &[Artifact]) -> Result<Value, Vec<Problem>> {
     let own = pipeline.raw.get("trigger").and_then(Value::as_object).cloned();
-    let is_manual = own.is_none();
     let mut trigger = own.unwrap_or_default();
+    // An empty text says nothing either.
+    trigger.retain(|key, value| !(["type", "user"].contains(&key.as_str()) && value == ""));
     let mut default = |key: &str, value: Value| {
         trigger.entry(key.to_owned()).or_insert(value);
     };
-    default("type", if is_manual { "manual" } else { "none" }.into());
+    default("type", "manual".into());
     let user = if start.user.is_empty() { "[anonymous]" } else { &start.user };
     default("user", user.into());
     for (key, empty) in [
@@ -220,7 +234,8 @@ fn insert_artifacts(trigger: &mut Object, resolved: artifact_match::Resolved) {
     trigger.insert("resolvedExpectedArtifacts".into(), objects(expected));
 }
 
-/// Effective parameters: given ones, else defaults; every missing required one is a problem.
+/// Effective parameters: given ones, else defaults; every missing required one is a problem. One that
+/// is given as null is dropped, and its default with it (reference §4.9).
 fn parameters(
     pipeline: &Pipeline,
     trigger: &Object,
@@ -232,13 +247,17 @@ fn parameters(
     let mut problems = Vec::new();
     for (index, parameter) in pipeline.parameters().into_iter().enumerate() {
         let name = parameter.name();
-        match (values.contains_key(name), parameter.default()) {
-            (true, _) => {}
-            (false, Some(default)) => drop(values.insert(name.to_owned(), default.clone())),
-            (false, None) if parameter.is_required() => problems.push(missing(index, name)),
-            (false, None) => {}
+        match (values.get(name), parameter.default()) {
+            (Some(value), None) if value.is_null() && parameter.is_required() => {
+                problems.push(missing(index, name));
+            }
+            (Some(_), _) => {}
+            (None, Some(default)) => drop(values.insert(name.to_owned(), default.clone())),
+            (None, None) if parameter.is_required() => problems.push(missing(index, name)),
+            (None, None) => {}
         }
     }
+    values.retain(|_, value| !value.is_null());
     if problems.is_empty() { Ok(values) } else { Err(problems) }
 }
 
@@ -317,3 +336,6 @@ fn document(
     document.insert("trigger".into(), trigger);
     Value::Object(document)
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,8 +201,10 @@ impl Waiter<'_> {
             self.told.iter().filter(|told| !reasons.contains(told)).cloned().collect::<Vec<_>>(),
         );
         let status = last.map(|object| self.status(object));
+        // What has failed may be stable too, and waits for nothing then.
         if reasons.is_empty()
             && let Some(status) = status
+            && !status.stable.message.is_empty()
         {
             reasons.push(format!("`{}`: {}", self.what, status.stable.message));
         }

@@ -1,6 +1,7 @@
 //! Tree → value.
 
 pub(crate) mod access;
+mod objects;
 pub(crate) mod operators;
 
 use std::rc::Rc;
@@ -227,7 +228,8 @@ impl<'a> Run<'a> {
     fn map_selection(&mut self, map: &Entries<'a>, which: Which, keep: &Node) -> Result<Val<'a>> {
         let mut kept = Entries::new();
         for (key, value) in map {
-            let verdict = self.within(Val::Entry, keep)?;
+            let entry = Val::Entry(Rc::new((key.clone(), value.clone())));
+            let verdict = self.within(entry, keep)?;
             if is_selected(&verdict)? {
                 kept.insert(key.clone(), value.clone());
             }
@@ -250,7 +252,7 @@ impl<'a> Run<'a> {
             return Ok(Val::Null);
         }
         let elements = match &of {
-            Val::Map(map) => vec![Val::Entry; map.len()],
+            Val::Map(map) => Val::entries(map),
             other => Self::elements(other).ok_or_else(|| bad_target("projection", other))?,
         };
         let mut made = Vec::with_capacity(elements.len());

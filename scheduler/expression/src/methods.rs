@@ -163,7 +163,7 @@ pub(crate) fn call<'a>(
         | Val::DateFormat(_) => time::call(of, name, &args)?,
         Val::Execution(_) | Val::Stage(_) | Val::Trigger(_) => getter(run, of, name, &args)?,
         Val::Kept(kept) => return call(run, &kept.clone(), name, args),
-        Val::Array(_) | Val::Null | Val::Root | Val::Entry => None,
+        Val::Array(_) | Val::Null | Val::Root | Val::Entry(_) => None,
     };
     let value = found.ok_or_else(|| Error::no_method(name, of.kind()))?;
     run.make(value)
@@ -203,6 +203,9 @@ fn getter<'a>(
     name: &str,
     args: &[Val<'a>],
 ) -> Result<Option<Val<'a>>> {
+    if let (Val::Execution(execution), [Val::Text(wanted)]) = (of, args) {
+        return run.stage_of_execution(execution, name, wanted);
+    }
     let property = name.strip_prefix("get").filter(|_| args.is_empty());
     let Some(property) = property.filter(|property| !property.is_empty()) else { return Ok(None) };
     let mut letters = property.chars();

@@ -131,20 +131,6 @@ pub(crate) fn text<'a>(object: &'a Object, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-impl<'a> Context<'a> {
-    /// What bakes before a stage made: its own details, else its nearest ancestor's.
-    pub(crate) fn line_of_details(&self, stage: &Object) -> Vec<&'a Value> {
-        let own = self.stages().into_iter().find(|other| text(other, "id") == text(stage, "id"));
-        let line = own.map(|own| self.line_of(own)).unwrap_or_default();
-        let details = line.into_iter().find_map(|stage| {
-            ["context", "outputs"]
-                .into_iter()
-                .find_map(|part| stage.get(part)?.get("deploymentDetails")?.as_array())
-        });
-        details.into_iter().flatten().collect()
-    }
-}
-
 /// Evaluates a stage's whole context by the rules of its type and of the evaluator, but for the places
 /// in `keep`: v4 evaluates the variables of `evaluateVariables` one after another, and leaves a
 /// `deployManifest` that says `skipExpressionEvaluation` its manifests.

@@ -10,13 +10,14 @@ use crate::value::Val;
 /// neither true nor false skips it; none, an empty one, or one of another type lets it run.
 pub fn is_enabled(enabled: Option<&Value>, context: &Context<'_>) -> bool {
     let Some(enabled) = enabled.and_then(Value::as_object) else { return true };
-    if enabled.get("type").and_then(Value::as_str) != Some("expression") {
+    let kind = enabled.get("type").and_then(Value::as_str).unwrap_or_default();
+    if !kind.eq_ignore_ascii_case("expression") {
         return true;
     }
     match enabled.get("expression") {
         None | Some(Value::Null) => true,
         Some(Value::Bool(truth)) => *truth,
-        Some(Value::String(text)) if text.is_empty() => true,
+        Some(Value::String(text)) if text.trim().is_empty() => true,
         Some(Value::String(text)) => condition(text, context) == Some(true),
         Some(Value::Number(_) | Value::Array(_) | Value::Object(_)) => false,
     }
@@ -26,7 +27,7 @@ pub fn is_enabled(enabled: Option<&Value>, context: &Context<'_>) -> bool {
 fn condition(text: &str, context: &Context<'_>) -> Option<bool> {
     match value(text, context)? {
         Val::Bool(truth) => Some(truth),
-        Val::Text(text) => text.trim().to_ascii_lowercase().parse().ok(),
+        Val::Text(text) => text.to_ascii_lowercase().parse().ok(),
         _ => None,
     }
 }

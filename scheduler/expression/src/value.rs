@@ -45,8 +45,8 @@ pub(crate) enum Val<'a> {
     Random(Rc<std::cell::Cell<i64>>),
     /// `java.text.SimpleDateFormat`.
     DateFormat(Rc<str>),
-    /// A map entry, whose `key` and `value` are untyped in Java and therefore refused.
-    Entry,
+    /// A map entry, whose `key` and `value` are untyped in Java: it may be shown, not asked.
+    Entry(Rc<(String, Val<'a>)>),
     /// What `#doNotEval` gives: its text is not looked at again.
     Kept(Rc<Val<'a>>),
 }
@@ -133,6 +133,12 @@ impl<'a> Val<'a> {
         Self::List(Rc::new(list))
     }
 
+    /// The entries of a map.
+    pub(crate) fn entries(map: &Entries<'a>) -> Vec<Self> {
+        let entries = map.iter().map(|(key, value)| Rc::new((key.clone(), value.clone())));
+        entries.map(Self::Entry).collect()
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
@@ -196,8 +202,11 @@ impl<'a> Val<'a> {
             // JSON has an enumeration's name, not its text.
             Self::Unit(unit) => named(&UNITS, unit).into(),
             Self::Kept(kept) => return kept.to_json(),
+            Self::Entry(entry) => {
+                Value::Object(Map::from_iter([(entry.0.clone(), entry.1.to_json()?)]))
+            }
             Self::Class(class) => crate::methods::class_name(*class).into(),
-            Self::Root | Self::Random(_) | Self::DateFormat(_) | Self::Entry => {
+            Self::Root | Self::Random(_) | Self::DateFormat(_) => {
                 return None;
             }
         })
@@ -231,7 +240,8 @@ impl<'a> Val<'a> {
             Self::Unit(unit) => unit_text(*unit),
             Self::Uuid(uuid) => uuid.to_string(),
             Self::Kept(kept) => kept.to_text(),
-            Self::Root | Self::Class(_) | Self::Random(_) | Self::DateFormat(_) | Self::Entry => {
+            Self::Entry(entry) => format!("{}={}", entry.0, entry.1.to_text()),
+            Self::Root | Self::Class(_) | Self::Random(_) | Self::DateFormat(_) => {
                 self.kind().into()
             }
         }
@@ -265,7 +275,7 @@ impl<'a> Val<'a> {
             Self::Uuid(_) => "UUID",
             Self::Random(_) => "Random",
             Self::DateFormat(_) => "SimpleDateFormat",
-            Self::Entry => "Map.Entry",
+            Self::Entry(_) => "Map.Entry",
             Self::Kept(_) => "a kept value",
         }
     }

@@ -182,3 +182,14 @@ fn functions_take_text() {
         (r#"#readYaml('a: "yes"')"#, r#"{"a":"yes"}"#),
     ]);
 }
+
+#[test]
+fn an_entry_of_a_map_may_be_shown_but_not_asked() {
+    check(&[
+        ("{a:1,b:{c:2}}.entrySet()", r#"[{"a":1},{"b":{"c":2}}]"#),
+        ("{a:1}.![#this]", r#"[{"a":1}]"#),
+        ("{a:1}.![#this.toString()]", "fails"),
+        ("{a:1}.![key]", "fails"),
+        ("{a:1,b:2}.entrySet().toString()", r#""[a=1, b=2]""#),
+    ]);
+}

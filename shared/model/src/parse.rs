@@ -11,6 +11,8 @@ use crate::{Limits, Problem};
 pub fn json(text: &str, limits: &Limits) -> Result<Value, Problem> {
     check_size(text, limits)?;
     check_depth(text, limits)?;
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_json::from_str(text).map_err(|error| unreadable(&error))
 }
 
@@ -72,7 +74,8 @@ fn too_deep(max: usize, line: usize) -> Problem {
 /// The line, from 1, at which the value of `pointer` begins in a JSON `text`; the last key that
 /// exists on the way there if the value itself does not. `None` if the text is not JSON.
 pub fn line_of(text: &str, pointer: &str) -> Option<usize> {
-    let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+    let at = text.len() - text.trim_start_matches('\u{feff}').len();
+    let mut scan = Scan { bytes: text.as_bytes(), at };
     let mut found = scan.skip_space()?;
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
@@ -216,6 +219,12 @@ mod tests {
     fn a_missing_comma_has_a_line() {
         let problem = json("{\n \"a\": 1\n \"b\": 2}", &Limits::default()).unwrap_err();
         assert_eq!(problem.line, Some(3));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_document() {
+        assert!(json("\u{feff}{\"a\": 1}", &Limits::default()).is_ok());
+        assert_eq!(line_of("\u{feff}{\n \"a\": 1}", "/a"), Some(2));
     }
 
     #[test]

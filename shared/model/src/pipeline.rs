@@ -56,9 +56,10 @@ impl Pipeline {
             .collect()
     }
 
-    /// Old linear documents have no `refId` at all: their stages run in the order of the list.
+    /// Old linear documents have no `refId` at all, or null for one: their stages run in the order of
+    /// the list.
     pub fn is_linear(&self) -> bool {
-        self.stages().iter().all(|stage| !stage.raw.contains_key("refId"))
+        self.stages().iter().all(|stage| stage.raw.get("refId").is_none_or(Value::is_null))
     }
 
     /// The declared parameters (reference §2.2).

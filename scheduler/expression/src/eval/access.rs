@@ -2,70 +2,12 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Result, Run};
 use crate::ast::Node;
-use crate::scope::{stages_of, text};
 use crate::value::{Val, WEEKDAYS, named};
 use crate::{Error, functions, methods};
-
-type Object = Map<String, Value>;
-
-/// What Spinnaker's execution has beside what it computes.
-const EXECUTION: [&str; 22] = [
-    "type",
-    "id",
-    "rootId",
-    "application",
-    "name",
-    "buildTime",
-    "startTime",
-    "endTime",
-    "startTimeExpiry",
-    "canceled",
-    "canceledBy",
-    "cancellationReason",
-    "limitConcurrent",
-    "maxConcurrentExecutions",
-    "keepWaitingPipelines",
-    "authentication",
-    "paused",
-    "origin",
-    "description",
-    "pipelineConfigId",
-    "source",
-    "notifications",
-];
-const EXECUTION_MORE: [&str; 5] =
-    ["initialConfig", "systemNotifications", "spelEvaluator", "templateVariables", "partition"];
-const STAGE: [&str; 13] = [
-    "id",
-    "refId",
-    "type",
-    "name",
-    "startTime",
-    "endTime",
-    "startTimeExpiry",
-    "outputs",
-    "tasks",
-    "syntheticStageOwner",
-    "parentStageId",
-    "requisiteStageRefIds",
-    "scheduledTime",
-];
-const TRIGGER: [&str; 10] = [
-    "type",
-    "correlationId",
-    "user",
-    "parameters",
-    "artifacts",
-    "notifications",
-    "rebake",
-    "dryRun",
-    "strategy",
-    "resolvedExpectedArtifacts",
-];
 
 impl<'a> Run<'a> {
     /// A bare name: what the expression sees, or a property of what it looks at.
@@ -78,6 +20,9 @@ impl<'a> Run<'a> {
 
     fn root_name(&mut self, name: &str) -> Result<Val<'a>> {
         let context = self.context;
+        if name == "parameters" {
+            return self.parameters();
+        }
         if let Some(value) = context.root.get(name) {
             if name == "execution"
                 && let Some(execution) = value.as_object()
@@ -89,7 +34,6 @@ impl<'a> Run<'a> {
         }
         match name {
             "execution" => Ok(context.execution.map_or(Val::Null, Val::Execution)),
-            "parameters" => self.parameters(),
             "scmInfo" => self.scm_info(),
             "deployedServerGroups" if context.execution.is_some() => {
                 functions::call(self, name, Vec::new())
@@ -98,12 +42,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The trigger's, if it has any; else what goes by that name; else none, which is no null.
     fn parameters(&mut self) -> Result<Val<'a>> {
         let trigger = self.context.root.get("trigger");
         let trigger = trigger.or_else(|| self.context.execution?.get("trigger"));
-        match trigger.and_then(|trigger| trigger.get("parameters")) {
-            Some(parameters) => self.json(parameters, false),
-            None => Ok(Val::Null),
+        let of_trigger = trigger.and_then(|trigger| trigger.get("parameters")?.as_object());
+        let of_trigger = of_trigger.filter(|parameters| !parameters.is_empty());
+        match (of_trigger, self.context.root.get("parameters")) {
+            (Some(parameters), _) => {
+                let weight = parameters.values().map(json_weight).sum();
+                self.reserve(weight)?;
+                self.make(Val::from_object(parameters))
+            }
+            (None, Some(parameters)) => self.json(parameters, false),
+            (None, None) => Ok(Val::Map(Rc::default())),
         }
     }
 
@@ -126,7 +78,7 @@ impl<'a> Run<'a> {
     }
 
     /// JSON as a value; with every `status` in it an enumeration if `is_status`.
-    fn json(&mut self, value: &Value, is_status: bool) -> Result<Val<'a>> {
+    pub(super) fn json(&mut self, value: &Value, is_status: bool) -> Result<Val<'a>> {
         if is_status && let Value::String(status) = value {
             return Ok(Val::Status(Rc::from(status.as_str())));
         }
@@ -157,7 +109,7 @@ impl<'a> Run<'a> {
             },
             Val::Execution(execution) => self.execution_property(execution, name),
             Val::Stage(stage) => self.stage_property(stage, name),
-            Val::Trigger(trigger) if TRIGGER.contains(&name) => self.field(trigger, name),
+            Val::Trigger(trigger) => self.trigger_property(trigger, name),
             Val::Array(list) if name == "length" => Ok(Val::Int(count(list.len()))),
             Val::List(list) if name == "empty" => Ok(Val::Bool(list.is_empty())),
             Val::Text(text) => match name {
@@ -183,10 +135,9 @@ impl<'a> Run<'a> {
             | Val::Long(_)
             | Val::List(_)
             | Val::Array(_)
-            | Val::Trigger(_)
             | Val::Class(_)
             | Val::Random(_)
-            | Val::Entry => Err(absent()),
+            | Val::Entry(_) => Err(absent()),
         }
     }
 
@@ -210,62 +161,6 @@ impl<'a> Run<'a> {
         let rest: String = letters.collect();
         methods::call(self, of, &format!("get{first}{rest}"), Vec::new())
             .or_else(|_| methods::call(self, of, &format!("is{first}{rest}"), Vec::new()))
-    }
-
-    fn field(&mut self, object: &'a Object, name: &str) -> Result<Val<'a>> {
-        object.get(name).map_or(Ok(Val::Null), |value| self.json(value, false))
-    }
-
-    fn execution_property(&mut self, execution: &'a Object, name: &str) -> Result<Val<'a>> {
-        match name {
-            "stages" => {
-                let stages: Vec<Val<'a>> =
-                    stages_of(execution).into_iter().map(Val::Stage).collect();
-                self.make(Val::list(stages))
-            }
-            "trigger" => {
-                let trigger = execution.get("trigger").and_then(Value::as_object);
-                Ok(trigger.map_or(Val::Null, Val::Trigger))
-            }
-            "status" => Ok(status(execution)),
-            _ if EXECUTION.contains(&name) || EXECUTION_MORE.contains(&name) => {
-                self.field(execution, name)
-            }
-            _ => Err(Error::no_property(name, "an execution")),
-        }
-    }
-
-    fn stage_property(&mut self, stage: &'a Object, name: &str) -> Result<Val<'a>> {
-        match name {
-            "status" => Ok(status(stage)),
-            "context" => self.stage_context(stage),
-            "hasSucceeded" => Ok(Val::Bool(text(stage, "status") == "SUCCEEDED")),
-            "hasFailed" => Ok(Val::Bool(text(stage, "status") == "TERMINAL")),
-            "outputs" => match stage.get("outputs") {
-                Some(outputs) if !outputs.is_null() => self.json(outputs, false),
-                Some(_) | None => Ok(Val::Map(Rc::default())),
-            },
-            "execution" => Ok(self.context.execution.map_or(Val::Null, Val::Execution)),
-            _ if STAGE.contains(&name) => self.field(stage, name),
-            _ => Err(Error::no_property(name, "a stage")),
-        }
-    }
-
-    /// A stage's context; behind its own keys stand its own and its ancestors' outputs.
-    fn stage_context(&mut self, stage: &'a Object) -> Result<Val<'a>> {
-        let mut entries = crate::value::Entries::new();
-        let own = stage.get("context").and_then(Value::as_object);
-        let line = self.context.line_of(stage);
-        let outputs = line.into_iter().filter_map(|stage| stage.get("outputs")?.as_object());
-        for object in own.into_iter().chain(outputs) {
-            for (key, value) in object {
-                if !entries.contains_key(key) {
-                    let value = self.json(value, false)?;
-                    entries.insert(key.clone(), value);
-                }
-            }
-        }
-        self.make(Val::Map(Rc::new(entries)))
     }
 
     pub(super) fn index(&mut self, of: &Node, index: &Node, safe: bool) -> Result<Val<'a>> {
@@ -326,13 +221,6 @@ fn position(index: &Val<'_>, length: usize) -> Result<usize> {
             "EL1025E: The collection has '{length}' elements, index '{number}' is invalid"
         ))
     })
-}
-
-fn status(object: &Object) -> Val<'static> {
-    match text(object, "status") {
-        "" => Val::Null,
-        status => Val::Status(Rc::from(status)),
-    }
 }
 
 /// A length as Java counts.

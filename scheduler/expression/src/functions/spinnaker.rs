@@ -19,6 +19,7 @@ pub(super) fn call<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>]) -> Resul
                 run.context.stages().into_iter().find(|stage| text_of(stage, "refId") == *wanted);
             found.map(Val::Stage).ok_or_else(|| no_stage("refId", wanted))
         }
+        ("stageExists", []) if matches!(args, [Val::Null]) => Ok(Val::Bool(false)),
         ("stageExists", [wanted]) => Ok(Val::Bool(stage(run, wanted).is_ok())),
         ("currentStage", []) if args.is_empty() => {
             let found = run.context.stage.and_then(|reference| run.context.stage_of(reference));
@@ -36,48 +37,62 @@ pub(super) fn call<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>]) -> Resul
     }
 }
 
+/// An argument as the text that these functions take: numbers too, but not null.
 fn as_text(value: &Val<'_>) -> Option<String> {
     match value {
-        Val::Text(text) | Val::Status(text) => Some(text.to_string()),
-        _ => None,
+        Val::Null => None,
+        value => crate::walk::within_text(value).ok(),
     }
+}
+
+/// What Orca's `stage.context[key]` is: the stage's own, else its nearest ancestor's output.
+fn in_context<'a>(run: &Run<'a>, stage: &'a Object, key: &str) -> Option<&'a Value> {
+    let own = stage.get("context").and_then(|context| context.get(key));
+    let outputs = || {
+        let line = run.context.line_of(stage).into_iter();
+        line.filter_map(|stage| stage.get("outputs")?.get(key)).next()
+    };
+    own.or_else(outputs)
 }
 
 fn no_stage(by: &str, wanted: &str) -> crate::Error {
     failed(format!("Unable to locate [{wanted}] using the {by} of a stage"))
 }
 
-/// A stage by name or id; of equal names the first.
-fn stage<'a>(run: &Run<'a>, wanted: &str) -> Result<&'a Object> {
-    let stages = run.context.stages();
-    let by = |key: &str| stages.iter().copied().find(|stage| text_of(stage, key) == wanted);
-    by("name").or_else(|| by("id")).ok_or_else(|| no_stage("name or id", wanted))
+fn has_name_or_id(stage: &Object, wanted: &str) -> bool {
+    text_of(stage, "name") == wanted || text_of(stage, "id") == wanted
 }
 
-fn judgment<'a>(run: &mut Run<'a>, wanted: &str) -> Result<Val<'a>> {
+/// The first stage of a name or an id.
+fn stage<'a>(run: &Run<'a>, wanted: &str) -> Result<&'a Object> {
     let mut stages = run.context.stages().into_iter();
-    let found = stages.find(|stage| {
+    let found = stages.find(|stage| has_name_or_id(stage, wanted));
+    found.ok_or_else(|| no_stage("name or id", wanted))
+}
+
+/// What was chosen in the first judgment of a name in which something was.
+fn judgment<'a>(run: &mut Run<'a>, wanted: &str) -> Result<Val<'a>> {
+    let stages = run.context.stages().into_iter().filter(|stage| {
         text_of(stage, "type") == "manualJudgment" && text_of(stage, "name") == wanted
     });
-    let found = found.ok_or_else(|| no_stage("name of a judgment", wanted))?;
-    let input = found.get("context").and_then(|context| context.get("judgmentInput"));
-    Ok(input.map_or(Val::Null, Val::from_json))
+    let inputs = stages.filter_map(|stage| in_context(run, stage, "judgmentInput"));
+    let input = inputs.filter(|input| !input.is_null()).map(Val::from_json).next();
+    input.ok_or_else(|| no_stage("name of a judgment that has an input", wanted))
 }
 
+/// A label as the cluster has it: that of the manifest that a finished stage applied.
 fn manifest_label<'a>(run: &Run<'a>, wanted: &str, kind: &str, label: &str) -> Result<Val<'a>> {
     if !["Deployment", "ReplicaSet"].contains(&kind) {
         return Err(failed(format!("Unsupported kind {kind}; use Deployment or ReplicaSet")));
     }
     let mut stages = run.context.stages().into_iter();
     let stage = stages.find(|stage| {
-        text_of(stage, "name") == wanted && text_of(stage, "type") == "deployManifest"
+        let is = |key: &str, value: &str| text_of(stage, key) == value;
+        is("name", wanted) && is("type", "deployManifest") && is("status", "SUCCEEDED")
     });
-    let stage = stage.ok_or_else(|| no_stage("name of a deployManifest", wanted))?;
-    let lists =
-        [("context", "outputs.manifests"), ("context", "manifests"), ("outputs", "manifests")];
-    let mut manifests =
-        lists.iter().filter_map(|(part, key)| stage.get(*part)?.get(*key)?.as_array());
-    let manifest = manifests.find_map(|list| list.iter().find(|one| one["kind"] == kind));
+    let stage = stage.ok_or_else(|| no_stage("name of a deployManifest that succeeded", wanted))?;
+    let manifests = in_context(run, stage, "outputs.manifests").and_then(Value::as_array);
+    let manifest = manifests.and_then(|list| list.iter().find(|one| one["kind"] == kind));
     let manifest = manifest.ok_or_else(|| failed(format!("No manifest of kind {kind} found")))?;
     let labels = manifest.pointer("/spec/template/metadata/labels");
     let value = labels.and_then(|labels| labels.get(label));
@@ -105,69 +120,64 @@ fn resolved_artifacts<'a>(run: &mut Run<'a>) -> Result<Val<'a>> {
     Ok(Val::list(lists.flatten().map(Val::from_json).collect()))
 }
 
-const DEPLOYS: [&str; 7] = [
-    "createServerGroup",
-    "deploy",
-    "cloneServerGroup",
-    "rollingPush",
-    "copyLastAsg",
-    "cloneLastAsg",
-    "deployServerGroup",
-];
+const DEPLOYS: [&str; 4] = ["deploy", "createServerGroup", "cloneServerGroup", "rollingPush"];
 
-/// What deploy stages put in place, one entry a region.
+/// What finished deploy stages put in place, one entry a stage that knows its region.
 fn deployed_server_groups<'a>(run: &mut Run<'a>, names: &[&str]) -> Result<Val<'a>> {
     let mut found = Vec::new();
     for stage in run.context.stages() {
-        let is_deploy = DEPLOYS.contains(&text_of(stage, "type"));
-        let is_asked = names.is_empty() || names.contains(&text_of(stage, "name"));
+        let is_asked = names.is_empty() || names.iter().any(|name| has_name_or_id(stage, name));
         let is_done = text_of(stage, "status") == "SUCCEEDED";
-        let groups = stage.get("context").and_then(|context| context.get("deploy.server.groups"));
-        let groups = groups.and_then(Value::as_object).filter(|_| is_deploy && is_asked && is_done);
-        for (region, group) in groups.into_iter().flatten() {
-            found.push(Val::from_json(&server_group(run, stage, region, group)));
+        if !DEPLOYS.contains(&text_of(stage, "type")) || !is_asked || !is_done {
+            continue;
         }
+        let groups = in_context(run, stage, "deploy.server.groups");
+        let region = groups.and_then(|groups| Some((groups, region_of(run, stage)?)));
+        found.extend(region.map(|(groups, region)| server_group(run, stage, region, groups)));
     }
-    Ok(Val::list(found))
+    Ok(Val::list(found.iter().map(Val::from_json).collect()))
 }
 
-fn server_group(run: &Run<'_>, stage: &Object, region: &str, group: &Value) -> Value {
-    let context = stage.get("context").cloned().unwrap_or_default();
-    let details = run.context.line_of_details(stage);
-    let here = |detail: &&Value| detail["region"] == region;
-    let mut made = details.iter().copied().find(here).cloned().unwrap_or_else(|| json!({}));
-    let deployments: Vec<Value> = context["kato.tasks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|task| task["resultObjects"].as_array())
-        .flatten()
-        .filter_map(|result| result["deployments"].as_array())
-        .flatten()
-        .cloned()
-        .collect();
-    let account = context.get("account").or_else(|| context.get("deploy.account.name"));
-    made["account"] = account.cloned().unwrap_or_default();
-    made["capacity"] = context["capacity"].clone();
-    made["parentStage"] = stage.get("parentStageId").cloned().unwrap_or_default();
-    made["region"] = region.into();
-    made["serverGroup"] = group.get(0).cloned().unwrap_or_default();
-    made["deployments"] = Value::Array(deployments);
+fn region_of<'a>(run: &Run<'a>, stage: &'a Object) -> Option<&'a str> {
+    let region = in_context(run, stage, "region").and_then(Value::as_str);
+    region.or_else(|| {
+        let zones = in_context(run, stage, "availabilityZones")?.as_object()?;
+        zones.keys().next().map(String::as_str)
+    })
+}
+
+fn server_group<'a>(run: &Run<'a>, stage: &'a Object, region: &str, groups: &Value) -> Value {
+    let mut made = json!({ "region": region });
+    for key in ["account", "capacity", "parentStage"] {
+        made[key] = in_context(run, stage, key).cloned().unwrap_or_default();
+    }
+    let details = in_context(run, stage, "deploymentDetails").and_then(Value::as_array);
+    let here = details.into_iter().flatten().filter(|detail| detail["region"] == region);
+    for (key, value) in here.filter_map(Value::as_object).flatten() {
+        made[key.as_str()] = value.clone();
+    }
+    if let Some(first) = groups.get(region).and_then(|groups| groups.get(0)) {
+        made["serverGroup"] = first.clone();
+    }
+    made["deployments"] = Value::Array(deployments(in_context(run, stage, "kato.tasks")));
     made
 }
 
+fn deployments(tasks: Option<&Value>) -> Vec<Value> {
+    let tasks = tasks.and_then(Value::as_array).into_iter().flatten();
+    let results = tasks.filter_map(|task| task["resultObjects"].as_array()).flatten();
+    results.filter_map(|result| result["deployments"].as_array()).flatten().cloned().collect()
+}
+
+/// The key of the first stage of a name or an id that made one; empty if there is none.
 fn service_key<'a>(run: &Run<'a>, wanted: &str) -> Result<Val<'a>> {
     let mut stages = run.context.stages().into_iter();
     let stage = stages.find(|stage| {
-        text_of(stage, "type") == "createServiceKey" && text_of(stage, "name") == wanted
+        let is = |key: &str, value: &str| text_of(stage, key) == value;
+        is("type", "createServiceKey") && is("status", "SUCCEEDED") && has_name_or_id(stage, wanted)
     });
-    let key = stage.and_then(|stage| {
-        let parts = ["outputs", "context"];
-        parts
-            .into_iter()
-            .find_map(|part| stage.get(part)?.get("serviceKey"))
-            .or_else(|| stage.get("context")?.pointer("/kato.tasks/0/resultObjects/0/serviceKey"))
-    });
+    let tasks = stage.and_then(|stage| in_context(run, stage, "kato.tasks"));
+    let key = tasks.and_then(|tasks| tasks.pointer("/0/resultObjects/0/serviceKey"));
     Ok(key.map_or_else(|| Val::Map(Rc::default()), Val::from_json))
 }
 
@@ -175,6 +185,10 @@ fn outside<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>], texts: &[&str]) 
     let (outside, execution) = (run.context.outside, run.context.execution);
     let own = execution.map(|execution| text_of(execution, "application")).unwrap_or_default();
     let known = |id: Option<String>| id.map_or(Val::Null, Val::text);
+    let needs_names = ["pipelineId", "pipelineIdOrNull", "canaryConfigNameToId"].contains(&name);
+    if needs_names && texts.contains(&"") {
+        return Err(failed(format!("#{name} needs names that are not empty")));
+    }
     match (name, texts) {
         ("fetchReference", [reference]) => outside.stored(reference).map(Val::text).map_err(failed),
         ("pipelineId", [wanted]) => {
@@ -184,12 +198,16 @@ fn outside<'a>(run: &mut Run<'a>, name: &str, args: &[Val<'a>], texts: &[&str]) 
         ("pipelineIdOrNull", [wanted]) => {
             outside.pipeline_id(own, wanted).map(known).map_err(failed)
         }
+        ("pipelineIdInApplication", [_, ""]) => {
+            Err(failed("#pipelineIdInApplication needs an application"))
+        }
         ("pipelineIdInApplication", [wanted, application]) => {
             outside.pipeline_id(application, wanted).map(known).map_err(failed)
         }
         ("applicationMetadata", [wanted]) => {
             let found = outside.application(wanted).map_err(failed)?;
-            Ok(found.map_or(Val::Null, |found| Val::from_json(&found)))
+            let found = found.as_ref().map(Val::from_json);
+            found.ok_or_else(|| failed(format!("Application '{wanted}' not found")))
         }
         ("canaryConfigNameToId", [wanted, application]) => {
             let id = outside.canary_config_id(wanted, application).map_err(failed)?;

@@ -95,7 +95,7 @@ pub(super) fn of_map<'a>(
         ("containsValue", [item]) => Some(Val::Bool(map.values().any(|other| same(other, item)))),
         ("keySet", []) => Some(Val::list(map.keys().map(Val::text).collect())),
         ("values", []) => Some(Val::list(map.values().cloned().collect())),
-        ("entrySet", []) => Some(Val::list(vec![Val::Entry; map.len()])),
+        ("entrySet", []) => Some(Val::list(Val::entries(map))),
         ("toString", []) => {
             let text = Val::Map(Rc::clone(map)).to_text();
             run.reserve(text.len() as u64)?;
