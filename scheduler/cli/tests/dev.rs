@@ -6,83 +6,27 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "capstan/dev.rs"]
+mod dev;
 #[path = "capstan/ended.rs"]
 mod ended;
 #[path = "capstan/http.rs"]
 mod http;
+#[path = "dev/local.rs"]
+mod local;
 #[path = "capstan/process.rs"]
 mod process;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use ended::{ended, run};
-use process::{capstan, kill, wait_for};
+use dev::Dev;
+use ended::run;
+use process::{capstan, wait_for};
 use serde_json::{Value, json};
 
 /// Moments at which it is killed.
 const KILLS: u64 = 24;
-
-/// A server in a folder, killed when it is dropped.
-struct Dev {
-    child: Option<Child>,
-    address: String,
-    said: PathBuf,
-}
-
-impl Dev {
-    fn start(folder: &Path) -> Self {
-        let said = folder.join("said");
-        let err = File::create(&said).unwrap();
-        let child = capstan()
-            .args(["dev", "--port", "0", "--data-dir"])
-            .arg(folder.join("data"))
-            .stdout(Stdio::null())
-            .stderr(err)
-            .spawn()
-            .unwrap();
-        let address = wait_for("the address", || {
-            let text = std::fs::read_to_string(&said).ok()?;
-            let line = text.lines().find(|line| line.starts_with("listening on http://"))?;
-            Some(line.rsplit('/').next()?.to_owned())
-        });
-        Self { child: Some(child), address, said }
-    }
-
-    fn send(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-        http::send(&self.address, method, path, &body.to_string())
-    }
-
-    fn get(&self, path: &str) -> Value {
-        self.send("GET", path, &Value::Null).unwrap().1
-    }
-
-    fn said(&self) -> String {
-        std::fs::read_to_string(&self.said).unwrap_or_default()
-    }
-
-    /// Ends it with a signal, and waits for its end.
-    fn end(mut self, signal: &str) -> Option<i32> {
-        let child = self.child.take().unwrap();
-        let pid = child.id().to_string();
-        assert!(
-            std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success()
-        );
-        ended(child).code
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            kill(child.id());
-            let _gone = child.wait();
-        }
-    }
-}
 
 #[test]
 fn the_sample_runs_and_does_not_come_back() {
@@ -180,13 +124,8 @@ fn killed_at_any_moment_it_loses_nothing_that_it_acknowledged() {
     let (mut saved, mut started) = (Vec::new(), Vec::new());
     for round in 0..KILLS {
         let dev = Dev::start(folder.path());
-        let pid = dev.child.as_ref().unwrap().id();
         // Spread over what a request, a commit and a start take; the same in every run.
-        let after = Duration::from_millis((round * 7_919) % 400);
-        let killer = std::thread::spawn(move || {
-            std::thread::sleep(after);
-            kill(pid);
-        });
+        let killer = dev.kill_after(Duration::from_millis((round * 7_919) % 400));
         use_until_killed(&dev, round, &mut saved, &mut started);
         killer.join().unwrap();
     }
