@@ -223,8 +223,9 @@ fn read(body: &[u8]) -> Result<Option<AttemptReady>, serde_json::Error> {
 /// What cannot be dealt with for now would come back at once: it waits here, not in a fast circle.
 async fn pause_before_again(bench: &Bench, stop: &CancellationToken) {
     tokio::select! {
-        () = bench.ports.clock.sleep(AGAIN_PAUSE) => {}
+        biased;
         () = stop.cancelled() => {}
+        () = bench.ports.clock.sleep(AGAIN_PAUSE) => {}
     }
 }
 

@@ -31,11 +31,8 @@ impl Clock for SimClock {
         begin.checked_add(self.elapsed()).unwrap_or(Timestamp::MAX)
     }
 
-    /// In whole milliseconds: tokio's timers have no finer grain, and where its clock began within
-    /// one is not the seed's doing.
     fn elapsed(&self) -> Duration {
-        let nanoseconds = self.begin.elapsed() + Duration::from_micros(500);
-        Duration::from_millis(u64::try_from(nanoseconds.as_millis()).unwrap_or(u64::MAX))
+        self.begin.elapsed()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -170,8 +170,9 @@ impl Supervisor {
                     return;
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    biased;
                     () = stop.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
                 }
                 pause = (pause * 2).min(longest);
             }
@@ -214,9 +215,11 @@ impl Supervisor {
         let work = async move {
             match kind.rules().on_stop {
                 OnStop::Wait => future.await,
+                // Never by chance: equal seeds of a simulated world must tell equal stories.
                 OnStop::Abort => tokio::select! {
-                    done = future => done,
+                    biased;
                     () = stop.cancelled() => Ok(()),
+                    done = future => done,
                 },
             }
         };
