@@ -109,9 +109,7 @@ pub enum InputError {
         path: String,
     },
     /// There is no room for it.
-    #[error(
-        "no space is left on the device of the data folder; free some and run it again"
-    )]
+    #[error("no space is left on the device of the data folder; free some and run it again")]
     NoSpace,
     /// The stage was told to end.
     #[error("cancelled while what is baked from was read")]

@@ -47,10 +47,7 @@ pub(crate) enum BakeError {
 
 impl BakeError {
     pub(crate) fn is_cancel(&self) -> bool {
-        matches!(
-            self,
-            Self::Tool(ToolError::Cancelled { .. }) | Self::Input(InputError::Cancelled)
-        )
+        matches!(self, Self::Tool(ToolError::Cancelled { .. }) | Self::Input(InputError::Cancelled))
     }
 
     /// Whether another attempt can help. A run of Packer that ended is not repeated under its key.

@@ -29,7 +29,9 @@ pub fn images(transcript: &Transcript, request: &Request, region: &str) -> Vec<I
 }
 
 fn image(build: &Build, request: &Request, region: &str) -> Option<Image> {
-    let whole = || build.artifacts.iter().filter(|made| made.is_whole && !made.id.is_empty());
+    // The builder `null` makes nothing, and says so.
+    let is_something = |made: &&Made| made.is_whole && !["", "Null"].contains(&made.id.as_str());
+    let whole = || build.artifacts.iter().filter(is_something);
     // Of several steps the last one counts, and an image more than what was written about it.
     let made = whole().rfind(|made| is_docker(made)).or_else(|| whole().next_back())?;
     let fallback = [request.image_name.as_str(), request.package.as_str(), build.target.as_str()];
@@ -47,17 +49,26 @@ fn is_docker(made: &Made) -> bool {
     made.builder.contains("docker")
 }
 
+/// Of an image with several tags the first one counts that means this very image: `latest` is
+/// another one tomorrow.
+fn reference(made: &Made) -> &str {
+    let tags = made.words.split_once(" with tags ").map(|(_, tags)| tags.split_whitespace());
+    let mut tags = tags.into_iter().flatten();
+    tags.find(|tag| !tag.ends_with(":latest")).unwrap_or(&made.id)
+}
+
 fn docker(made: &Made, content: &str, fallback: &str) -> Image {
-    let (name, version) = match made.id.rsplit_once(':') {
-        _ if made.id.starts_with("sha256:") => (fallback, made.id.as_str()),
+    let reference = reference(made);
+    let (name, version) = match reference.rsplit_once(':') {
+        _ if reference.starts_with("sha256:") => (fallback, reference),
         // A port of a registry is no tag.
         Some((name, tag)) if !tag.contains('/') => (name, tag),
-        Some(_) | None => (made.id.as_str(), ""),
+        Some(_) | None => (reference, ""),
     };
     Image {
         region: String::new(),
         cloud: "docker".into(),
-        reference: made.id.clone(),
+        reference: reference.to_owned(),
         name: name.to_owned(),
         version: version.to_owned(),
         id: content.to_owned(),
@@ -169,18 +180,42 @@ mod tests {
             (vec![(IMPORT, "sha256:b9")], "t", "sha256:b9", "sha256:b9", "sha256:b9"),
             (
                 vec![(IMPORT, "sha256:b9"), (TAG, "r:5000/shop:7"), (IMPORT, "r:5000/shop:7")],
-                "r:5000/shop", "7", "r:5000/shop:7", "sha256:b9",
+                "r:5000/shop",
+                "7",
+                "r:5000/shop:7",
+                "sha256:b9",
             ),
             (vec![(TAG, "r:5000/shop")], "r:5000/shop", "", "r:5000/shop", ""),
             (
                 vec![(TAG, "shop:7"), ("packer.post-processor.checksum", "sums.txt")],
-                "shop", "7", "shop:7", "",
+                "shop",
+                "7",
+                "shop:7",
+                "",
             ),
         ] {
             let image = one(&steps, json!({"cloudProviderType": "docker"}), "global");
             let found = [&image.name, &image.version, &image.reference, &image.id];
             assert_eq!(found, [name, version, reference, id], "{steps:?}");
             assert_eq!(image.cloud, "docker");
+        }
+    }
+
+    #[test]
+    fn of_several_tags_the_first_that_lasts_counts() {
+        for (tags, reference) in [
+            ("shop:1.2 shop:latest", "shop:1.2"),
+            ("shop:latest shop:1.2 shop:1", "shop:1.2"),
+            ("shop:latest", "shop:latest"),
+        ] {
+            let words = format!("Imported Docker image: shop:latest with tags {tags}");
+            let text = format!(
+                "1,t,artifact,0,builder-id,{TAG}\n1,t,artifact,0,id,shop:latest\n\
+                 1,t,artifact,0,string,{words}\n1,t,artifact,0,end\n"
+            );
+            let transcript = Transcript::read(text.as_bytes()).unwrap();
+            let found = images(&transcript, &request(json!({})), "global");
+            assert_eq!(found[0].reference, reference, "{tags}");
         }
     }
 

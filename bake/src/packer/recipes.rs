@@ -18,6 +18,8 @@ use crate::{InputError, Limits, local};
 
 /// What is ours beside the recipes: Packer's home, its temporary files, the file of variables.
 const OURS: &str = ".bake";
+/// Packer's temporary files, in its working folder.
+pub(crate) const TEMPORARY: &str = ".bake/tmp";
 /// The name of a template that comes as an artifact.
 const TEMPLATE: &str = "template";
 
@@ -106,11 +108,8 @@ impl Sources {
 
     /// The path of a recipe's file inside the recipe folder, free of links.
     fn relative(&self, name: &str, field: &'static str) -> Result<String, BakeError> {
-        let missing = || BakeError::NoRecipe {
-            field,
-            name: name.to_owned(),
-            folder: self.recipes.clone(),
-        };
+        let missing =
+            || BakeError::NoRecipe { field, name: name.to_owned(), folder: self.recipes.clone() };
         if !self.recipes.is_dir() {
             return Err(BakeError::NoRecipes { field, folder: self.recipes.clone() });
         }
@@ -144,7 +143,7 @@ fn make_ours(work: &Path) -> std::io::Result<()> {
     let mut private = DirBuilder::new();
     private.recursive(true).mode(0o700);
     private.create(ours(work).join("home"))?;
-    private.create(ours(work).join("tmp"))
+    private.create(work.join(TEMPORARY))
 }
 
 /// Values may be secrets: nobody else can read the file, and it goes with the working folder.

@@ -72,10 +72,7 @@ mod tests {
         for (line, expected) in [
             ("1,,ui,say,==> docker: Hi", record("", "ui", &["say", "==> docker: Hi"])),
             ("1,d.shop,artifact,0,id,shop:1", record("d.shop", "artifact", &["0", "id", "shop:1"])),
-            (
-                "1,docker,error,a%!(PACKER_COMMA) b\\nc",
-                record("docker", "error", &["a, b\nc"]),
-            ),
+            ("1,docker,error,a%!(PACKER_COMMA) b\\nc", record("docker", "error", &["a, b\nc"])),
             ("1,,error-count,1\r", record("", "error-count", &["1"])),
             ("1,docker,artifact,0,end", record("docker", "artifact", &["0", "end"])),
             ("1,,ui", record("", "ui", &[])),
@@ -104,10 +101,10 @@ mod tests {
     #[test]
     fn people_read_whole_lines() {
         let read = |line| Record::read(line).unwrap().said();
-        assert_eq!(read("1,,ui,say,\\n==> done%!(PACKER_COMMA) all\\n  of it\\n\\n"), [
-            "==> done, all",
-            "  of it"
-        ]);
+        assert_eq!(
+            read("1,,ui,say,\\n==> done%!(PACKER_COMMA) all\\n  of it\\n\\n"),
+            ["==> done, all", "  of it"]
+        );
         assert_eq!(read("1,,ui,message,    docker: a,b"), ["    docker: a,b"]);
         assert_eq!(read("1,,ui,say,"), Vec::<String>::new());
         assert_eq!(read("1,docker,artifact,0,id,x"), Vec::<String>::new());

@@ -12,7 +12,7 @@ use shared_runtime::{Opened, ToolError, ToolRun};
 
 use super::error::BakeError;
 use super::image::{Image, images};
-use super::recipes::{Sources, Staged, ours};
+use super::recipes::{Sources, Staged, TEMPORARY, ours};
 use super::record::{Record, lines, unescape};
 use super::request::{Request, Template};
 use super::transcript::Transcript;
@@ -132,7 +132,9 @@ impl Bake {
             ("HOME".into(), at("home")),
             ("PACKER_CONFIG_DIR".into(), at("home")),
             ("PACKER_CACHE_DIR".into(), at("home/cache")),
-            ("TMPDIR".into(), at("tmp")),
+            // Its plugins listen on sockets there, whose paths may have 107 bytes: too few for a run
+            // folder's. All of it runs in the working folder, so this means the same to all.
+            ("TMPDIR".into(), TEMPORARY.into()),
             // It would ask a server of its maker's whether it is up to date.
             ("CHECKPOINT_DISABLE".into(), "1".into()),
             ("PACKER_NO_COLOR".into(), "1".into()),
@@ -175,7 +177,8 @@ fn judge(request: &Request, region: &str, finished: &Finished) -> Result<Vec<Ima
         Template::Artifact(field) => (*field).to_owned(),
     };
     if finished.code != 0 {
-        let said = transcript.errors().iter().chain(&finished.errors).cloned().collect();
+        let said = transcript.errors();
+        let said = if said.is_empty() { &finished.errors } else { said }.to_vec();
         return Err(BakeError::Packer { template, code: finished.code, said });
     }
     let images = images(&transcript, request, region);

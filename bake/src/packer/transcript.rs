@@ -38,6 +38,8 @@ pub struct Made {
     pub builder: String,
     /// Its id in the words of that kind.
     pub id: String,
+    /// What the step says to people of what it made.
+    pub words: String,
     /// Whether Packer said all of it: not if its output ends in between.
     pub is_whole: bool,
 }
@@ -109,6 +111,7 @@ impl Transcript {
         match data.get(1).map(String::as_str) {
             Some("builder-id") => artifacts[index].builder = record.text(2),
             Some("id") => artifacts[index].id = record.text(2),
+            Some("string") => artifacts[index].words = record.text(2),
             Some("end") => artifacts[index].is_whole = true,
             Some(_) | None => {}
         }
@@ -168,11 +171,12 @@ mod tests {
 
     #[test]
     fn the_words_of_a_build_go_over_those_of_all() {
-        let general = "1,,ui,error,Error: Unset variable \"a\"\\n\\nA used variable must be set.\\n\n";
-        assert_eq!(read(general).errors(), [
-            "Error: Unset variable \"a\"",
-            "A used variable must be set."
-        ]);
+        let general =
+            "1,,ui,error,Error: Unset variable \"a\"\\n\\nA used variable must be set.\\n\n";
+        assert_eq!(
+            read(general).errors(),
+            ["Error: Unset variable \"a\"", "A used variable must be set."]
+        );
         let both = format!("{general}1,docker,error,Script exited with 7\\n\n");
         assert_eq!(read(&both).errors(), ["docker: Script exited with 7"]);
     }

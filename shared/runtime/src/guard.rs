@@ -84,6 +84,8 @@ async fn guard(parent: &mut Parent, voice: &Voice) -> Option<Last> {
     let order = match parent.word().await {
         Word::Request(Request::Start(order)) => order,
         word @ (Word::Request(_) | Word::Gone | Word::Terminate) => {
+            // What was brought for the tool may hold secrets.
+            held.remove_work();
             return word.is_cancel().then_some(Last::Cancelled);
         }
     };

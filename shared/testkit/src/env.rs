@@ -103,7 +103,8 @@ fn of_stack(variable: &str) -> PathBuf {
 }
 
 fn value_of_stack(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| {
+    let value = std::env::var_os(variable).and_then(|value| value.into_string().ok());
+    value.unwrap_or_else(|| {
         panic!(
             "{variable} is not set: run `cargo xtask test`, or `export $(cargo xtask stack up)` first"
         )
@@ -111,10 +112,7 @@ fn value_of_stack(variable: &str) -> String {
 }
 
 fn check_is_there(variable: &str, is_there: bool, what: &str) {
-    assert!(
-        is_there,
-        "{variable} names {what}, which is gone: run `cargo xtask stack up` again"
-    );
+    assert!(is_there, "{variable} names {what}, which is gone: run `cargo xtask stack up` again");
 }
 
 #[cfg(test)]

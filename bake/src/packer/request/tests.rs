@@ -67,8 +67,17 @@ fn only_declared_variables_are_set_and_attributes_go_over_fields() {
         "templateFileName": "a.json", "package": "shop", "baseOs": "jammy", "baseAmi": "ami-1",
         "amiName": "", "name": "Bake", "extendedAttributes": {"base_os": "noble", "x": "1", "y": null},
     });
-    let names = ["packages", "baseOs", "base_os", "aws_source_ami", "region", "configDir", "name",
-        "amiName", "y"];
+    let names = [
+        "packages",
+        "baseOs",
+        "base_os",
+        "aws_source_ami",
+        "region",
+        "configDir",
+        "name",
+        "amiName",
+        "y",
+    ];
     assert_eq!(
         set(&context, Language::Json, &names),
         json!({"packages": "shop", "baseOs": "jammy", "base_os": "noble", "aws_source_ami": "ami-1",
@@ -97,7 +106,8 @@ fn every_value_comes_through_also_false_and_zero() {
 
 #[test]
 fn a_template_that_cannot_be_read_gets_what_the_document_says_and_no_more() {
-    let context = json!({"templateFileName": "a", "package": "p", "extendedAttributes": {"x": "1"}});
+    let context =
+        json!({"templateFileName": "a", "package": "p", "extendedAttributes": {"x": "1"}});
     let variables =
         read(&context).unwrap().variables("eu", "/r", Language::Hcl, &Declared::Unknown).unwrap();
     assert_eq!(Value::Object(variables.set), json!({"x": "1"}));

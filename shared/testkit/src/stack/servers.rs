@@ -70,7 +70,12 @@ impl Layout {
         self.folder.join(name).display().to_string()
     }
 
-    pub(super) fn start(&self, name: &'static str, program: &Path, args: &[String]) -> Result<Server> {
+    pub(super) fn start(
+        &self,
+        name: &'static str,
+        program: &Path,
+        args: &[String],
+    ) -> Result<Server> {
         Server::start(name, program, args, &self.logs())
     }
 
