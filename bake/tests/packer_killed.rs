@@ -54,7 +54,7 @@ impl Scene {
             .arg(&self.recipes)
             .args([env::docker_host(), epoch.to_string(), context.to_string()])
             .stdin(Stdio::null())
-            .stdout(File::create(self.folder.path().join("log")).unwrap())
+            .stderr(File::create(self.folder.path().join("log")).unwrap())
             .spawn()
             .unwrap()
     }
