@@ -14,7 +14,8 @@ use shared_runtime::Supervisor;
 use shared_runtime::tool::{GuardCommand, Tools};
 use tokio::net::TcpListener;
 use worker::catalog::{
-    Account, AccountError, Accounts, BakeConfig, CatalogConfig, LocalConfig, catalog,
+    Account, AccountError, Accounts, AllowList, BakeConfig, CatalogConfig, LocalConfig,
+    WebhookConfig, catalog,
 };
 
 use crate::args::EngineArgs;
@@ -48,7 +49,8 @@ impl Engine {
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
-        let catalog = stage_types(&arguments.data_dir, artifacts, helm, clusters)?;
+        let webhook = webhook_config(arguments);
+        let catalog = stage_types(&arguments.data_dir, artifacts, helm, clusters, webhook)?;
         let descriptors = catalog.descriptors();
         let scheduler =
             Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
@@ -81,12 +83,18 @@ fn stage_types(
     artifacts: PathBuf,
     helm: String,
     kubernetes: Accounts,
+    webhook: WebhookConfig,
 ) -> Result<Catalog> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let bake = bake_config(data, artifacts, path.clone())?;
     let bake = BakeConfig { helm, ..bake };
     let local = Some(local_config(data, path)?);
-    Ok(catalog(CatalogConfig { bake, kubernetes, local }))
+    Ok(catalog(CatalogConfig { bake, kubernetes, local, webhook }))
+}
+
+fn webhook_config(arguments: &EngineArgs) -> WebhookConfig {
+    let allow = AllowList::new(arguments.allow_urls.iter().cloned());
+    WebhookConfig { allow, ..WebhookConfig::default() }
 }
 
 /// Local charts lie below the current folder unless told otherwise.
@@ -163,5 +171,6 @@ fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
 pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
     let bake = bake_config(Path::new("."), ".".into(), OsString::new())?;
     let local = Some(local_config(Path::new("."), OsString::new())?);
-    Ok(catalog(CatalogConfig { bake, kubernetes: Accounts::none(), local }).descriptors())
+    let (kubernetes, webhook) = (Accounts::none(), WebhookConfig::default());
+    Ok(catalog(CatalogConfig { bake, kubernetes, local, webhook }).descriptors())
 }

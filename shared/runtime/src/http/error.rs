@@ -105,7 +105,9 @@ pub enum HttpError {
         setting: &'static str,
     },
     /// It is sent on and on.
-    #[error("`{url}` redirects once more after {limit} redirects (redirects_max); see whether it turns in a circle")]
+    #[error(
+        "`{url}` redirects once more after {limit} redirects (redirects_max); see whether it turns in a circle"
+    )]
     Redirects {
         /// Where it ended.
         url: String,
@@ -113,7 +115,9 @@ pub enum HttpError {
         limit: usize,
     },
     /// It is sent from an encrypted connection to an open one.
-    #[error("`{url}` redirects to `{to}`, which is not encrypted; ask that URL itself if it is meant")]
+    #[error(
+        "`{url}` redirects to `{to}`, which is not encrypted; ask that URL itself if it is meant"
+    )]
     Downgrade {
         /// Who redirects.
         url: String,

@@ -89,10 +89,8 @@ impl Exchange {
             return of_name(name, url);
         }
         if error.is_connect() && error.is_timeout() {
-            let why = format!(
-                "no connection within {:?} (connect_timeout)",
-                self.limits.connect_timeout
-            );
+            let why =
+                format!("no connection within {:?} (connect_timeout)", self.limits.connect_timeout);
             return HttpError::Unreachable { url, why };
         }
         let why = innermost(error);

@@ -186,7 +186,10 @@ mod tests {
         assert_eq!(target.shown(), "https://host:8443/a/b");
         assert_eq!(target.url.as_str(), "https://host:8443/a/b?token=hunter2");
         let error = read("http://127.0.0.1/x?token=hunter2").unwrap_err().to_string();
-        assert!(!error.contains("hunter2") && error.contains("--allow-url 127.0.0.1:80"), "{error}");
+        assert!(
+            !error.contains("hunter2") && error.contains("--allow-url 127.0.0.1:80"),
+            "{error}"
+        );
         assert!(!read("http://host:x/?hunter2").unwrap_err().to_string().contains("hunter2"));
     }
 
