@@ -232,10 +232,11 @@ impl Run<'_> {
 
     /// A failure, and nothing to cancel.
     async fn ended(&self, error: &WebhookError, context: Value) -> TaskAnswer {
-        let error = TaskError::from(error);
-        for line in &error.messages {
-            self.cx.log.line(line).await;
+        // What the request came to stands in the log already.
+        if !matches!(error, WebhookError::Http(_)) {
+            self.cx.log.line(&error.to_string()).await;
         }
+        let error = TaskError::from(error);
         TaskAnswer::Failed { error, retry: Retry::Never, result: result(context) }
     }
 

@@ -44,6 +44,7 @@ async fn a_status_is_looked_at_until_it_says_that_it_is_done() {
     let more = json!({ "progressJsonPath": "$.at" });
     let (ended, server) = monitored(says.to_vec(), more).await;
     assert_eq!(ended.succeeded().again, 2);
+    assert!(ended.log.contains("progressMessage: running"), "{}", ended.log);
     assert_eq!(ended.webhook("/statusEndpoint"), server.url("/status/7"));
     assert_eq!(ended.context["statusEndpoint"], server.url("/status/7"));
     assert_eq!(ended.webhook("/statusCode"), "CREATED");

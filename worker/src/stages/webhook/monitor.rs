@@ -10,7 +10,7 @@ use shared_runtime::http::{HttpAnswer, Method};
 use super::ask::shown_text;
 use super::create::{artifacts, is_retried};
 use super::error::WebhookError;
-use super::fields::Call;
+use super::fields::{Call, plain};
 use super::status::{self, Says};
 use super::{Checkpoint, Run, answer, context, is_cancelled, is_empty, result};
 
@@ -49,7 +49,6 @@ impl Run<'_> {
     }
 
     async fn looked(&self, mut checkpoint: Checkpoint, answer: &HttpAnswer) -> TaskAnswer {
-        let code = answer.status.as_u16();
         if answer.status.is_client_error() || answer.status.is_server_error() {
             return self.look_refused(checkpoint, answer).await;
         }
@@ -65,6 +64,7 @@ impl Run<'_> {
         };
         match says {
             Ok(Says::Goes) => {
+                self.say_progress(&monitor).await;
                 let pause = self.pause(&checkpoint);
                 self.again(checkpoint, pause, self.with_monitor(monitor))
             }
@@ -80,9 +80,23 @@ impl Run<'_> {
                 self.failed(&WebhookError::Canceled(text), self.with_monitor(monitor)).await
             }
             Err(error) => {
-                tracing::debug!(attempt = %self.cx.attempt, code, "a status cannot be read");
                 monitor.insert("error".into(), error.to_string().into());
                 self.failed(&error, self.with_monitor(monitor)).await
+            }
+        }
+    }
+
+    /// Tells what the target says of its progress, where it is something new.
+    async fn say_progress(&self, monitor: &Object) {
+        for field in ["progressMessage", "percentComplete"] {
+            let before =
+                self.cx.context().get("webhook").and_then(|webhook| webhook.get("monitor"));
+            let before = before.and_then(|monitor| monitor.get(field));
+            let now = monitor.get(field);
+            if now != before
+                && let Some(text) = now.and_then(plain)
+            {
+                self.cx.log.line(&format!("{field}: {text}")).await;
             }
         }
     }
