@@ -34,12 +34,15 @@ impl Asked {
     }
 }
 
+/// Writes an answer of its own.
+pub type Writer = dyn FnOnce(&mut TcpStream) -> std::io::Result<()> + Send;
+
 /// How the server answers.
 pub enum Reply {
     /// With a status, headers and a body.
     With(u16, Vec<(String, String)>, Vec<u8>),
     /// With whatever is written to the connection, which is closed behind it.
-    Raw(Box<dyn FnOnce(&mut TcpStream) -> std::io::Result<()> + Send>),
+    Raw(Box<Writer>),
 }
 
 impl Reply {

@@ -257,10 +257,7 @@ impl Run<'_> {
 
 /// A result that adds to the stage's context.
 fn result(context: Value) -> TaskResult {
-    let context = match context {
-        Value::Object(context) => context,
-        _ => Object::new(),
-    };
+    let Value::Object(context) = context else { return TaskResult::default() };
     TaskResult { context, ..TaskResult::default() }
 }
 

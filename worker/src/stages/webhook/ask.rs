@@ -152,7 +152,9 @@ fn body(payload: &Value, headers: &mut HeaderMap) -> Result<Bytes, WebhookError>
     let (body, default) = match payload {
         Value::String(text) => (text.clone(), "text/plain;charset=UTF-8"),
         Value::Object(fields) if kind == FORM => (form(fields)?, FORM),
-        other => (other.to_string(), "application/json"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            (payload.to_string(), "application/json")
+        }
     };
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(default));
     Ok(body.into())

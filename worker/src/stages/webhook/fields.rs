@@ -275,7 +275,9 @@ fn headers(context: &Object) -> Result<BTreeMap<String, Vec<String>>, WebhookErr
         let values = match value {
             Value::Array(list) => list.iter().map(plain).collect::<Option<Vec<_>>>(),
             Value::Null => Some(Vec::new()),
-            value => plain(value).map(|value| vec![value]),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                plain(value).map(|value| vec![value])
+            }
         };
         let why = || invalid(&format!("{field}.{name}"), "is no text, number or list of them");
         Ok((name.clone(), values.ok_or_else(why)?))
