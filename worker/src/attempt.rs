@@ -190,7 +190,8 @@ impl Bench {
         };
         let ended = CancellationToken::new();
         let work = async {
-            let answer = self.bounded(found, &cx, ready.needs_grant).await;
+            let answer = self.bounded(Arc::clone(&found), &cx, ready.needs_grant).await;
+            self.make_good(found, &cx, &answer).await;
             ended.cancel();
             answer
         };
@@ -224,6 +225,34 @@ impl Bench {
             biased;
             answer = run => answer.unwrap_or_else(|panic| panicked(&task, &*panic)),
             () = late => self.dropped(&task, cx, needs_grant),
+        }
+    }
+
+    /// Lets the stage type tell the outside world that nobody waits any more; one that failed has done
+    /// so where it failed.
+    async fn make_good(
+        &self,
+        stage_type: Arc<dyn StageType>,
+        cx: &TaskContext,
+        answer: &TaskAnswer,
+    ) {
+        let aborted = self.in_flight.why(&cx.attempt, cx.epoch) == Some(Why::Aborted);
+        if !aborted || matches!(answer, TaskAnswer::Failed { .. }) {
+            return;
+        }
+        let cx = TaskContext { cancel: CancellationToken::new(), ..cx.clone() };
+        let task = cx.input.task.clone();
+        let made_good = AssertUnwindSafe(stage_type.cancelled(&task, &cx)).catch_unwind();
+        tokio::select! {
+            biased;
+            ended = made_good => {
+                if let Err(panic) = ended {
+                    let _logged = panicked(&task, &*panic);
+                }
+            }
+            () = self.ports.clock.sleep(self.config.cancel_grace) => {
+                tracing::warn!(attempt = %cx.attempt, task, "did not make good in time");
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use worker::catalog::AllowEntry;
 
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
@@ -153,6 +154,15 @@ pub(crate) struct EngineArgs {
     /// may be repeated.
     #[arg(long = "packer-env", value_name = "NAME")]
     pub(crate) packer_env: Vec<String>,
+    /// What webhooks may ask beside the Internet: a host, everything below one (`*.example.com`), an
+    /// address or a network, each with a port if need be; may be repeated.
+    #[arg(
+        long = "allow-url",
+        value_name = "HOST|CIDR[:PORT]",
+        env = "CAPSTAN_ALLOW_URLS",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_urls: Vec<AllowEntry>,
     /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
     #[arg(long, value_name = "FILTER", default_value = LOG, env = "CAPSTAN_LOG")]
     pub(crate) log: String,

@@ -14,7 +14,9 @@ use shared_plugin::StageDescriptor;
 use shared_runtime::Supervisor;
 use shared_runtime::tool::GuardCommand;
 use tokio::net::TcpListener;
-use worker::catalog::{Account, AccountError, Accounts, CatalogConfig, LocalConfig, catalog};
+use worker::catalog::{
+    Account, AccountError, Accounts, AllowList, CatalogConfig, LocalConfig, WebhookConfig, catalog,
+};
 
 use crate::args::EngineArgs;
 use crate::say::say;
@@ -51,7 +53,8 @@ impl Engine {
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
         let local = Some(local_config(&arguments.data_dir)?);
         let tools::Configured { bake, packer } = tools;
-        let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local });
+        let webhook = webhook_config(arguments);
+        let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local, webhook });
         let descriptors = catalog.descriptors();
         let scheduler =
             Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
@@ -78,6 +81,11 @@ fn cannot_listen(address: SocketAddr) -> String {
     format!(
         "{address} cannot be listened on; choose another address with --host or another port with --port (0 takes a free one)"
     )
+}
+
+fn webhook_config(arguments: &EngineArgs) -> WebhookConfig {
+    let allow = AllowList::new(arguments.allow_urls.iter().cloned());
+    WebhookConfig { allow, ..WebhookConfig::default() }
 }
 
 /// Load balancers are processes of this very program, too.
@@ -116,6 +124,6 @@ fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
 pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
     let tools::Configured { bake, packer } = tools::anywhere()?;
     let local = Some(local_config(Path::new("."))?);
-    let kubernetes = Accounts::none();
-    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local }).descriptors())
+    let (kubernetes, webhook) = (Accounts::none(), WebhookConfig::default());
+    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook }).descriptors())
 }

@@ -11,6 +11,7 @@ pub(crate) fn capstan() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
     for name in [
         "KUBECONFIG",
+        "CAPSTAN_ALLOW_URLS",
         "CAPSTAN_DATA_DIR",
         "CAPSTAN_ARTIFACTS_ROOT",
         "CAPSTAN_HELM",
