@@ -9,9 +9,12 @@ use shared_model::{
 };
 use shared_ports::PortError;
 use shared_ports::journal::{Query, StageBody};
+use shared_runtime::telemetry::TraceContext;
 
 use crate::Registry;
-use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded};
+use crate::control::{
+    Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER,
+};
 
 mod warnings;
 
@@ -28,6 +31,8 @@ pub struct Start {
     pub source: Option<String>,
     /// The execution's id, if the caller brings one.
     pub id: Option<ExecutionId>,
+    /// In which trace the caller stands, if in one.
+    pub trace: Option<TraceContext>,
     /// Whether these are operations that somebody asked for outside of a pipeline.
     pub is_orchestration: bool,
 }
@@ -334,6 +339,9 @@ fn document(
     let user = if start.user.is_empty() { "anonymous" } else { &start.user };
     document.insert("authentication".into(), json!({ "user": user, "allowedAccounts": [] }));
     document.insert("trigger".into(), trigger);
+    if let Some(caller) = start.trace {
+        document.insert(TRACE_CALLER.into(), caller.to_string().into());
+    }
     Value::Object(document)
 }
 
