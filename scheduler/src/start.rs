@@ -12,9 +12,7 @@ use shared_ports::journal::{Query, StageBody};
 use shared_runtime::telemetry::TraceContext;
 
 use crate::Registry;
-use crate::control::{
-    Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER,
-};
+use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
 
 mod warnings;
 

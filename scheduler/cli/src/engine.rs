@@ -48,6 +48,7 @@ impl Engine {
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
+        shared_runtime::telemetry::start_export(&supervisor)?;
         let catalog = stage_types(&arguments.data_dir, artifacts, helm, clusters)?;
         let descriptors = catalog.descriptors();
         let scheduler =

@@ -17,6 +17,8 @@ use super::inputs;
 use super::loaded::{Content, Loaded};
 use super::traces::{Seen, Trace};
 
+/// Whose lines these are: the file that they come from says nothing to anybody.
+const TARGET: &str = "scheduler";
 /// Longest reason in a log line, in bytes.
 const WHY_BYTES_MAX: usize = 300;
 /// Names of parameters whose values are not repeated, as parts of words.
@@ -46,12 +48,9 @@ pub(crate) fn see(
 ) -> Notice {
     let index = stage_of(fact);
     let stage = index.map(|index| seen(loaded, content, index));
-    let error = match fact {
-        Fact::StageFinished { stage, status } if !status.lets_downstream_start() => {
-            error_of(content, *stage)
-        }
-        _ => None,
-    };
+    let failed = matches!(fact, Fact::StageFinished { status, .. }
+        if *status != Status::Succeeded && *status != Status::Skipped);
+    let error = index.filter(|_| failed).and_then(|stage| error_of(content, stage));
     Notice { fact: fact.clone(), at, stage, error, lost }
 }
 
@@ -60,7 +59,9 @@ pub(crate) fn tell(shell: &Shell, loaded: &Loaded, notices: Vec<Notice>) {
     for notice in notices {
         notice.count(shell, loaded);
         notice.log(loaded);
-        if is_exporting() && let Some(content) = &loaded.content {
+        if is_exporting()
+            && let Some(content) = &loaded.content
+        {
             notice.trace(loaded, &Trace::of(&loaded.id, &content.document));
         }
     }
@@ -100,16 +101,16 @@ impl Notice {
         let id = &loaded.id;
         match &self.fact {
             Fact::ExecutionStarted => tracing::info!(
-                execution.id = %id, application = ?loaded.label.application,
-                pipeline = ?loaded.label.name, "an execution began"
+                target: TARGET, { execution.id = %id, application = loaded.label.application.as_str(),
+                pipeline = loaded.label.name.as_str() }, "an execution began"
             ),
             Fact::ExecutionFinished { status } => tracing::info!(
-                execution.id = %id, application = ?loaded.label.application,
-                pipeline = ?loaded.label.name, seconds = seconds(loaded.engine.start_time(), self.at),
-                "an execution ended {status}"
+                target: TARGET, { execution.id = %id, application = loaded.label.application.as_str(),
+                pipeline = loaded.label.name.as_str(), seconds = seconds(loaded.engine.start_time(), self.at) }, "an execution ended {status}"
             ),
             Fact::CancelRequested { by, .. } => {
-                tracing::info!(execution.id = %id, ?by, "an execution is cancelled");
+                tracing::info!(
+                target: TARGET, { execution.id = %id, by = by.as_str() }, "an execution is cancelled");
             }
             Fact::StageStarted { .. }
             | Fact::StageFinished { .. }
@@ -131,35 +132,32 @@ impl Notice {
         match &self.fact {
             Fact::StageFinished { status, .. } => match &self.error {
                 Some((kind, why)) => tracing::info!(
-                    execution.id = %id, stage.ref = ?reference, stage.name = ?name,
-                    error.kind = kind, why, "a stage ended {status}"
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
+                    error.kind = kind, why }, "a stage ended {status}"
                 ),
                 None => tracing::info!(
-                    execution.id = %id, stage.ref = ?reference, stage.name = ?name,
-                    seconds = seconds(stage.start, self.at), "a stage ended {status}"
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
+                    seconds = seconds(stage.start, self.at) }, "a stage ended {status}"
                 ),
             },
             Fact::Judged { proceed, by, .. } => tracing::info!(
-                execution.id = %id, stage.ref = ?reference, stage.name = ?name, ?by, proceed,
-                "a stage was judged"
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(), by = by.as_str(), proceed }, "a stage was judged"
             ),
             Fact::AttemptLost { attempt, worker, takeovers, .. } => {
                 let worker = worker.as_ref().map(ToString::to_string).unwrap_or_default();
                 tracing::info!(
-                    execution.id = %id, stage.ref = ?reference, attempt = attempt.number, worker,
-                    takeovers, "a worker was lost; its attempt is given out again"
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number, worker,
+                    takeovers }, "a worker was lost; its attempt is given out again"
                 );
             }
             Fact::AttemptHandedOver { attempt } => tracing::info!(
-                execution.id = %id, stage.ref = ?reference, attempt = attempt.number,
-                "a stopping worker handed an attempt over"
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number }, "a stopping worker handed an attempt over"
             ),
             Fact::AttemptRetried { attempt, at } => tracing::info!(
-                execution.id = %id, stage.ref = ?reference, attempt = attempt.number, next = %at,
-                "an attempt failed and is tried again"
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number, next = %at }, "an attempt failed and is tried again"
             ),
             Fact::StageStarted { .. } => tracing::debug!(
-                execution.id = %id, stage.ref = ?reference, stage.name = ?name, "a stage began"
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str() }, "a stage began"
             ),
             Fact::ExecutionStarted
             | Fact::ExecutionFinished { .. }

@@ -85,7 +85,10 @@ impl Trace {
             Span::new(own, Some(above.unwrap_or(self.execution)), stage.name.clone(), times)
                 .with("cicd.pipeline.run.id", id.to_string())
                 .with("cicd.pipeline.task.name", stage.name.clone())
-                .with("cicd.pipeline.task.run.id", format!("{id}/{}#{}", stage.reference, stage.run))
+                .with(
+                    "cicd.pipeline.task.run.id",
+                    format!("{id}/{}#{}", stage.reference, stage.run),
+                )
                 .with("cicd.pipeline.task.run.result", stage_result(status, error))
                 .with("capstan.stage.ref", stage.reference.clone())
                 .with("capstan.stage.type", stage.stage_type.clone())

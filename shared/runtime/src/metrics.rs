@@ -16,7 +16,8 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 pub use text::{OPEN_METRICS, PROMETHEUS};
 
 /// Bounds of what takes from half a millisecond to seconds, in seconds.
-const SHORT: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const SHORT: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 /// Bounds of what takes from a moment to hours, in seconds.
 const LONG: [f64; 12] =
     [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
@@ -85,28 +86,109 @@ impl Metrics {
         Self {
             registry,
             _provider: provider,
-            executions_started: counter(meter, "capstan.executions.started", "Executions that began."),
-            executions_unfinished: gauge(meter, "capstan.executions.unfinished", "Executions that have not ended."),
-            execution_duration: seconds(meter, "capstan.execution.duration", "From start to end of an execution.", &LONG),
-            stage_duration: seconds(meter, "capstan.stage.duration", "From start to end of a stage.", &LONG),
-            attempt_duration: seconds(meter, "capstan.attempt.duration", "From claim to answer of an attempt, at its worker.", &LONG),
-            attempts_retried: counter(meter, "capstan.attempts.retried", "Attempts that failed and were tried again."),
-            attempts_taken_over: counter(meter, "capstan.attempts.taken_over", "Attempts whose worker was lost and that were given out again."),
-            attempts_handed_over: counter(meter, "capstan.attempts.handed_over", "Attempts that a stopping worker gave back."),
-            turn_duration: seconds(meter, "capstan.scheduler.turn.duration", "One turn of the scheduler's loop, what it stores included.", &SHORT),
-            turn_executions: sizes(meter, "capstan.scheduler.turn.executions", "Executions that one turn of the scheduler's loop stored."),
-            journal_append_duration: seconds(meter, "capstan.journal.append.duration", "One transaction of the journal.", &SHORT),
+            executions_started: counter(
+                meter,
+                "capstan.executions.started",
+                "Executions that began.",
+            ),
+            executions_unfinished: gauge(
+                meter,
+                "capstan.executions.unfinished",
+                "Executions that have not ended.",
+            ),
+            execution_duration: seconds(
+                meter,
+                "capstan.execution.duration",
+                "From start to end of an execution.",
+                &LONG,
+            ),
+            stage_duration: seconds(
+                meter,
+                "capstan.stage.duration",
+                "From start to end of a stage.",
+                &LONG,
+            ),
+            attempt_duration: seconds(
+                meter,
+                "capstan.attempt.duration",
+                "From claim to answer of an attempt, at its worker.",
+                &LONG,
+            ),
+            attempts_retried: counter(
+                meter,
+                "capstan.attempts.retried",
+                "Attempts that failed and were tried again.",
+            ),
+            attempts_taken_over: counter(
+                meter,
+                "capstan.attempts.taken_over",
+                "Attempts whose worker was lost and that were given out again.",
+            ),
+            attempts_handed_over: counter(
+                meter,
+                "capstan.attempts.handed_over",
+                "Attempts that a stopping worker gave back.",
+            ),
+            turn_duration: seconds(
+                meter,
+                "capstan.scheduler.turn.duration",
+                "One turn of the scheduler's loop, what it stores included.",
+                &SHORT,
+            ),
+            turn_executions: sizes(
+                meter,
+                "capstan.scheduler.turn.executions",
+                "Executions that one turn of the scheduler's loop stored.",
+            ),
+            journal_append_duration: seconds(
+                meter,
+                "capstan.journal.append.duration",
+                "One transaction of the journal.",
+                &SHORT,
+            ),
             timers_armed: gauge(meter, "capstan.timers.armed", "Timers that wait for their time."),
-            queue_ready: gauge(meter, "capstan.queue.ready", "Attempts that wait in a queue for a worker."),
-            worker_slots: gauge(meter, "capstan.worker.slots", "Attempts that this worker may run at once."),
-            worker_slots_used: gauge(meter, "capstan.worker.slots_used", "Attempts that this worker runs."),
+            queue_ready: gauge(
+                meter,
+                "capstan.queue.ready",
+                "Attempts that wait in a queue for a worker.",
+            ),
+            worker_slots: gauge(
+                meter,
+                "capstan.worker.slots",
+                "Attempts that this worker may run at once.",
+            ),
+            worker_slots_used: gauge(
+                meter,
+                "capstan.worker.slots_used",
+                "Attempts that this worker runs.",
+            ),
             heartbeats: counter(meter, "capstan.worker.heartbeats", "Heartbeats of this worker."),
-            blob_written: bytes(meter, "capstan.blob.written", "Bytes of blobs and logs that were stored."),
+            blob_written: bytes(
+                meter,
+                "capstan.blob.written",
+                "Bytes of blobs and logs that were stored.",
+            ),
             blob_read: bytes(meter, "capstan.blob.read", "Bytes of blobs and logs that were read."),
-            http_duration: seconds(meter, "capstan.http.request.duration", "From a request to the head of its answer.", &SHORT),
-            http_streams: meter.i64_up_down_counter("capstan.http.streams").with_description("Live streams (server-sent events) that clients follow.").build(),
-            spans_exported: counter(meter, "capstan.telemetry.spans_exported", "Spans that the collector took."),
-            spans_dropped: counter(meter, "capstan.telemetry.spans_dropped", "Spans that were dropped: the collector is down, slow, or refuses them."),
+            http_duration: seconds(
+                meter,
+                "capstan.http.request.duration",
+                "From a request to the head of its answer.",
+                &SHORT,
+            ),
+            http_streams: meter
+                .i64_up_down_counter("capstan.http.streams")
+                .with_description("Live streams (server-sent events) that clients follow.")
+                .build(),
+            spans_exported: counter(
+                meter,
+                "capstan.telemetry.spans_exported",
+                "Spans that the collector took.",
+            ),
+            spans_dropped: counter(
+                meter,
+                "capstan.telemetry.spans_dropped",
+                "Spans that were dropped: the collector is down, slow, or refuses them.",
+            ),
         }
     }
 
@@ -128,19 +210,15 @@ impl Metrics {
 
     /// A stage of a type that is known ended so, after so long.
     pub fn stage_finished(&self, stage_type: &str, status: &'static str, after: Duration) {
-        let labels = [
-            KeyValue::new("stage_type", stage_type.to_owned()),
-            KeyValue::new("status", status),
-        ];
+        let labels =
+            [KeyValue::new("stage_type", stage_type.to_owned()), KeyValue::new("status", status)];
         self.stage_duration.record(after.as_secs_f64(), &labels);
     }
 
     /// A worker's attempt ended so, after so long.
     pub fn attempt_finished(&self, capability: &str, outcome: &'static str, after: Duration) {
-        let labels = [
-            KeyValue::new("capability", capability.to_owned()),
-            KeyValue::new("outcome", outcome),
-        ];
+        let labels =
+            [KeyValue::new("capability", capability.to_owned()), KeyValue::new("outcome", outcome)];
         self.attempt_duration.record(after.as_secs_f64(), &labels);
     }
 
@@ -248,7 +326,12 @@ fn gauge(meter: &Meter, name: &'static str, help: &'static str) -> Gauge<u64> {
     meter.u64_gauge(name).with_description(help).build()
 }
 
-fn seconds(meter: &Meter, name: &'static str, help: &'static str, bounds: &[f64]) -> Histogram<f64> {
+fn seconds(
+    meter: &Meter,
+    name: &'static str,
+    help: &'static str,
+    bounds: &[f64],
+) -> Histogram<f64> {
     let histogram = meter.f64_histogram(name).with_unit("s").with_description(help);
     histogram.with_boundaries(bounds.to_vec()).build()
 }
@@ -259,7 +342,8 @@ fn sizes(meter: &Meter, name: &'static str, help: &'static str) -> Histogram<u64
 }
 
 fn build_info(meter: &Meter) {
-    let info = meter.u64_gauge("capstan.build_info").with_description("Which version runs; always 1.");
+    let info =
+        meter.u64_gauge("capstan.build_info").with_description("Which version runs; always 1.");
     info.build().record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
 }
 

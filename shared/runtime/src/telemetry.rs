@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use context::{TraceContext, current, within};
 pub use export::{is_exporting, start as start_export};
+pub use json::line as json_line;
 pub use span::{Running, Span};
 
 /// How logs look.

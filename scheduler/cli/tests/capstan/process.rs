@@ -15,10 +15,13 @@ pub(crate) fn capstan() -> Command {
         "CAPSTAN_ARTIFACTS_ROOT",
         "CAPSTAN_HELM",
         "CAPSTAN_LOG",
+        "CAPSTAN_LOG_FORMAT",
         "CAPSTAN_PORT",
         "CAPSTAN_SERVER",
         "CAPSTAN_TOKEN",
         "CAPSTAN_USER",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     ] {
         command.env_remove(name);
     }

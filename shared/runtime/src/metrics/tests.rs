@@ -45,10 +45,10 @@ fn recorded() -> BTreeSet<[String; 3]> {
 /// The table of metrics in the README.
 fn documented() -> BTreeSet<[String; 3]> {
     let rows = include_str!("../../README.md").lines().filter_map(|line| {
-        let mut cells = line.strip_prefix("| `")?.split(" | ");
-        let name = cells.next()?.trim_end_matches('`');
+        let mut cells = line.strip_prefix("| `")?.split('|');
+        let name = cells.next()?.trim().trim_end_matches('`');
         let is_ours = name.starts_with("capstan_") || name.starts_with("process_");
-        let (kind, labels) = (cells.next()?, cells.next()?.replace('`', ""));
+        let (kind, labels) = (cells.next()?.trim(), cells.next()?.replace('`', ""));
         is_ours.then(|| [name.to_owned(), kind.to_owned(), labels.trim().to_owned()])
     });
     rows.collect()

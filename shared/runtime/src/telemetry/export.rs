@@ -50,10 +50,10 @@ pub fn start(supervisor: &Supervisor) -> anyhow::Result<()> {
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .context("no HTTP client for spans")?;
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_http_client(Http(http));
-    let mut exporter = exporter.build().context("spans cannot be exported (OTEL_EXPORTER_OTLP_*)")?;
+    let exporter =
+        opentelemetry_otlp::SpanExporter::builder().with_http().with_http_client(Http(http));
+    let mut exporter =
+        exporter.build().context("spans cannot be exported (OTEL_EXPORTER_OTLP_*)")?;
     exporter.set_resource(&settings::resource());
     let (queue, spans) = mpsc::channel(settings.queue_spans_max);
     if QUEUE.set(queue).is_ok() {
@@ -122,7 +122,8 @@ impl Sender {
                 self.batch.push(span);
             }
             while !self.batch.is_empty() {
-                let rest = self.batch.split_off(self.batch.len().min(self.settings.batch_spans_max));
+                let rest =
+                    self.batch.split_off(self.batch.len().min(self.settings.batch_spans_max));
                 let batch = std::mem::replace(&mut self.batch, rest);
                 self.send(batch).await;
             }
