@@ -240,14 +240,14 @@ impl Run {
     ) -> Result<Finished, ToolError> {
         let running = Running::begin();
         let key = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let ended = self.to_end(run, log, cancel).await;
+        let ended = self.finish(run, log, cancel).await;
         if let Some(running) = running {
             span(running, &run.program, &key, &ended).export();
         }
         ended
     }
 
-    async fn to_end(
+    async fn finish(
         mut self,
         run: &ToolRun,
         log: &dyn LineSink,

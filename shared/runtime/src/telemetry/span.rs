@@ -75,12 +75,12 @@ impl Span {
     /// Adds an attribute.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        let value = match value.into() {
-            Value::String(text) if text.as_str().len() > TEXT_BYTES_MAX => {
-                Value::String(cut(text.into()).into())
-            }
-            value => value,
-        };
+        let mut value = value.into();
+        if let Value::String(text) = &value
+            && text.as_str().len() > TEXT_BYTES_MAX
+        {
+            value = cut(text.as_str().to_owned()).into();
+        }
         self.data.attributes.push(KeyValue::new(name, value));
         self
     }
