@@ -89,6 +89,8 @@ fn answers(command: Command, at: Timestamp) -> Vec<Event> {
         Command::Evaluate { .. }
         | Command::Arm { .. }
         | Command::Abort { .. }
+        | Command::WatchChild { .. }
+        | Command::CancelChild { .. }
         | Command::Announce { .. } => Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! The handle by which everybody else reaches the loop.
 
+mod children;
 mod driver;
 mod evaluation;
 mod expressions;

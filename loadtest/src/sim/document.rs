@@ -1,9 +1,19 @@
 //! Pipelines by chance, and what is to become of them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared_model::{ExecutionId, Status};
 
 use super::chance::Chance;
+
+/// The pipeline that others start.
+pub(crate) const CHILD: &str = "child";
+
+/// Its document.
+pub(crate) fn child() -> Map<String, Value> {
+    let stage = json!({"refId": "c", "name": "c", "type": "act", "lastsMs": 20_000});
+    let document = json!({"application": "sim", "name": CHILD, "id": CHILD, "stages": [stage]});
+    document.as_object().cloned().unwrap_or_default()
+}
 
 /// One pipeline, and what its user does with it.
 pub(crate) struct Plan {
@@ -40,24 +50,27 @@ pub(crate) enum Kind {
     Wait,
     /// Waits for somebody.
     Judgment,
+    /// Starts another pipeline, which acts, and waits for it.
+    Child,
 }
 
 impl Kind {
     fn roll(chance: &Chance) -> Self {
-        match chance.between(0, 16) {
+        match chance.between(0, 17) {
             0..8 => Self::Act,
             8..10 => Self::ActLater,
             10..12 => Self::ActInTurns,
             12 => Self::FailOn,
             13 => Self::Fail,
             14 => Self::Wait,
+            15 => Self::Child,
             _ => Self::Judgment,
         }
     }
 
     /// Whether a worker carries it out.
     pub(crate) fn acts(self) -> bool {
-        !matches!(self, Self::Wait | Self::Judgment)
+        !matches!(self, Self::Wait | Self::Judgment | Self::Child)
     }
 }
 
@@ -78,6 +91,11 @@ impl Plan {
             submit_after: chance.between(0, 60),
             cancel_after: chance.one_in(6).then(|| chance.between(0, 200)),
         }
+    }
+
+    /// Whether it starts others.
+    pub(crate) fn has_children(&self) -> bool {
+        self.stages.iter().any(|stage| stage.kind == Kind::Child)
     }
 
     /// How it ends if nobody cancels it.
@@ -102,6 +120,7 @@ impl PlannedStage {
             Kind::Fail => json!({"fails": true}),
             Kind::Wait => json!({"type": "wait", "waitTime": chance.between(0, 120)}),
             Kind::Judgment => json!({"type": "manualJudgment"}),
+            Kind::Child => json!({"type": "pipeline", "pipeline": CHILD}),
         };
         if let (Some(stage), Value::Object(more)) = (stage.as_object_mut(), more) {
             stage.extend(more);

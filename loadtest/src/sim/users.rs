@@ -9,7 +9,7 @@ use shared_model::ExecutionId;
 use tokio::task::JoinSet;
 
 use super::World;
-use super::document::Plan;
+use super::document::{self, Plan};
 use super::verdict;
 
 /// How long a user waits for an answer.
@@ -29,6 +29,9 @@ pub(crate) fn start(world: &Arc<World>) -> JoinSet<()> {
 async fn user(world: Arc<World>, at: usize) {
     let Some(plan) = world.plans.get(at) else { return };
     tokio::time::sleep(Duration::from_secs(plan.submit_after)).await;
+    if plan.has_children() {
+        until_done(&world, save_child).await;
+    }
     until_done(&world, |scheduler| submit(scheduler, plan)).await;
     let cancelled = async {
         match plan.cancel_after {
@@ -55,6 +58,11 @@ async fn until_done<F: Future<Output = bool>>(world: &World, mut act: impl FnMut
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+async fn save_child(scheduler: Scheduler) -> bool {
+    let saved = scheduler.library().save_pipeline(document::child(), false, "somebody").await;
+    saved.is_ok()
 }
 
 async fn submit(scheduler: Scheduler, plan: &Plan) -> bool {

@@ -43,6 +43,16 @@ pub enum Command {
         /// When.
         at: Timestamp,
     },
+    /// Come back with an event once the execution that a stage waits for has ended.
+    WatchChild {
+        /// The stage.
+        stage: StageIndex,
+    },
+    /// End the execution that a stage waits for.
+    CancelChild {
+        /// The stage.
+        stage: StageIndex,
+    },
     /// Tell whoever listens; not repeated by `outstanding`.
     Announce {
         /// What happened.

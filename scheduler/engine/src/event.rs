@@ -35,7 +35,8 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// The shell carried out a native task (answer to `Evaluate::Native`).
+    /// The shell carried out a native task (answer to `Evaluate::Native`), or the execution that a
+    /// task waits for has ended (answer to `WatchChild`).
     NativeFinished {
         /// The stage.
         stage: StageIndex,

@@ -212,6 +212,15 @@ impl Stage {
         self.body.as_ref().and_then(|body| body.settings.timeout)
     }
 
+    /// Whether it only waits for what it runs to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending().is_some()
+    }
+    /// Which task runs now.
+    pub fn current_task(&self) -> Option<TaskIndex> {
+        self.current().map(|(index, _)| index)
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         self.body.as_ref().map(|body| body.settings.clone()).unwrap_or_default()
     }

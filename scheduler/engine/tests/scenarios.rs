@@ -255,3 +255,40 @@ fn work_that_was_given_back_is_no_failure() {
     assert_eq!(played.statuses, "SUCCEEDED: 1 SUCCEEDED");
     assert_eq!(played.execution.stage(0).tasks()[0].number, 1);
 }
+
+#[test]
+fn a_child_s_end_is_the_stage_s() {
+    let script = |word: &str| format!("stage 1 child\n stage 2 <- 1\n run\n child 1 {word}\n run");
+    check(&script("succeeded"), "SUCCEEDED: 1 SUCCEEDED, 2 SUCCEEDED");
+    check(&script("failed"), "TERMINAL: 1 TERMINAL, 2 NOT_STARTED");
+    check(&script("canceled"), "CANCELED: 1 CANCELED, 2 NOT_STARTED");
+    let played = play("stage 1 child\n run\n child 1 succeeded\n child 1 failed\n run");
+    assert!(played.timeline.contains(&"0 refused: the execution has ended".to_owned()));
+}
+
+#[test]
+fn a_stage_that_ends_early_ends_its_child_first() {
+    let cancel = "stage 1 child\n run\n cancel\n run 1\n child 1 canceled\n run";
+    assert_eq!(
+        play(cancel).timeline,
+        ["0 cancel the child of 1", "1 1 CANCELED", "1 execution CANCELED"]
+    );
+    let late = "stage 1 child 10\n run 10\n child 1 succeeded\n run";
+    check(late, "TERMINAL: 1 TERMINAL");
+    let other = "stage 1 child\n stage 2\n answer 2 failed\n run 1\n child 1 succeeded\n run";
+    check(other, "TERMINAL: 1 CANCELED, 2 TERMINAL");
+}
+
+#[test]
+fn a_child_that_does_not_end_is_not_waited_for_for_ever() {
+    let played = play("stage 1 child\n run\n cancel\n run");
+    assert_eq!(
+        played.timeline,
+        [
+            "0 cancel the child of 1",
+            "600 1 gave up: AbortIgnored",
+            "600 1 CANCELED",
+            "600 execution CANCELED"
+        ]
+    );
+}

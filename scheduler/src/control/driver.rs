@@ -17,6 +17,7 @@ use shared_runtime::metrics::metrics;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::children::Children;
 use super::evaluation::Shell;
 use super::loaded::Loaded;
 use super::notices;
@@ -77,6 +78,8 @@ pub(crate) struct Driver {
     pub(crate) timers: Timers,
     /// Leased attempts that nobody seems to hold.
     pub(crate) missing: Missing,
+    /// Who waits for the end of which execution.
+    pub(crate) children: Children,
     /// Messages that could not be sent yet.
     pub(crate) unsent: Vec<Outgoing>,
     /// Executions that are ahead of or behind the journal and must be loaded again.
@@ -97,6 +100,18 @@ pub(crate) struct Driver {
 pub(crate) struct Turn {
     works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
     acks: Vec<u64>,
+}
+
+impl Turn {
+    /// Takes the executions that stages of this turn start, each with its parent.
+    pub(crate) fn take_children(&mut self) -> Vec<(ExecutionId, Submission)> {
+        let works = self.works.iter_mut();
+        let of = |(id, (work, _)): (&ExecutionId, &mut (Work, Vec<Waiter>))| {
+            let children = std::mem::take(&mut work.children).into_iter();
+            children.map(|child| (id.clone(), child)).collect::<Vec<_>>()
+        };
+        works.flat_map(of).collect()
+    }
 }
 
 impl Driver {
@@ -122,6 +137,7 @@ impl Driver {
             with_content: VecDeque::new(),
             timers: Timers::default(),
             missing: Missing::default(),
+            children: Children::default(),
             unsent: Vec::new(),
             reload: Vec::new(),
             outage: false,
@@ -156,7 +172,7 @@ impl Driver {
     }
 
     async fn wait(&mut self) -> Wake {
-        if !self.later.is_empty() {
+        if !self.later.is_empty() || self.children.has_work() {
             return Wake::Time;
         }
         let pause = self.pause();
@@ -206,6 +222,8 @@ impl Driver {
             }
         }
         self.fire_timers(turn).await;
+        self.tell_parents(turn).await;
+        self.cancel_children(turn).await;
     }
 
     async fn consume_again(&mut self) {
@@ -329,7 +347,8 @@ impl Driver {
     }
 
     /// Stores a turn and carries out what follows; how many executions changed in it.
-    async fn store(&mut self, turn: Turn) -> usize {
+    async fn store(&mut self, mut turn: Turn) -> usize {
+        self.adopt(&mut turn).await;
         let Turn { works, acks } = turn;
         self.ack(acks).await;
         let (changed, still): (Vec<_>, Vec<_>) =
@@ -355,6 +374,7 @@ impl Driver {
             }
         }
         self.send(messages).await;
+        self.look_at_new_watches().await;
         self.trim();
         count
     }
@@ -437,6 +457,10 @@ impl Driver {
         }
         messages.extend(work.ready.iter().filter_map(|ready| inputs::bell(ready).ok()));
         messages.append(&mut work.messages);
+        for (stage, child) in std::mem::take(&mut work.watches) {
+            self.children.watch((id.clone(), stage), &child);
+        }
+        std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
         let history = std::mem::take(&mut work.changes.history);
         notices::tell(&self.shell, &work.loaded, std::mem::take(&mut work.notices));
         let status = work.loaded.engine.status();
@@ -460,6 +484,7 @@ impl Driver {
     fn file(&mut self, work: Work, status: Status) {
         let id = work.loaded.id.clone();
         if status.is_complete() {
+            self.children.ended(&id);
             return self.forget(&id);
         }
         if !work.later.is_empty() {

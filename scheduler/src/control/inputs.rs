@@ -100,7 +100,7 @@ async fn task_input(
 }
 
 /// A stage and its ancestors, nearest first, as far as their outputs hold anything.
-fn visible(
+pub(crate) fn visible(
     engine: &scheduler_engine::Execution,
     content: &Content,
     stage: StageIndex,
@@ -113,7 +113,7 @@ fn visible(
 }
 
 /// Every artifact that the stage can see: its own and its ancestors', then the trigger's.
-fn artifacts(content: &Content, visible: &[StageIndex]) -> Vec<Artifact> {
+pub(crate) fn artifacts(content: &Content, visible: &[StageIndex]) -> Vec<Artifact> {
     let produced = visible.iter().flat_map(|index| {
         let list = content.bodies.get(index).and_then(|body| body.outputs.get("artifacts"));
         list.and_then(Value::as_array).into_iter().flatten()

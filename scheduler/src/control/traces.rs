@@ -5,10 +5,11 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use scheduler_engine::stage::Stage;
 use serde_json::Value;
 use shared_model::{AttemptId, Epoch, ExecutionId, StageRun, Status};
 use shared_ports::messages::attempt_span;
-use shared_runtime::telemetry::{Span, TraceContext};
+use shared_runtime::telemetry::{Span, TraceContext, is_exporting};
 
 /// The key of an execution's document that holds who began its trace, if somebody did.
 pub(crate) const CALLER: &str = "traceparent";
@@ -42,6 +43,13 @@ impl Trace {
         let name = format!("execution {id}");
         let trace = caller.unwrap_or_else(|| TraceContext::of(&name));
         Self { caller, execution: trace.span(&name) }
+    }
+
+    /// Where an execution stands that a stage starts: below the stage, unless nobody follows traces.
+    pub(crate) fn below(id: &ExecutionId, document: &Value, stage: &Stage) -> Option<TraceContext> {
+        let is_followed = is_exporting() || document.get(CALLER).is_some();
+        let reference = stage.reference().as_str();
+        is_followed.then(|| Self::of(id, document).stage(id, reference, stage.run()))
     }
 
     /// A stage's span.

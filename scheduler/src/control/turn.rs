@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use scheduler_engine::command::{Cause, Command, Fact};
+use scheduler_engine::command::{Cause, Command, Evaluate, Fact};
 use scheduler_engine::event::{Event, StageIndex, Timer};
-use scheduler_engine::{Stale, Step};
-use shared_model::Epoch;
+use scheduler_engine::{Stale, Step, native};
+use shared_model::{Epoch, ExecutionId};
 use shared_ports::journal::StageBody;
 use shared_ports::messages::AttemptReady;
 use shared_ports::{Journal, Outgoing, PortError};
@@ -16,6 +16,7 @@ use super::evaluation::{self, Scene, Shell};
 use super::loaded::{Changes, Loaded};
 use super::notices::{self, Notice};
 use super::{expressions, facts, fold, inputs};
+use crate::start::Submission;
 
 /// Steps that one execution may take in one turn, so that a long chain of stages that need no
 /// worker does not keep the others waiting.
@@ -39,6 +40,12 @@ pub(crate) struct Work {
     pub(crate) notices: Vec<Notice>,
     /// The newest attempt whose worker was lost in this turn: its epoch, and since when it was held.
     lost: Option<(Epoch, Timestamp)>,
+    /// Executions that its stages start, to be stored with it.
+    pub(crate) children: Vec<Submission>,
+    /// Stages that wait for other executions.
+    pub(crate) watches: Vec<(StageIndex, ExecutionId)>,
+    /// Executions to cancel once it is stored.
+    pub(crate) cancels: Vec<ExecutionId>,
 }
 
 impl Work {
@@ -53,6 +60,9 @@ impl Work {
             timers: Vec::new(),
             notices: Vec::new(),
             lost: None,
+            children: Vec::new(),
+            watches: Vec::new(),
+            cancels: Vec::new(),
         }
     }
 
@@ -105,6 +115,22 @@ impl Work {
         Ok(())
     }
 
+    /// Goes on with what an event of the shell's own making led to.
+    ///
+    /// # Errors
+    /// [`PortError`] if something could not be read: the turn must be given up.
+    pub(crate) async fn go_on(
+        &mut self,
+        shell: &Shell,
+        step: Option<Step>,
+        at: Timestamp,
+    ) -> Result<(), PortError> {
+        match step {
+            Some(step) => self.carry_on(shell, step, at).await,
+            None => Ok(()),
+        }
+    }
+
     async fn carry_on(
         &mut self,
         shell: &Shell,
@@ -129,6 +155,13 @@ impl Work {
         at: Timestamp,
     ) -> Result<Option<Step>, PortError> {
         match command {
+            Command::Evaluate { stage, what: Evaluate::Native(task) }
+                if self.loaded.engine.stage(stage).task(task).name == native::START_PIPELINE =>
+            {
+                return self.start_child(shell, stage, task, at).await;
+            }
+            Command::WatchChild { stage } => return self.watch_child(shell, stage, at).await,
+            Command::CancelChild { stage } => self.cancel_child(shell, stage).await?,
             Command::Evaluate { stage, what } => {
                 self.loaded.content(&*shell.ports.journal).await?;
                 let Loaded { engine, content: Some(content), .. } = &self.loaded else {
@@ -153,7 +186,7 @@ impl Work {
         Ok(None)
     }
 
-    fn take(&mut self, done: evaluation::Done) -> Option<Step> {
+    pub(crate) fn take(&mut self, done: evaluation::Done) -> Option<Step> {
         let first_new = self.loaded.engine.stage_count();
         let step = self.loaded.engine.step(done.event).ok()?;
         for (stage, body) in done.bodies {

@@ -8,6 +8,7 @@
 //! run                           to the end, or until nothing moves
 //! run 10                        at most ten seconds of the scripted clock
 //! cancel · judge 3 continue     what people do
+//! child 4 failed                how the execution that a stage waits for ends
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -123,6 +124,20 @@ impl Player {
                     self.note(&format!("refused: {stale}"));
                 }
             }
+            "child" => {
+                let (reference, word) = rest.split_once(' ').unwrap();
+                let (stage, outcome, at) = (self.find(reference), outcome(word), self.now);
+                let ended = Event::NativeFinished {
+                    stage,
+                    task: 0,
+                    outcome,
+                    expressions_failed: false,
+                    at,
+                };
+                if let Err(stale) = self.event(ended) {
+                    self.note(&format!("refused: {stale}"));
+                }
+            }
             other => panic!("no such word: {other}"),
         }
     }
@@ -144,9 +159,11 @@ impl Player {
         for command in &step.commands {
             let announced = matches!(command, Command::Announce { .. });
             let later_overtaken = match command {
-                Command::Dispatch { .. } | Command::Evaluate { .. } | Command::Abort { .. } => {
-                    !known.contains(command)
-                }
+                Command::Dispatch { .. }
+                | Command::Evaluate { .. }
+                | Command::WatchChild { .. }
+                | Command::CancelChild { .. }
+                | Command::Abort { .. } => !known.contains(command),
                 Command::Arm { .. } | Command::Announce { .. } => false,
             };
             // A command of an earlier part of the same step may be overtaken by a later part only
@@ -204,6 +221,10 @@ impl Player {
                 if self.stuck.remove(&attempt).is_some() {
                     self.finished(attempt, epoch, Outcome::Canceled);
                 }
+            }
+            Command::WatchChild { .. } => {}
+            Command::CancelChild { stage } => {
+                self.note(&format!("cancel the child of {}", self.name(stage)));
             }
             Command::Arm { timer, at } => drop(self.timers.insert((at, timer), ())),
             Command::Announce { fact } => self.announce(fact),
@@ -331,7 +352,7 @@ fn parse_stage(line: &str) -> (String, Spec, Vec<String>) {
     for word in words {
         match word {
             "wait" | "judgment" | "parallel" | "syntheticFailure" | "withAfter" | "skipped"
-            | "broken" | "native" => spec.kind = word.into(),
+            | "broken" | "native" | "child" => spec.kind = word.into(),
             number if number.parse::<i64>().is_ok() => spec.argument = number.parse().unwrap(),
             flag => drop(spec.flags.insert(flag.to_owned())),
         }
@@ -350,6 +371,7 @@ fn start(spec: &Spec, at: Timestamp) -> StageStart {
         }
         "judgment" => plan.tasks = task(TaskKind::Judgment),
         "native" => plan.tasks = task(TaskKind::Native),
+        "child" => plan.tasks = task(TaskKind::Child),
         "parallel" => {
             plan.tasks.clear();
             plan.before = ["us-east-1", "us-west-2", "eu-west-1"]

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::collector::{Collector, Manner, Seen};
-use super::scene::{Scene, ended, pipeline, start, wait_for_file};
+use super::scene::{Scene, ended, pipeline, quick, start, wait_for_file};
 use crate::process::wait_for;
 
 const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -105,6 +107,26 @@ fn a_trace_survives_the_process_that_began_it() {
     };
     assert_eq!((attempts("lost"), attempts("succeeded")), (1, 1), "{spans:#?}");
     assert_eq!(one(&spans, "run helm").get("process.exit.code"), "0");
+}
+
+#[test]
+fn a_pipeline_that_a_stage_starts_stands_below_the_stage() {
+    let (scene, collector) = (Scene::new(), Collector::start(Manner::Takes));
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str())];
+    let dev = scene.start(&[], &variables);
+    let mut child = quick("child");
+    child["id"] = "the-child".into();
+    assert_eq!(dev.send("POST", "/pipelines", &child).unwrap().0, 200);
+    let parent = json!({
+        "application": "shop", "name": "parent",
+        "stages": [{"refId": "1", "type": "pipeline", "name": "Start it",
+                    "application": "child", "pipeline": "the-child", "waitForCompletion": true}],
+    });
+    let id = start(&dev, "", &parent);
+    assert_eq!(ended(&dev, &id)["status"], "SUCCEEDED");
+    let spans = collector.wait_for("RUN parent");
+    let (stage, child) = (one(&spans, "Start it"), one(&spans, "RUN child"));
+    assert_eq!((&child.parent, &child.trace), (&stage.id, &stage.trace));
 }
 
 #[test]
