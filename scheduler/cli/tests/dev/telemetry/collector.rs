@@ -125,7 +125,11 @@ fn text(value: &Value) -> Option<String> {
         Value::StringValue(text) => Some(text.clone()),
         Value::IntValue(number) => Some(number.to_string()),
         Value::BoolValue(flag) => Some(flag.to_string()),
-        _ => None,
+        Value::DoubleValue(_)
+        | Value::ArrayValue(_)
+        | Value::KvlistValue(_)
+        | Value::BytesValue(_)
+        | Value::StringValueStrindex(_) => None,
     }
 }
 

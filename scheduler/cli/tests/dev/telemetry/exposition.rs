@@ -11,7 +11,10 @@ pub(crate) struct Family {
 }
 
 /// A series: its name, and its labels sorted.
-pub(crate) type Series = (String, Vec<(String, String)>);
+pub(crate) type Series = (String, Labels);
+
+/// Names and values.
+pub(crate) type Labels = Vec<(String, String)>;
 
 /// Reads a whole answer.
 #[track_caller]
@@ -61,7 +64,7 @@ fn sample(line: &str) -> (Series, f64) {
 }
 
 /// `a="b",c="d"}`, with `\\`, `\"` and `\n` escaped.
-fn read_labels(mut text: &str, line: &str) -> Vec<(String, String)> {
+fn read_labels(mut text: &str, line: &str) -> Labels {
     let mut labels = Vec::new();
     loop {
         let (name, rest) = text.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
@@ -100,7 +103,7 @@ fn is_name(name: &str) -> bool {
 
 /// Buckets count up, and the last one, `+Inf`, is the count.
 fn check_histogram((name, family): (&String, &Family)) {
-    let mut buckets: BTreeMap<Vec<(String, String)>, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut buckets: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
     for ((series, labels), value) in &family.series {
         if *series == format!("{name}_bucket") {
             let is_bound = |label: &&(String, String)| label.0 == "le";
