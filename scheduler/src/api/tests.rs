@@ -11,6 +11,7 @@ use super::*;
 use crate::{Config, Start};
 
 mod library;
+mod lists;
 mod tokens;
 
 /// The API over a scheduler of its own, with one execution that waits for a judgment.

@@ -135,19 +135,19 @@ pub(in super::super) async fn search(
         oldest_first: search.reverse,
         ..pipelines()
     };
-    let size = search.size.unwrap_or(10).min(EXECUTIONS_MAX);
-    let types = names(&search.trigger_types);
-    if !types.is_empty() {
-        let found = by_trigger(&state, query, &types, search.start_index + size, detail).await?;
-        return Ok(Json(found.into_iter().skip(search.start_index as usize).collect()));
-    }
     if search.start_index > ROWS_PASSED_MAX {
         let why = format!(
             "`startIndex` is more than {ROWS_PASSED_MAX}; go on with `triggerTimeEndBoundary`"
         );
         return Err(ApiError::invalid(why));
     }
-    let query = Query { limit: search.start_index + size, ..query };
+    let limit = search.start_index + search.size.unwrap_or(10).min(EXECUTIONS_MAX);
+    let types = names(&search.trigger_types);
+    if !types.is_empty() {
+        let found = by_trigger(&state, query, &types, limit, detail).await?;
+        return Ok(Json(found.into_iter().skip(search.start_index as usize).collect()));
+    }
+    let query = Query { limit, ..query };
     let rows = state.scheduler.ports().journal.search(&query).await?;
     let page = rows.into_iter().skip(search.start_index as usize).collect();
     shown(&state, page, detail).await.map(Json)

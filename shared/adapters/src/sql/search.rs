@@ -70,7 +70,7 @@ impl<'a> Lists<'a> {
         // The indexes of pipelines have the status before the time.
         let by_pipeline = !query.pipeline_config_ids.is_empty() || query.of_each.is_some();
         let kinds = match query.kind {
-            None if !by_id && !by_pipeline => vec![Kind::Pipeline.number(), Kind::Task.number()],
+            None if !by_id => vec![Kind::Pipeline.number(), Kind::Task.number()],
             None | Some(_) => Vec::new(),
         };
         let statuses = match query.statuses.len() {

@@ -19,7 +19,7 @@ CREATE INDEX execution_by_application_and_status
     ON execution (kind, application_key, status, build_time, id);
 CREATE INDEX execution_by_application_and_name
     ON execution (kind, application_key, name, build_time, id);
-CREATE INDEX execution_by_pipeline ON execution (pipeline_config_id, status, build_time, id)
+CREATE INDEX execution_by_pipeline ON execution (kind, pipeline_config_id, status, build_time, id)
     WHERE pipeline_config_id IS NOT NULL;
 -- Each pipeline of an application, be it saved or only named.
 CREATE INDEX execution_by_pipeline_of_application
