@@ -18,6 +18,15 @@ impl Mounted {
         Self { place, _above: above }
     }
 
+    /// Shows a folder a second time, read-only.
+    pub(crate) fn read_only(folder: &Path) -> Self {
+        let (above, place) = place();
+        run("mount", &["--bind", text(folder), text(&place)]);
+        let mounted = Self { place, _above: above };
+        run("mount", &["-o", "remount,bind,ro", text(&mounted.place)]);
+        mounted
+    }
+
     /// Writes a file until there is no room for another byte.
     pub(crate) fn fill(&self, ballast: &Path) {
         use std::io::Write;
