@@ -126,11 +126,7 @@ fn lists(server: &Server) -> Result<Vec<Duration>> {
 }
 
 /// How many of something clients do in a second, if each does so many.
-fn at_once(
-    clients: usize,
-    of_each: usize,
-    work: impl Fn() -> Result<()> + Sync,
-) -> Result<f64> {
+fn at_once(clients: usize, of_each: usize, work: impl Fn() -> Result<()> + Sync) -> Result<f64> {
     let began = now();
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..clients).map(|_| scope.spawn(&work)).collect();
@@ -145,7 +141,8 @@ fn at_once(
 /// Stages that do nothing, one behind the other.
 fn chain(stages: usize) -> String {
     let stage = |n: usize| {
-        let before: Vec<String> = (1..n).last().map(|before| before.to_string()).into_iter().collect();
+        let before: Vec<String> =
+            (1..n).last().map(|before| before.to_string()).into_iter().collect();
         json!({
             "refId": n.to_string(), "type": "evaluateVariables", "name": format!("stage {n}"),
             "requisiteStageRefIds": before, "variables": [],

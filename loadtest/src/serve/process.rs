@@ -43,7 +43,8 @@ impl Server {
     }
 
     fn is_ready(&self) -> bool {
-        let asked = Connection::open(&self.address).and_then(|mut at| at.send("GET", "/readyz", ""));
+        let asked =
+            Connection::open(&self.address).and_then(|mut at| at.send("GET", "/readyz", ""));
         asked.is_ok_and(|(status, _)| status == 200)
     }
 

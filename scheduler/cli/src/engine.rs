@@ -50,7 +50,8 @@ impl Engine {
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
         let catalog = stage_types(&arguments.data_dir, artifacts, helm, clusters)?;
         let descriptors = catalog.descriptors();
-        let scheduler = Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor);
+        let scheduler =
+            Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor);
         let scheduler = scheduler.await.with_context(|| {
             let data = arguments.data_dir.display();
             format!("what is in the data folder `{data}` cannot be taken up; nothing was changed")

@@ -230,7 +230,12 @@ fn its_disk_is_full() {
     // With hardly any room it comes further, and still leaves nothing that is in the way later.
     for room in [8, 32] {
         let whole = fs::metadata(&ballast).unwrap().len();
-        fs::File::options().write(true).open(&ballast).unwrap().set_len(whole - room * 1024).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&ballast)
+            .unwrap()
+            .set_len(whole - room * 1024)
+            .unwrap();
         start(&data).expect(2, &["no space left on the device", "free some room and start again"]);
         disk.fill(&ballast);
     }

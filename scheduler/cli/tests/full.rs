@@ -57,7 +57,8 @@ fn on_a_full_disk_everything_waits_and_nothing_acknowledged_is_lost() {
     let helm = helm(folder.path());
     let more = ["--helm", helm.to_str().unwrap(), "--artifacts-root"];
     let root = folder.path().to_str().unwrap();
-    let dev = Dev::start_in(folder.path(), &disk.place.join("data"), &[&more[..], &[root]].concat());
+    let dev =
+        Dev::start_in(folder.path(), &disk.place.join("data"), &[&more[..], &[root]].concat());
     let mut done = Acknowledged::default();
     let bake = start(&dev, &bake());
     let ask = start(&dev, &ask());
@@ -205,7 +206,10 @@ fn everything_is_there(dev: &Dev, done: &Acknowledged) {
     let all = all.as_array().unwrap().len();
     assert_eq!(all, done.started.len(), "what was refused was not started");
     println!(
-        "{} saved, {} started, {} refused", done.saved.len(), done.started.len(), done.refused
+        "{} saved, {} started, {} refused",
+        done.saved.len(),
+        done.started.len(),
+        done.refused
     );
 }
 
@@ -219,10 +223,8 @@ fn id(execution: &str) -> &str {
 }
 
 fn every_line_is_there(log: &str) {
-    let lines: Vec<usize> = log
-        .lines()
-        .filter_map(|line| line.rsplit_once("line ")?.1.trim().parse().ok())
-        .collect();
+    let lines: Vec<usize> =
+        log.lines().filter_map(|line| line.rsplit_once("line ")?.1.trim().parse().ok()).collect();
     let expected: Vec<usize> = (1..=lines.len()).collect();
     assert_eq!(lines, expected, "{log}");
     assert!(log.contains("no space is left on the device"), "why it waited: {log}");

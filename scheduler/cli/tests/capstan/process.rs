@@ -18,6 +18,7 @@ pub(crate) fn capstan() -> Command {
         "CAPSTAN_PORT",
         "CAPSTAN_SERVER",
         "CAPSTAN_TOKEN",
+        "CAPSTAN_TOKEN_FILE",
         "CAPSTAN_USER",
     ] {
         command.env_remove(name);

@@ -93,9 +93,9 @@ fn a_name_is_kept_as_it_is_or_refused() {
             assert_eq!(found["stages"][0]["name"], **name);
             kept += 1;
         }
-        if let Some(found) = asked("reference").start(
-            &json!({"application": "names", "name": "s", "stages": one_stage(name, "s")}),
-        ) {
+        if let Some(found) = asked("reference")
+            .start(&json!({"application": "names", "name": "s", "stages": one_stage(name, "s")}))
+        {
             let id = found["id"].as_str().unwrap();
             let stage = found["stages"][0]["id"].as_str().unwrap();
             let log = format!("/v1/executions/{id}/stages/{stage}/log");

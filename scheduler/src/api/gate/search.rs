@@ -55,10 +55,8 @@ async fn by_ids(
     statuses: Vec<Status>,
     detail: Detail,
 ) -> Answer<Vec<Value>> {
-    let ids: Vec<_> =
-        ids.into_iter().take(EXECUTIONS_MAX as usize).map(ExecutionId::new).collect();
-    let query =
-        Query { ids: ids.clone(), statuses, limit: EXECUTIONS_MAX, ..Query::default() };
+    let ids: Vec<_> = ids.into_iter().take(EXECUTIONS_MAX as usize).map(ExecutionId::new).collect();
+    let query = Query { ids: ids.clone(), statuses, limit: EXECUTIONS_MAX, ..Query::default() };
     let mut rows = state.scheduler.ports().journal.search(&query).await?;
     rows.sort_by_key(|(id, _)| ids.iter().position(|asked| asked == id));
     shown(state, rows, detail).await

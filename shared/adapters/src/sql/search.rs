@@ -34,7 +34,8 @@ pub(super) fn statement(query: &Query) -> Result<Sql, PortError> {
     let (order, _) = order(query);
     let lists = Lists::of(query);
     let mut sql = QueryBuilder::new("");
-    if let (Some(_), Some(kind), Some(application)) = (query.of_each, query.kind, &query.application)
+    if let (Some(_), Some(kind), Some(application)) =
+        (query.of_each, query.kind, &query.application)
     {
         push_named(&mut sql, kind, application);
     }

@@ -78,7 +78,11 @@ impl Connector {
         }
     }
 
-    async fn bring_up(&self, connection: &mut SqliteConnection, bytes: u64) -> Result<(), OpenError> {
+    async fn bring_up(
+        &self,
+        connection: &mut SqliteConnection,
+        bytes: u64,
+    ) -> Result<(), OpenError> {
         if bytes <= CHECKED_BYTES_MAX {
             self.check(connection).await?;
         }
@@ -160,7 +164,6 @@ impl Connector {
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT)
     }
-
 }
 
 /// Makes a file ourselves, for its owner alone; SQLite gives its other files the same rights.

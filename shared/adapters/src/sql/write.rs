@@ -174,7 +174,9 @@ fn bind_whole(mut row: RowOf<'_>, id: &ExecutionId, execution: &ExecutionRow) {
     let is_complete = listed.status.parse::<Status>().is_ok_and(Status::is_complete);
     row.push_bind(id.as_str()).push_bind(signed(standing.version)).push_bind(standing.stages);
     row.push_bind(signed(*history_count)).push_bind(listed.kind);
-    row.push_bind(listed.application.as_str()).push_bind(listed.application.to_lowercase()).push_bind(listed.name.as_str());
+    row.push_bind(listed.application.as_str())
+        .push_bind(listed.application.to_lowercase())
+        .push_bind(listed.name.as_str());
     row.push_bind(listed.pipeline_config_id.as_deref()).push_bind(listed.status.as_str());
     row.push_bind(is_complete).push_bind(listed.build_time).push_bind(head.start_time);
     row.push_bind(head.end_time).push_bind(&head.state[..]);
