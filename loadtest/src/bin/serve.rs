@@ -64,7 +64,9 @@ fn line(name: &str, figure: &Value) {
             parts.collect::<Vec<_>>().join(", ")
         }
         Value::Number(number) => format!("{:.0}", number.as_f64().unwrap_or_default()),
-        other => other.to_string(),
+        other @ (Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_)) => {
+            other.to_string()
+        }
     };
     println!("{name:<28} {shown}");
 }

@@ -215,7 +215,10 @@ fn somebody_else_has_it() {
 #[test]
 fn it_is_read_only() {
     let used = Used::new();
-    let mounted = Mounted::read_only(&used.data());
+    let data = used.data();
+    // Shown a second time, read-only.
+    let bind = ["--bind", data.to_str().unwrap()];
+    let mounted = Mounted::by(&[&bind, &["-o", "remount,bind,ro"]]);
     let shown = mounted.place.to_str().unwrap().to_owned();
     is_refused(&mounted.place, &[&shown, "Read-only file system", "make it writable"]);
     start(&mounted.place.join("new")).expect(2, &["Read-only file system", "make it writable"]);

@@ -92,6 +92,8 @@ fn on_a_full_disk_everything_waits_and_nothing_acknowledged_is_lost() {
         assert_eq!(ended["status"], "SUCCEEDED", "{path}: {ended:#}\n{}", dev.said());
     }
     everything_is_there(&dev, &done);
+    let Acknowledged { saved, started, refused } = &done;
+    println!("{} saved, {} started, {refused} refused", saved.len(), started.len());
     every_line_is_there(&log(&dev, &bake));
     assert!(dev.said().contains("it can be stored again; the work goes on"), "{}", dev.said());
     dev.kill_after(Duration::ZERO).join().unwrap();
@@ -205,12 +207,6 @@ fn everything_is_there(dev: &Dev, done: &Acknowledged) {
     let all = dev.get("/applications/full/executions/search?size=500");
     let all = all.as_array().unwrap().len();
     assert_eq!(all, done.started.len(), "what was refused was not started");
-    println!(
-        "{} saved, {} started, {} refused",
-        done.saved.len(),
-        done.started.len(),
-        done.refused
-    );
 }
 
 fn log(dev: &Dev, execution: &str) -> String {

@@ -13,17 +13,18 @@ pub(crate) struct Mounted {
 
 impl Mounted {
     pub(crate) fn tmpfs(size: &str) -> Self {
-        let (above, place) = place();
-        run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", text(&place)]);
-        Self { place, _above: above }
+        Self::by(&[&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]])
     }
 
-    /// Shows a folder a second time, read-only.
-    pub(crate) fn read_only(folder: &Path) -> Self {
-        let (above, place) = place();
-        run("mount", &["--bind", text(folder), text(&place)]);
+    /// Calls `mount` with each of these and the place, one after the other.
+    pub(crate) fn by(calls: &[&[&str]]) -> Self {
+        let above = tempfile::tempdir().unwrap();
+        let place = above.path().join("mounted");
+        std::fs::create_dir(&place).unwrap();
         let mounted = Self { place, _above: above };
-        run("mount", &["-o", "remount,bind,ro", text(&mounted.place)]);
+        for call in calls {
+            run("mount", &[call, &[text(&mounted.place)][..]].concat());
+        }
         mounted
     }
 
@@ -42,13 +43,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         run("umount", &["--lazy", text(&self.place)]);
     }
-}
-
-fn place() -> (TempDir, PathBuf) {
-    let above = tempfile::tempdir().unwrap();
-    let place = above.path().join("mounted");
-    std::fs::create_dir(&place).unwrap();
-    (above, place)
 }
 
 fn text(path: &Path) -> &str {
