@@ -18,7 +18,6 @@ const ROUNDS: usize = 15;
 const RATIO_MAX: f64 = 4.0;
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "what was measured is for people to read")]
 async fn a_list_of_many_costs_what_one_of_few_does() {
     let scene = Scene::new().await;
     run_before(&scene, "few", FEW, |n| format!("p{}", n % 5)).await;
