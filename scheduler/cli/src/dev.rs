@@ -40,8 +40,11 @@ async fn greet(engine: &Engine, arguments: &DevArgs) -> Result<()> {
     if left > 0 {
         say(&format!("{left} executions of before go on"));
     }
-    if sample::save_once(&engine.scheduler).await? {
-        say(&next_steps(engine, arguments));
+    match sample::save_once(&engine.scheduler).await {
+        Ok(true) => say(&next_steps(engine, arguments)),
+        Ok(false) => {}
+        // Nobody needs it to go on with what is there.
+        Err(error) => say(&format!("warning: the sample was not saved: {error:#}")),
     }
     Ok(())
 }

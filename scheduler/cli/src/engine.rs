@@ -58,7 +58,11 @@ impl Engine {
         let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local, webhook });
         let descriptors = catalog.descriptors();
         let scheduler =
-            Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
+            Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor);
+        let scheduler = scheduler.await.with_context(|| {
+            let data = arguments.data_dir.display();
+            format!("what is in the data folder `{data}` cannot be taken up; nothing was changed")
+        })?;
         let id = WorkerId::new(format!("worker-{}", std::process::id()));
         let config = worker::Config { cancel_grace: CANCEL_GRACE, ..worker::Config::named(id) };
         worker::start(config, ports, catalog, &supervisor).await?;

@@ -3,6 +3,7 @@
 mod application;
 mod args;
 mod completion;
+mod credentials;
 mod dev;
 mod document;
 mod engine;

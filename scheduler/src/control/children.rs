@@ -150,7 +150,9 @@ impl Work {
         at: Timestamp,
     ) -> Result<bool, PortError> {
         let Some(task) = self.loaded.engine.stage(stage).current_task() else { return Ok(true) };
-        let found = view::load(&*shell.ports.journal, child, &shell.config.limits).await?;
+        let found =
+            view::load(&*shell.ports.journal, child, &shell.config.limits, view::Detail::Full)
+                .await?;
         let body = self.body(&*shell.ports.journal, stage).await?;
         let Some(found) = found else {
             let why = format!("execution `{child}`, which the stage waits for, does not exist");

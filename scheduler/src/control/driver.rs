@@ -10,8 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::Command;
 use scheduler_engine::event::Timer;
 use scheduler_engine::outstanding;
-use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Append, Appended, Version};
+use shared_model::ExecutionId;
 use shared_ports::{Consumer, Delivery, Outgoing, PortError, Queue};
 use shared_runtime::metrics::metrics;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -20,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::children::Children;
 use super::evaluation::Shell;
 use super::loaded::Loaded;
-use super::notices;
+use super::outage::Outage;
 use super::sweep::Missing;
 use super::timers::Timers;
 use super::turn::Work;
-use super::{ControlError, Request, Scheduler, Update, all_unfinished, inputs};
+use super::{ControlError, Request, Scheduler, Update, all_unfinished};
 use crate::start::{Submission, SubmitError};
 
 /// Reports that wait in memory for the loop.
@@ -68,13 +67,13 @@ pub(crate) enum Waiter {
 pub(crate) struct Driver {
     pub(crate) shell: Arc<Shell>,
     inbox: mpsc::Receiver<Input>,
-    reports: Box<dyn Consumer>,
-    updates: broadcast::Sender<Update>,
+    pub(super) reports: Box<dyn Consumer>,
+    pub(super) updates: broadcast::Sender<Update>,
     stop: CancellationToken,
     /// Executions that have not ended.
     pub(crate) executions: BTreeMap<ExecutionId, Loaded>,
     /// Executions whose content is in memory, least recently used first.
-    with_content: VecDeque<ExecutionId>,
+    pub(super) with_content: VecDeque<ExecutionId>,
     pub(crate) timers: Timers,
     /// Leased attempts that nobody seems to hold.
     pub(crate) missing: Missing,
@@ -85,11 +84,11 @@ pub(crate) struct Driver {
     /// Executions that are ahead of or behind the journal and must be loaded again.
     pub(crate) reload: Vec<ExecutionId>,
     /// Deliveries to give back once the store works again.
-    returned: Vec<u64>,
+    pub(super) returned: Vec<u64>,
     /// Commands that were left over when their execution's turn was long enough.
-    later: VecDeque<(ExecutionId, Vec<Command>)>,
-    /// Whether the last thing that was to be stored was not: said once, not at each new try.
-    outage: bool,
+    pub(super) later: VecDeque<(ExecutionId, Vec<Command>)>,
+    /// Whether the last thing that was to be stored was not.
+    pub(crate) outage: Arc<Outage>,
     next_sweep: Duration,
     /// When what failed is tried again.
     next_heal: Duration,
@@ -98,8 +97,8 @@ pub(crate) struct Driver {
 /// One turn's executions and who waits for each.
 #[derive(Default)]
 pub(crate) struct Turn {
-    works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
-    acks: Vec<u64>,
+    pub(super) works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
+    pub(super) acks: Vec<u64>,
 }
 
 impl Turn {
@@ -140,7 +139,7 @@ impl Driver {
             children: Children::default(),
             unsent: Vec::new(),
             reload: Vec::new(),
-            outage: false,
+            outage: Arc::clone(&handle.outage),
             returned: Vec::new(),
             later: VecDeque::new(),
             next_sweep: shell.config.sweep_interval,
@@ -329,62 +328,43 @@ impl Driver {
         Ok(())
     }
 
+    /// Whether an execution is in memory as it is stored, after one more try if it was left behind.
+    pub(crate) async fn is_taken_up(&mut self, id: &ExecutionId) -> bool {
+        let Some(place) = self.reload.iter().position(|left| left == id) else { return true };
+        self.reload.remove(place);
+        if let Err(error) = self.take_up(id, false).await {
+            self.outage.failed(&error, 1, self.shell.ports.clock.elapsed());
+            self.reload.push(id.clone());
+        }
+        !self.reload.contains(id)
+    }
+
     /// Takes up what a failure left behind, sends what could not be sent.
     pub(crate) async fn heal(&mut self) {
-        for id in std::mem::take(&mut self.reload) {
+        let mut left = VecDeque::from(std::mem::take(&mut self.reload));
+        while let Some(id) = left.pop_front() {
             if let Err(error) = self.take_up(&id, false).await {
-                tracing::warn!(execution = %id, %error, "cannot be taken up for now");
+                self.outage.failed(&error, left.len() + 1, self.shell.ports.clock.elapsed());
                 self.reload.push(id);
             }
+            // No room for one is no room for the next; another comes first at the next try.
+            if !self.reload.is_empty() && self.is_full() {
+                break;
+            }
         }
+        self.reload.splice(0..0, left);
         if self.reload.is_empty() {
             for tag in std::mem::take(&mut self.returned) {
                 drop(self.reports.nack(tag).await);
             }
+            self.outage.forget();
         }
         let unsent = std::mem::take(&mut self.unsent);
         self.send(unsent).await;
     }
 
-    /// Stores a turn and carries out what follows; how many executions changed in it.
-    async fn store(&mut self, mut turn: Turn) -> usize {
-        self.adopt(&mut turn).await;
-        let Turn { works, acks } = turn;
-        self.ack(acks).await;
-        let (changed, still): (Vec<_>, Vec<_>) =
-            works.into_values().partition(|(work, _)| !work.changes.is_empty());
-        let mut messages = Vec::new();
-        for (work, waiters) in still {
-            self.settle(work, None, waiters, &mut messages).await;
-        }
-        let batch: Vec<_> =
-            changed.iter().map(|(work, _)| work.loaded.append(&work.changes)).collect();
-        let count = batch.len();
-        if !batch.is_empty() {
-            match self.append(batch).await {
-                Ok(answers) => {
-                    if std::mem::take(&mut self.outage) {
-                        tracing::warn!("it can be stored again; the work goes on");
-                    }
-                    for ((work, waiters), answer) in changed.into_iter().zip(answers) {
-                        self.stored(work, waiters, answer, &mut messages).await;
-                    }
-                }
-                Err(error) => self.not_stored(changed, &error),
-            }
-        }
-        self.send(messages).await;
-        self.look_at_new_watches().await;
-        self.trim();
-        count
-    }
-
-    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
-        let began = self.shell.ports.clock.elapsed();
-        let answers = self.shell.ports.journal.append(batch).await;
-        let took = self.shell.ports.clock.elapsed().saturating_sub(began);
-        metrics().journal_appended(answers.is_ok(), took);
-        answers
+    fn is_full(&self) -> bool {
+        matches!(self.outage.error(), Some(PortError::Full { .. }))
     }
 
     fn measure(&self, stored: usize, began: Duration) {
@@ -392,144 +372,6 @@ impl Driver {
         if stored > 0 {
             let took = self.shell.ports.clock.elapsed().saturating_sub(began);
             metrics().turn(stored, took);
-        }
-    }
-
-    async fn stored(
-        &mut self,
-        work: Work,
-        waiters: Vec<Waiter>,
-        answer: Appended,
-        messages: &mut Vec<Outgoing>,
-    ) {
-        match answer {
-            Appended::Stored(version) => self.settle(work, Some(version), waiters, messages).await,
-            Appended::Conflict { found } => {
-                let why = format!("another scheduler changed it (version {found}); try again");
-                tracing::info!(execution = %work.loaded.id, "{why}");
-                self.forget(&work.loaded.id);
-                self.refuse(waiters, &|| ControlError::Conflict { why: why.clone() });
-                self.reload.push(work.loaded.id);
-            }
-        }
-    }
-
-    fn not_stored(&mut self, works: Vec<(Work, Vec<Waiter>)>, error: &PortError) {
-        if std::mem::replace(&mut self.outage, true) {
-            tracing::debug!(%error, "nothing could be stored still");
-        } else {
-            tracing::warn!(%error, "nothing could be stored; it is done again when it can be");
-        }
-        for (work, waiters) in works {
-            self.forget(&work.loaded.id);
-            self.refuse(waiters, &|| ControlError::Port(again(error)));
-            self.reload.push(work.loaded.id);
-        }
-    }
-
-    /// Gives up an execution's turn: something that it needs could not be read.
-    pub(crate) fn give_up(&mut self, work: (Work, Vec<Waiter>), error: PortError) {
-        self.not_stored(vec![work], &error);
-    }
-
-    fn refuse(&mut self, waiters: Vec<Waiter>, why: &dyn Fn() -> ControlError) {
-        for waiter in waiters {
-            match waiter {
-                Waiter::Report(tag) => self.returned.push(tag),
-                Waiter::Submit(reply) => drop(reply.send(Err(why().into()))),
-                Waiter::Request(reply) => drop(reply.send(Err(why()))),
-            }
-        }
-    }
-
-    /// Carries out what follows from a stored turn.
-    async fn settle(
-        &mut self,
-        mut work: Work,
-        version: Option<Version>,
-        waiters: Vec<Waiter>,
-        messages: &mut Vec<Outgoing>,
-    ) {
-        let id = work.loaded.id.clone();
-        work.loaded.version = version.unwrap_or(work.loaded.version);
-        for (timer, at) in std::mem::take(&mut work.timers) {
-            self.timers.arm(&id, timer, at);
-        }
-        messages.extend(work.ready.iter().filter_map(|ready| inputs::bell(ready).ok()));
-        messages.append(&mut work.messages);
-        for (stage, child) in std::mem::take(&mut work.watches) {
-            self.children.watch((id.clone(), stage), &child);
-        }
-        std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
-        let history = std::mem::take(&mut work.changes.history);
-        notices::tell(&self.shell, &work.loaded, std::mem::take(&mut work.notices));
-        let status = work.loaded.engine.status();
-        self.confirm(waiters).await;
-        self.file(work, status);
-        if version.is_some() {
-            drop(self.updates.send(Update { execution: id, status, history }));
-        }
-    }
-
-    async fn confirm(&mut self, waiters: Vec<Waiter>) {
-        for waiter in waiters {
-            match waiter {
-                Waiter::Report(tag) => self.ack(vec![tag]).await,
-                Waiter::Submit(reply) => drop(reply.send(Ok(()))),
-                Waiter::Request(reply) => drop(reply.send(Ok(()))),
-            }
-        }
-    }
-
-    fn file(&mut self, work: Work, status: Status) {
-        let id = work.loaded.id.clone();
-        if status.is_complete() {
-            self.children.ended(&id);
-            return self.forget(&id);
-        }
-        if !work.later.is_empty() {
-            self.later.push_back((id.clone(), work.later.into()));
-        }
-        if work.loaded.content.is_some() {
-            self.with_content.push_back(id.clone());
-        }
-        self.executions.insert(id, work.loaded);
-    }
-
-    /// Drops the contents that were not used for longest.
-    fn trim(&mut self) {
-        while self.with_content.len() > self.shell.config.bodies_cached_max {
-            let Some(oldest) = self.with_content.pop_front() else { return };
-            if self.with_content.contains(&oldest) {
-                continue;
-            }
-            if let Some(loaded) = self.executions.get_mut(&oldest) {
-                loaded.content = None;
-            }
-        }
-    }
-
-    fn forget(&mut self, id: &ExecutionId) {
-        self.executions.remove(id);
-        self.timers.forget(id);
-        self.missing.forget(id);
-    }
-
-    async fn ack(&mut self, tags: Vec<u64>) {
-        for tag in tags {
-            if let Err(error) = self.reports.ack(tag).await {
-                tracing::debug!(%error, "an acknowledgement was lost; the report comes again");
-            }
-        }
-    }
-
-    pub(crate) async fn send(&mut self, messages: Vec<Outgoing>) {
-        if messages.is_empty() {
-            return;
-        }
-        if let Err(error) = self.shell.ports.broker.publish(messages.clone()).await {
-            tracing::warn!(%error, "messages cannot be sent for now; they are sent again");
-            self.unsent.extend(messages);
         }
     }
 
@@ -562,18 +404,5 @@ impl Driver {
     /// [`PortError`] if it cannot be read.
     pub(crate) async fn blob(&self, blob: &shared_ports::BlobRef) -> Result<Bytes, PortError> {
         self.shell.ports.blobs.get(blob, None).await
-    }
-}
-
-/// The same failure for one more caller: errors cannot be copied.
-fn again(error: &PortError) -> PortError {
-    match error {
-        PortError::Full { doing } => PortError::Full { doing: doing.clone() },
-        PortError::Refused { doing, why } => {
-            PortError::Refused { doing: doing.clone(), why: why.clone() }
-        }
-        PortError::Unavailable { doing, source } => {
-            PortError::Unavailable { doing: doing.clone(), source: source.to_string().into() }
-        }
     }
 }

@@ -26,7 +26,7 @@ use shared_runtime::metrics::metrics;
 
 use self::logs::Logs;
 use self::store::Store;
-use crate::folder::sync_folder;
+use crate::folder::{room, sync_folder};
 
 /// Blobs and logs in a local folder.
 #[derive(Debug, Clone)]
@@ -84,6 +84,10 @@ impl Blobs for FolderBlobs {
         }
         let (store, blobs) = (Arc::clone(&self.store), blobs.to_vec());
         blocking("removing blobs", move || store.remove(&blobs)).await
+    }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        room(self.store.folder(), "storing blobs")
     }
 }
 

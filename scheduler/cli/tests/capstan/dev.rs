@@ -25,10 +25,15 @@ impl Dev {
 
     /// The same, with more arguments and variables.
     pub(crate) fn start_with(folder: &Path, more: impl FnOnce(&mut Command)) -> Self {
+        Self::start_in(folder, &folder.join("data"), more)
+    }
+
+    /// The same, on a data folder that lies elsewhere.
+    pub(crate) fn start_in(folder: &Path, data: &Path, more: impl FnOnce(&mut Command)) -> Self {
         let said = folder.join("said");
         let err = File::create(&said).unwrap();
         let mut command = capstan();
-        command.args(["dev", "--port", "0", "--data-dir"]).arg(folder.join("data"));
+        command.args(["dev", "--port", "0", "--data-dir"]).arg(data);
         more(&mut command);
         let child = command.stdout(Stdio::null()).stderr(err).spawn().unwrap();
         let address = wait_for("the address", || {

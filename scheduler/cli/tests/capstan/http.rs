@@ -8,9 +8,12 @@ use serde_json::Value;
 
 /// Sends a request; `None` where nobody answers it to the end.
 pub(crate) fn send(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
-    let (status, _, body) = send_with(address, method, path, "", body)?;
+    let (status, head, body) = send_with(address, method, path, "", body)?;
     if body.is_empty() {
         return Some((status, Value::Null));
+    }
+    if head.contains("text/plain") {
+        return Some((status, Value::from(body)));
     }
     Some((status, serde_json::from_str(&body).ok()?))
 }

@@ -22,6 +22,7 @@ pub(crate) fn capstan() -> Command {
         "CAPSTAN_RECIPES",
         "CAPSTAN_SERVER",
         "CAPSTAN_TOKEN",
+        "CAPSTAN_TOKEN_FILE",
         "CAPSTAN_USER",
         "DOCKER_HOST",
         "OTEL_EXPORTER_OTLP_ENDPOINT",

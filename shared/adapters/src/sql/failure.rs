@@ -40,6 +40,10 @@ const NOTADB: i32 = 26;
 impl Failure {
     /// Understands an error of a database in `folder`.
     pub(super) fn of(error: sqlx::Error, folder: &Path) -> Self {
+        // What was written there is not what stands there.
+        if let sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } = &error {
+            return Self::Damaged(error.to_string());
+        }
         let Some(code) = primary_code(&error) else {
             return Self::ForNow(Arc::new(error));
         };
