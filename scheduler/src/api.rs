@@ -13,7 +13,7 @@
 //! | `GET /executions`, `/applications/{app}/pipelines`, `/applications/{app}/executions/search` | executions |
 //! | `GET /pipelines/{id}` | an execution in Gate's shape, with `waitingFor` |
 //! | `PUT /pipelines/{id}/cancel?reason=` | nothing; the execution ends |
-//! | `PATCH /pipelines/{id}/stages/{stage}` | the execution; `judgmentStatus`, `judgmentInput` or `skipRemainingWait` go into the stage |
+//! | `PATCH /pipelines/{id}/stages/{stage}` | the execution; `judgmentStatus`, `judgmentInput`, `skipRemainingWait` or `outcome` go into the stage |
 //! | `POST /tasks`, `GET /tasks/{id}` | operations one by one, outside of pipelines |
 //! | `POST /v1/pipelines/validate` | everything that is wrong with a document |
 //! | `GET /v1/executions/{id}/history?after=` | what happened, oldest first |

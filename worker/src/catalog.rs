@@ -1,6 +1,6 @@
 //! The list of everything plugged in: one line per stage type.
 
-pub use bake::Config as BakeConfig;
+pub use bake::{Config as BakeConfig, PackerConfig};
 pub use deploy_kubernetes::{Account, AccountError, Accounts};
 use deploy_local::{DeployLocal, OperateLocal, Operation};
 pub use deploy_local::{LocalConfig, balancer_main, sample};
@@ -13,6 +13,8 @@ pub use crate::stages::webhook::{AllowEntry, AllowError, AllowList, WebhookConfi
 pub struct CatalogConfig {
     /// Tools, and where charts may lie.
     pub bake: BakeConfig,
+    /// Packer, and where its templates lie.
+    pub packer: PackerConfig,
     /// Clusters and how to reach them.
     pub kubernetes: Accounts,
     /// Server groups of processes on this machine; none where stages may not start any (D27).
@@ -25,6 +27,7 @@ pub struct CatalogConfig {
 pub fn catalog(config: CatalogConfig) -> Catalog {
     let catalog = Catalog::default()
         .with(bake::BakeManifest::new(config.bake))
+        .with(bake::Bake::new(config.packer))
         .with(deploy_kubernetes::DeployManifest::new(config.kubernetes))
         .with(Webhook::new(config.webhook));
     match config.local {

@@ -50,13 +50,15 @@ pub(crate) enum Kind {
     Wait,
     /// Waits for somebody.
     Judgment,
+    /// Acts, and cannot find out later whether it did.
+    ActUnseen,
     /// Starts another pipeline, which acts, and waits for it.
     Child,
 }
 
 impl Kind {
     fn roll(chance: &Chance) -> Self {
-        match chance.between(0, 17) {
+        match chance.between(0, 19) {
             0..8 => Self::Act,
             8..10 => Self::ActLater,
             10..12 => Self::ActInTurns,
@@ -64,6 +66,7 @@ impl Kind {
             13 => Self::Fail,
             14 => Self::Wait,
             15 => Self::Child,
+            16 | 17 => Self::ActUnseen,
             _ => Self::Judgment,
         }
     }
@@ -114,6 +117,7 @@ impl PlannedStage {
         });
         let more = match self.kind {
             Kind::Act => json!({}),
+            Kind::ActUnseen => json!({"type": "actUnseen"}),
             Kind::ActLater => json!({"failuresFirst": chance.between(1, 4)}),
             Kind::ActInTurns => json!({"turnsFirst": 2}),
             Kind::FailOn => json!({"fails": true, "failPipeline": false, "continuePipeline": true}),

@@ -87,6 +87,13 @@ pub(crate) fn waiting_judgments(execution: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The stages that wait to be told what became of their work.
+pub(crate) fn unknown_outcomes(execution: &Value) -> Vec<String> {
+    let waits = execution.get("waitingFor").and_then(Value::as_array).into_iter().flatten();
+    let asks = waits.filter(|wait| wait["kind"] == "outcome");
+    asks.filter_map(|wait| wait["stage"].as_str()).map(str::to_owned).collect()
+}
+
 /// Compares what happened with what may happen.
 pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
     let seen = world.ledger.seen();

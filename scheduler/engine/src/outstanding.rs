@@ -23,6 +23,7 @@ impl Execution {
             commands.push(Command::Evaluate { stage: index, what });
         }
         commands.extend(self.dispatch_command(index));
+        commands.extend(self.grant_command(index));
         commands.extend(timers(index, stage));
         commands.extend(abort(index, stage));
         commands.extend(child(index, stage));

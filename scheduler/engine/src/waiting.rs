@@ -28,6 +28,8 @@ pub enum WaitingKind {
     Abort,
     /// Another execution.
     Execution,
+    /// A person who says what became of work whose outcome is unknown.
+    Outcome,
 }
 
 impl std::fmt::Display for WaitingKind {
@@ -42,6 +44,7 @@ impl std::fmt::Display for WaitingKind {
             Self::NextLook => "nextLook",
             Self::Abort => "abort",
             Self::Execution => "execution",
+            Self::Outcome => "outcome",
         })
     }
 }
@@ -129,6 +132,11 @@ fn of_attempt(attempt: &Attempt, capability: &str) -> Found {
         }
         Attempt::Paused { since, until, retry: false } => {
             (WaitingKind::NextLook, Some(*since), Some(*until), "the next look at it".into())
+        }
+        Attempt::Unknown { since, .. } => {
+            let unblock = "a person: its worker was lost at work; look at the target, then a PATCH of \
+                           the stage with outcome done, repeat or fail";
+            (WaitingKind::Outcome, Some(*since), None, unblock.into())
         }
         Attempt::None => (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into()),
     }

@@ -292,3 +292,32 @@ fn a_child_that_does_not_end_is_not_waited_for_for_ever() {
         ]
     );
 }
+
+#[test]
+fn unkeyed_work_that_is_lost_asks_and_is_not_repeated() {
+    let script =
+        |told: &str| format!("stage 1 unkeyed\n answer 1 lost\n run\n tell 1 {told}\n run");
+    for (told, statuses, times) in [
+        ("done", "SUCCEEDED: 1 SUCCEEDED", 1),
+        ("fail", "TERMINAL: 1 TERMINAL", 1),
+        ("repeat", "SUCCEEDED: 1 SUCCEEDED", 2),
+    ] {
+        let played = play(&script(told));
+        assert_eq!(played.statuses, statuses);
+        assert_eq!(played.dispatched["1"], times, "{told}");
+        assert_eq!(played.timeline[0], "0 1 has an unknown outcome");
+    }
+    check("stage 1 unkeyed 60\n answer 1 lost\n run", "TERMINAL: 1 TERMINAL");
+    check("stage 1 unkeyed\n answer 1 lost\n run\n cancel\n run", "CANCELED: 1 CANCELED");
+    let early = play("stage 1 unkeyed\n answer 1 stuck\n run\n tell 1 done\n run");
+    assert!(early.timeline[0].starts_with("0 refused"), "{:?}", early.timeline);
+}
+
+#[test]
+fn unkeyed_work_that_its_worker_broke_off_asks_but_not_what_was_never_begun() {
+    let broken = play("stage 1 unkeyed\n answer 1 canceled\n run\n tell 1 done\n run");
+    assert_eq!(broken.timeline[0], "0 1 has an unknown outcome");
+    let given_back = play("stage 1 unkeyed\n answer 1 handed-over\n run");
+    assert_eq!(given_back.statuses, "SUCCEEDED: 1 SUCCEEDED");
+    assert_eq!(given_back.dispatched["1"], 2);
+}

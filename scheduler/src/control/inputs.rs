@@ -53,6 +53,7 @@ pub(crate) async fn message(
         deadline,
         shard: shell.config.shard,
         traceparent: None,
+        needs_grant: false,
         inputs: inputs(shell, input).await?,
     })
 }
@@ -160,6 +161,14 @@ pub(crate) fn bell(ready: &AttemptReady) -> Result<Outgoing, PortError> {
 pub(crate) fn abort(worker: &WorkerId, attempt: AttemptId, epoch: Epoch) -> Outgoing {
     let id = format!("abort:{attempt}@{epoch}");
     let control = Control::Abort { v: MESSAGE_VERSION, attempt, epoch };
+    let body = encode(&control).unwrap_or_default();
+    Outgoing { queue: Queue::Control(worker.clone()), id, body }
+}
+
+/// The message that lets an attempt begin at its worker.
+pub(crate) fn grant(worker: &WorkerId, attempt: AttemptId, epoch: Epoch) -> Outgoing {
+    let id = format!("grant:{attempt}@{epoch}");
+    let control = Control::Grant { v: MESSAGE_VERSION, attempt, epoch };
     let body = encode(&control).unwrap_or_default();
     Outgoing { queue: Queue::Control(worker.clone()), id, body }
 }

@@ -161,10 +161,14 @@ impl Work {
                 let done = evaluation::evaluate(shell, &scene, what);
                 return Ok(self.take(done));
             }
-            Command::Dispatch { attempt, epoch, capability, deadline } => {
+            Command::Dispatch { attempt, epoch, capability, deadline, needs_grant } => {
                 let message =
                     inputs::message(shell, self, attempt, epoch, capability, deadline).await?;
-                self.ready.push(message);
+                self.ready.push(AttemptReady { needs_grant, ..message });
+            }
+            Command::Grant { attempt, epoch, worker } => {
+                let attempt = inputs::attempt_id(&self.loaded, attempt);
+                self.messages.push(inputs::grant(&worker, attempt, epoch));
             }
             Command::Abort { attempt, epoch, worker } => {
                 let attempt = inputs::attempt_id(&self.loaded, attempt);

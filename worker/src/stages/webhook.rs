@@ -114,7 +114,7 @@ impl StageType for Webhook {
             summary: "Asks a URL, and waits until the target says that it is done.".to_owned(),
             schema: schema::schema(),
             tasks: vec![
-                task(CREATE, Effects::Unkeyed),
+                task(CREATE, Effects::Request),
                 task(WAIT, Effects::None),
                 task(MONITOR, Effects::None),
             ],
@@ -166,8 +166,6 @@ struct Checkpoint {
     due: Option<Timestamp>,
     /// How many requests there were.
     asked: u32,
-    /// Whether a request was sent whose answer nobody saw.
-    unseen: bool,
 }
 
 impl Checkpoint {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use shared_model::{Retry, TaskAnswer, TaskResult};
+use shared_model::{Epoch, Retry, TaskAnswer, TaskResult};
 use shared_plugin::Catalog;
+use shared_ports::Queue;
+use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION, Report};
 use worker::Config;
 
 use crate::probe::{probe, until_cancelled};
@@ -246,4 +248,43 @@ async fn leases_are_kept_while_a_worker_drains() {
         assert!(world.ports.leases.live().await.unwrap()[0].0.draining);
     }
     assert_eq!(world.answer().await, TaskAnswer::done());
+}
+
+fn needs_grant(stage: &str) -> AttemptReady {
+    AttemptReady { needs_grant: true, ..ready("probe", stage, 1) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_a_grant_asks_until_it_has_it() {
+    let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&needs_grant("1")).await;
+    for _ in 0..3 {
+        world.started().await;
+        assert_eq!(runs.begun(), 0, "it does not begin by itself");
+    }
+    let grant = |epoch| Control::Grant { v: MESSAGE_VERSION, attempt: attempt("1"), epoch };
+    let queue = || Queue::Control(config().id);
+    world.publish(queue(), "an older one", &grant(Epoch(0))).await;
+    world.started().await;
+    assert_eq!(runs.begun(), 0);
+    world.publish(queue(), "grant", &grant(Epoch(1))).await;
+    assert_eq!(world.answer().await, TaskAnswer::done());
+    assert_eq!(runs.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_granted_is_given_back_unbegun() {
+    let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&needs_grant("1")).await;
+    let answer = loop {
+        match world.report().await.report {
+            Report::Started => {}
+            Report::Finished(answer) => break *answer,
+            other @ (Report::LeaseEnded | Report::FinishedBlob(_)) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(answer, TaskAnswer::HandedOver { checkpoint: serde_json::Value::Null });
+    assert_eq!(runs.begun(), 0);
 }

@@ -8,6 +8,7 @@
 //! run                           to the end, or until nothing moves
 //! run 10                        at most ten seconds of the scripted clock
 //! cancel · judge 3 continue     what people do
+//! tell 4 done                   what became of work whose outcome is unknown
 //! child 4 failed                how the execution that a stage waits for ends
 //! ```
 
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::{Command, Evaluate, Fact};
-use scheduler_engine::event::{AttemptKey, Event, Outcome, StageIndex, StageStart, Timer};
+use scheduler_engine::event::{AttemptKey, Event, Outcome, StageIndex, StageStart, Timer, Told};
 use scheduler_engine::graph::graph;
 use scheduler_engine::plan::{Settings, StagePlan, SyntheticPlan, TaskKind, TaskPlan};
 use scheduler_engine::{Execution, Stale, Step, outstanding};
@@ -124,6 +125,18 @@ impl Player {
                     self.note(&format!("refused: {stale}"));
                 }
             }
+            "tell" => {
+                let (reference, word) = rest.split_once(' ').unwrap();
+                let told = match word {
+                    "done" => Told::Done,
+                    "repeat" => Told::Repeat,
+                    _ => Told::Fail,
+                };
+                let (stage, by, at) = (self.find(reference), "me".to_owned(), self.now);
+                if let Err(stale) = self.event(Event::OutcomeTold { stage, told, by, at }) {
+                    self.note(&format!("refused: {stale}"));
+                }
+            }
             "child" => {
                 let (reference, word) = rest.split_once(' ').unwrap();
                 let (stage, outcome, at) = (self.find(reference), outcome(word), self.now);
@@ -161,6 +174,7 @@ impl Player {
             let later_overtaken = match command {
                 Command::Dispatch { .. }
                 | Command::Evaluate { .. }
+                | Command::Grant { .. }
                 | Command::WatchChild { .. }
                 | Command::CancelChild { .. }
                 | Command::Abort { .. } => !known.contains(command),
@@ -222,7 +236,7 @@ impl Player {
                     self.finished(attempt, epoch, Outcome::Canceled);
                 }
             }
-            Command::WatchChild { .. } => {}
+            Command::WatchChild { .. } | Command::Grant { .. } => {}
             Command::CancelChild { stage } => {
                 self.note(&format!("cancel the child of {}", self.name(stage)));
             }
@@ -240,6 +254,10 @@ impl Player {
             Fact::AttemptLost { attempt, takeovers, takeovers_max, .. } => {
                 let name = self.name(attempt.stage);
                 self.note(&format!("{name} lost, takeover {takeovers} of {takeovers_max}"));
+            }
+            Fact::OutcomeUnknown { attempt, .. } => {
+                let name = self.name(attempt.stage);
+                self.note(&format!("{name} has an unknown outcome"));
             }
             Fact::ExecutionFinished { status } => self.note(&format!("execution {status}")),
             Fact::StageGaveUp { stage, cause } => {
@@ -352,7 +370,7 @@ fn parse_stage(line: &str) -> (String, Spec, Vec<String>) {
     for word in words {
         match word {
             "wait" | "judgment" | "parallel" | "syntheticFailure" | "withAfter" | "skipped"
-            | "broken" | "native" | "child" => spec.kind = word.into(),
+            | "broken" | "native" | "child" | "unkeyed" => spec.kind = word.into(),
             number if number.parse::<i64>().is_ok() => spec.argument = number.parse().unwrap(),
             flag => drop(spec.flags.insert(flag.to_owned())),
         }
@@ -372,6 +390,10 @@ fn start(spec: &Spec, at: Timestamp) -> StageStart {
         "judgment" => plan.tasks = task(TaskKind::Judgment),
         "native" => plan.tasks = task(TaskKind::Native),
         "child" => plan.tasks = task(TaskKind::Child),
+        "unkeyed" => {
+            let capability = Capability::new("dummy");
+            plan.tasks = task(TaskKind::Worker { capability, effects: Effects::Unkeyed });
+        }
         "parallel" => {
             plan.tasks.clear();
             plan.before = ["us-east-1", "us-west-2", "eu-west-1"]
