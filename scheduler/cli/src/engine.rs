@@ -51,10 +51,11 @@ impl Engine {
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
+        shared_runtime::telemetry::start_export(&supervisor)?;
         let local = Some(local_config(&arguments.data_dir)?);
         let tools::Configured { bake, packer } = tools;
-        let (kubernetes, webhook) = (clusters, webhook_config(arguments));
-        let catalog = catalog(CatalogConfig { bake, packer, kubernetes, local, webhook });
+        let webhook = webhook_config(arguments);
+        let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local, webhook });
         let descriptors = catalog.descriptors();
         let scheduler =
             Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
