@@ -32,6 +32,9 @@ fn options(arguments: &RunArgs) -> Vec<String> {
     if engine.helm != "helm" {
         option("--helm", engine.helm.clone());
     }
+    for entry in &engine.allow_urls {
+        option("--allow-url", entry.to_string());
+    }
     if arguments.output == Output::Json {
         option("-o", "json".into());
     }
@@ -47,8 +50,8 @@ mod tests {
 
     #[test]
     fn what_the_first_run_was_told_is_told_again() {
-        let told =
-            "--data-dir d --kubeconfig k --account a=b --artifacts-root r --helm ./h -o json";
+        let told = "--data-dir d --kubeconfig k --account a=b --artifacts-root r --helm ./h \
+                    --allow-url *.x:80 --allow-url 10.0.0.0/8 -o json";
         let words = "capstan run p.json -p x=1".split(' ').chain(told.split(' '));
         let Command::Run(arguments) = Cli::parse_from(words).command else { panic!("no run") };
         assert_eq!(options(&arguments).join(" "), told);

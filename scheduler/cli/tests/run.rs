@@ -181,6 +181,21 @@ fn a_webhook_asks_what_is_opened_and_waits_for_its_end() {
 }
 
 #[test]
+fn the_target_of_a_webhook_hears_that_its_time_is_up() {
+    let server = HttpServer::start(|_| Reply::json(200, &json!({ "state": "running" }))).unwrap();
+    let text = json!({ "application": "a", "name": "p", "stages": [{
+        "refId": "1", "type": "webhook", "url": server.url("/job"), "stageTimeoutMs": 1500,
+        "waitForCompletion": true, "statusJsonPath": "$.state", "successStatuses": "done",
+        "cancelEndpoint": server.url("/stop"), "cancelMethod": "DELETE",
+    }]});
+    let done = run_text(&text.to_string(), &["--allow-url", "127.0.0.1"]);
+    done.expect(1, &["p: TERMINAL", "stageTimeoutMs"]);
+    let asked = server.asked();
+    let told: Vec<_> = asked.iter().filter(|asked| asked.path == "/stop").collect();
+    assert!(told.len() == 1 && told[0].method == "DELETE", "{asked:?}");
+}
+
+#[test]
 fn a_webhook_to_what_is_not_opened_says_how_to_open_it() {
     let server = job_runner();
     let open = format!("`--allow-url 127.0.0.1:{}`", server.port());

@@ -166,8 +166,6 @@ struct Checkpoint {
     due: Option<Timestamp>,
     /// How many requests there were.
     asked: u32,
-    /// Whether a request was sent whose answer nobody saw.
-    unseen: bool,
 }
 
 impl Checkpoint {

@@ -1,5 +1,6 @@
 //! What an operator opens in his own network.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -88,6 +89,23 @@ impl FromStr for AllowEntry {
         let (whom, port) = split_port(entry).map_err(error)?;
         let whom = whom_of(whom).map_err(error)?;
         Ok(Self { whom, port })
+    }
+}
+
+/// As it can be read again.
+impl fmt::Display for AllowEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whom = match &self.whom {
+            Whom::Host(host) => host.clone(),
+            Whom::Below(suffix) => format!("*{suffix}"),
+            Whom::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
+            Whom::Net(net) => net.to_string(),
+        };
+        match self.port {
+            Some(port) if whom.contains(':') => write!(f, "[{whom}]:{port}"),
+            Some(port) => write!(f, "{whom}:{port}"),
+            None => f.write_str(&whom),
+        }
     }
 }
 
@@ -189,6 +207,24 @@ mod tests {
             ("0.0.0.0/0", None, "169.254.169.254", 80, true),
         ] {
             assert_eq!(opens(entry, name, address, port), expected, "{entry} {name:?} {address}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_written_as_it_is_read() {
+        for entry in [
+            "ci.example.com",
+            "ci.example.com:8080",
+            "*.example.com",
+            "10.1.2.3:80",
+            "10.0.0.0/8",
+            "10.0.0.0/8:443",
+            "::1",
+            "[::1]:8080",
+            "fd00::/8",
+            "[fd00::/8]:443",
+        ] {
+            assert_eq!(entry.parse::<AllowEntry>().unwrap().to_string(), entry);
         }
     }
 

@@ -23,10 +23,6 @@ impl Run<'_> {
             return TaskAnswer::Skipped { result: TaskResult::default() };
         }
         let mut checkpoint = self.checkpoint();
-        if checkpoint.unseen && !self.fields.may_repeat() {
-            let why = format!("the worker stopped while it asked {}", self.shown_url());
-            return self.failed(&WebhookError::OutcomeUnknown(why), Value::Null).await;
-        }
         if let Some(answer) = self.until_due(&checkpoint).await {
             return answer;
         }
@@ -39,8 +35,11 @@ impl Run<'_> {
         match answer {
             Ok(answer) => self.answered(checkpoint, &answer).await,
             Err(error) if is_cancelled(&error) => {
-                checkpoint.unseen = true;
-                TaskAnswer::HandedOver { checkpoint: checkpoint.json() }
+                // Whoever comes next repeats it, or asks whether it is to be repeated.
+                match self.fields.may_repeat() {
+                    true => TaskAnswer::HandedOver { checkpoint: checkpoint.json() },
+                    false => TaskAnswer::Canceled { result: TaskResult::default() },
+                }
             }
             Err(error) => self.not_answered(checkpoint, error).await,
         }
