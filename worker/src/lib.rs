@@ -5,6 +5,7 @@ pub mod catalog;
 mod heartbeat;
 mod in_flight;
 mod log;
+mod observed;
 mod queues;
 mod runner;
 pub mod stages;

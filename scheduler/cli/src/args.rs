@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared_runtime::telemetry::{self, Format};
 use worker::catalog::AllowEntry;
 
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
 use crate::execution::ExecutionArgs;
 use crate::pipeline::PipelineArgs;
+use crate::say;
 use crate::token::TokenArgs;
 
 /// Continuous delivery: runs Spinnaker's pipelines.
@@ -75,8 +77,14 @@ Examples:
   capstan dev
   capstan dev --port 9000 --data-dir /var/lib/capstan --kubeconfig ~/.kube/config";
 
-/// The Kubernetes client logs what a stage says better.
-const LOG: &str = "warn,kube_client=off";
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line: `time`, `level`, `target`, `message`, and fields.
+    Json,
+}
 
 /// How the result is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -163,15 +171,41 @@ pub(crate) struct EngineArgs {
         value_delimiter = ','
     )]
     pub(crate) allow_urls: Vec<AllowEntry>,
-    /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
-    #[arg(long, value_name = "FILTER", default_value = LOG, env = "CAPSTAN_LOG")]
-    pub(crate) log: String,
+    /// What is logged to stderr: a level, or a filter such as `worker=debug` [default: what happens
+    /// to executions for `dev`, warnings for `run`, which shows its progress by itself].
+    #[arg(long, value_name = "FILTER", env = "CAPSTAN_LOG",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) log: Option<String>,
+    /// How everything on stderr looks.
+    #[arg(long, value_enum, default_value = "text", env = "CAPSTAN_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
 }
+
+/// Warnings. The Kubernetes client logs what a stage says better, and how exporting goes is said once
+/// by whoever exports.
+const LOG_WARNINGS: &str = "warn,kube_client=off,opentelemetry=off";
+/// The state changes of executions, too.
+const LOG_CHANGES: &str = "warn,scheduler=info,worker=info,kube_client=off,opentelemetry=off";
 
 impl EngineArgs {
     /// Where docker listens; like docker, an empty one in the environment is none.
     pub(crate) fn docker_host(&self) -> Option<&OsStr> {
         self.docker_host.as_deref().filter(|host| !host.is_empty())
+    }
+
+    /// Starts logging; `with_changes` is whether state changes of executions are logged unless
+    /// somebody said what is.
+    ///
+    /// # Errors
+    /// If the filter cannot be read.
+    pub(crate) fn start_logs(&self, with_changes: bool) -> anyhow::Result<()> {
+        let usual = if with_changes { LOG_CHANGES } else { LOG_WARNINGS };
+        let format = match self.log_format {
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        };
+        say::in_format(format);
+        telemetry::start(self.log.as_deref().unwrap_or(usual), format)
     }
 
     /// The kubeconfig; like kubectl, an empty one in the environment is none.

@@ -51,6 +51,7 @@ impl Engine {
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
+        shared_runtime::telemetry::start_export(&supervisor)?;
         let local = Some(local_config(&arguments.data_dir)?);
         let tools::Configured { bake, packer } = tools;
         let webhook = webhook_config(arguments);

@@ -3,6 +3,7 @@
 
 pub mod guard;
 pub mod http;
+pub mod metrics;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

@@ -17,12 +17,15 @@ pub(crate) fn capstan() -> Command {
         "CAPSTAN_HELM",
         "CAPSTAN_LOG",
         "CAPSTAN_PACKER",
+        "CAPSTAN_LOG_FORMAT",
         "CAPSTAN_PORT",
         "CAPSTAN_RECIPES",
         "CAPSTAN_SERVER",
         "CAPSTAN_TOKEN",
         "CAPSTAN_USER",
         "DOCKER_HOST",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     ] {
         command.env_remove(name);
     }
