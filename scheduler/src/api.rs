@@ -1,27 +1,7 @@
 //! HTTP: Gate's routes as far as they are built, `/v1` for what Gate does not have.
 //!
-//! | Call | Answer |
-//! | --- | --- |
-//! | `GET /health`, `/version`, `/livez`, `/readyz` | that it is there, which version, what it stands on |
-//! | `GET /auth/user` | as whom a request acts |
-//! | `GET /applications`, `/applications/{app}` | applications |
-//! | `GET /applications/{app}/pipelineConfigs[/{name}]` | saved pipelines |
-//! | `POST /pipelines`, `PUT /pipelines/{id}` | saves one |
-//! | `DELETE /pipelines/{app}/{name}` | deletes one |
-//! | `GET /pipelineConfigs/{id}/history` | its versions, newest first |
-//! | `POST /pipelines/{app}/{nameOrId}`, `POST /pipelines/start` | starts a saved one, or the one in the body: 202 and `ref` |
-//! | `GET /executions`, `/applications/{app}/pipelines`, `/applications/{app}/executions/search` | executions |
-//! | `GET /pipelines/{id}` | an execution in Gate's shape, with `waitingFor` |
-//! | `PUT /pipelines/{id}/cancel?reason=` | nothing; the execution ends |
-//! | `PATCH /pipelines/{id}/stages/{stage}` | the execution; `judgmentStatus`, `judgmentInput` or `skipRemainingWait` go into the stage |
-//! | `POST /tasks`, `GET /tasks/{id}` | operations one by one, outside of pipelines |
-//! | `POST /v1/pipelines/validate` | everything that is wrong with a document |
-//! | `GET /v1/executions/{id}/history?after=` | what happened, oldest first |
-//! | `GET /v1/executions/{id}/events` | the same, as it happens: server-sent events |
-//! | `GET /v1/executions/{id}/stages/{stage}/log?offset=` | a stage's log as text, from a byte on |
-//! | `GET /v1/executions/{id}/stages/{stage}/log/stream` | the same, as it is written |
-//!
-//! | `POST`, `GET /v1/tokens`, `DELETE /v1/tokens/{id}` | makes a token (its text is shown once), lists them, takes one back |
+//! Every route describes itself; [`openapi`] makes one document of that, which is served as
+//! `/v1/openapi.json` and kept as `scheduler/openapi.json`: the table of routes.
 //!
 //! On loopback nobody needs a token; anywhere else everybody does, probes excepted.
 //!
@@ -34,7 +14,9 @@ mod error;
 mod gate;
 mod guard;
 mod login;
+pub mod openapi;
 mod request;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod v1;
@@ -49,6 +31,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use shared_runtime::{Kind, Supervisor};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use self::error::ApiError;
 use crate::Scheduler;
@@ -119,9 +102,14 @@ async fn may_serve(scheduler: &Scheduler, address: SocketAddr) -> Result<(), Ser
     Err(ServeError::Open(address))
 }
 
+/// Every route, with its description.
+fn routes() -> OpenApiRouter<State> {
+    gate::router().merge(v1::router())
+}
+
 fn router(state: State) -> Router {
-    gate::router()
-        .merge(v1::router())
+    let (router, _) = routes().split_for_parts();
+    router
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(state.clone(), login::check))

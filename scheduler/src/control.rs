@@ -27,7 +27,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::access::Tokens;
 use crate::start::{self, Start, SubmitError};
-use crate::{Library, Registry, view};
+use crate::{Account, Library, Registry, view};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
@@ -55,6 +55,10 @@ pub struct Config {
     pub turn_events_max: usize,
     /// Executions whose stage bodies are kept in memory.
     pub bodies_cached_max: usize,
+    /// Executions that have not ended: further ones are refused.
+    pub executions_unfinished_max: usize,
+    /// Accounts that stages deploy to, by name.
+    pub accounts: Vec<Account>,
 }
 
 impl Default for Config {
@@ -67,6 +71,8 @@ impl Default for Config {
             leases_are_fresh: true,
             turn_events_max: 256,
             bodies_cached_max: 1_000,
+            executions_unfinished_max: 100_000,
+            accounts: Vec::new(),
         }
     }
 }
@@ -245,6 +251,11 @@ impl Scheduler {
     /// The tokens of its API.
     pub fn tokens(&self) -> Tokens {
         Tokens::new(&self.ports)
+    }
+
+    /// The accounts that stages deploy to.
+    pub fn accounts(&self) -> &[Account] {
+        &self.config.accounts
     }
 
     /// Whether a stage of this type can run.

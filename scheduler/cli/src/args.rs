@@ -41,6 +41,8 @@ pub(crate) enum Command {
     /// Prints the completions for a shell.
     #[command(after_help = completion::HELP)]
     Completion(CompletionArgs),
+    /// Prints the description of the API (OpenAPI 3.1).
+    Openapi,
     /// Owns one run of a tool.
     #[command(hide = true)]
     Guard {

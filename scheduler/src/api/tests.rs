@@ -10,6 +10,7 @@ use super::connections::DRAIN_TIMEOUT;
 use super::*;
 use crate::{Config, Start};
 
+mod described;
 mod library;
 mod tokens;
 
@@ -54,8 +55,9 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let (ports, guard) = open::open(&open::Config::embedded(folder.path())).await.unwrap();
         let supervisor = Supervisor::new();
-        let scheduler =
-            Scheduler::start(Config::default(), ports, Vec::new(), &supervisor).await.unwrap();
+        let accounts = vec![crate::Account::new("local", "local")];
+        let config = Config { accounts, ..Config::default() };
+        let scheduler = Scheduler::start(config, ports, Vec::new(), &supervisor).await.unwrap();
         let document = json!({
             "application": "shop", "name": "release",
             "stages": [{"refId": "ask", "type": "manualJudgment", "name": "Ask"}],
@@ -91,6 +93,7 @@ async fn raw(address: SocketAddr, method: &str, path: &str, head: &str, body: &s
         "{method} {path} HTTP/1.1\r\n{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
+    let sent = (method.to_owned(), path.to_owned());
     let exchange = move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -103,7 +106,9 @@ async fn raw(address: SocketAddr, method: &str, path: &str, head: &str, body: &s
     let text = tokio::task::spawn_blocking(exchange).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
-    Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let reply = Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() };
+    described::check(&sent, &reply);
+    reply
 }
 
 #[tokio::test(flavor = "multi_thread")]
