@@ -13,8 +13,10 @@ mod connections;
 mod error;
 mod gate;
 mod guard;
+mod limits;
 mod login;
 pub mod openapi;
+mod rates;
 mod request;
 mod schema;
 #[cfg(test)]
@@ -22,20 +24,24 @@ mod tests;
 mod v1;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use shared_ports::Ports;
 use shared_runtime::{Kind, Supervisor};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::error::ApiError;
+pub use self::limits::ApiLimits;
+use self::rates::Rates;
 use crate::Scheduler;
-use crate::access::TokenError;
+use crate::access::{TokenError, Tokens};
 
 /// Size of a request's body.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -47,6 +53,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 struct State {
     scheduler: Scheduler,
     address: SocketAddr,
+    rates: Arc<Rates>,
     stop: CancellationToken,
 }
 
@@ -81,22 +88,27 @@ pub enum ServeError {
 pub async fn serve(
     scheduler: Scheduler,
     listener: TcpListener,
+    limits: ApiLimits,
     supervisor: &Supervisor,
 ) -> Result<SocketAddr, ServeError> {
     let address = listener.local_addr()?;
-    may_serve(&scheduler, address).await?;
+    may_serve(scheduler.ports(), address).await?;
     let stop = supervisor.stopping_of(Kind::Http);
-    let router = router(State { scheduler, address, stop: stop.clone() });
+    let rates = Arc::new(Rates::new(&limits));
+    let router = router(State { scheduler, address, rates, stop: stop.clone() });
     supervisor.spawn(Kind::Http, async move {
-        connections::serve(listener, router, stop).await;
+        connections::serve(listener, router, limits, stop).await;
         Ok(())
     });
     Ok(address)
 }
 
-/// Refuses an address that others reach while nobody could log in.
-async fn may_serve(scheduler: &Scheduler, address: SocketAddr) -> Result<(), ServeError> {
-    if address.ip().is_loopback() || scheduler.tokens().has_live_one().await? {
+/// Refuses an address that others reach while nobody could log in: ask before any work begins.
+///
+/// # Errors
+/// [`ServeError::Open`] on an address that is not loopback while there is no token.
+pub async fn may_serve(ports: &Ports, address: SocketAddr) -> Result<(), ServeError> {
+    if address.ip().is_loopback() || Tokens::new(ports).has_live_one().await? {
         return Ok(());
     }
     Err(ServeError::Open(address))

@@ -12,16 +12,21 @@ use shared_model::WorkerId;
 use shared_plugin::{Catalog, StageDescriptor};
 use shared_runtime::Supervisor;
 use shared_runtime::tool::{GuardCommand, Tools};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use worker::catalog::{
-    Account, AccountError, Accounts, BakeConfig, CatalogConfig, LocalConfig, catalog,
+    Account, AccountError, Accounts, BakeConfig, CatalogConfig, LOCAL, LocalConfig, catalog,
 };
 
-use crate::args::EngineArgs;
+use crate::args::{EngineArgs, LimitArgs};
+use crate::limits;
 use crate::say::say;
 
 /// How long everything may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Connections that the system keeps for us until we take them: each further one tries again a second
+/// later.
+const CONNECTIONS_WAITING_MAX: u32 = 4_096;
 
 /// Everything, running.
 pub(crate) struct Engine {
@@ -38,23 +43,34 @@ impl Engine {
     ///
     /// # Errors
     /// What is in the way, and what to do.
-    pub(crate) async fn start(arguments: &EngineArgs, address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(
+        arguments: &EngineArgs,
+        limits: &LimitArgs,
+        address: SocketAddr,
+    ) -> Result<Self> {
         // Before the data folder is made: a mistyped path or a taken port must leave nothing behind.
         let clusters = clusters(arguments)?;
         let artifacts = artifacts_root(arguments)?;
         let helm = helm(&arguments.helm)?;
-        let listener = TcpListener::bind(address).await.with_context(|| cannot_listen(address))?;
+        let listener = listen(address).with_context(|| cannot_listen(address))?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await?;
+        // Before anything runs: what an earlier process left is not taken up in vain.
+        scheduler::api::may_serve(&ports, listener.local_addr()?).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
+        let config = Config {
+            executions_unfinished_max: limits.executions_unfinished_max,
+            accounts: accounts(&clusters),
+            ..Config::default()
+        };
         let catalog = stage_types(&arguments.data_dir, artifacts, helm, clusters)?;
         let descriptors = catalog.descriptors();
-        let scheduler =
-            Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
+        let scheduler = Scheduler::start(config, ports.clone(), descriptors, &supervisor).await?;
         let id = WorkerId::new(format!("worker-{}", std::process::id()));
         worker::start(worker::Config::named(id), ports, catalog, &supervisor).await?;
-        let served = scheduler::api::serve(scheduler.clone(), listener, &supervisor).await;
+        let api = limits::of_api(limits)?;
+        let served = scheduler::api::serve(scheduler.clone(), listener, api, &supervisor).await;
         let address = served.context("the API is not served")?;
         Ok(Self { scheduler, supervisor, address, guard })
     }
@@ -68,6 +84,25 @@ impl Engine {
         drop(self.scheduler);
         self.guard.close().await.context("the data folder was not closed well")
     }
+}
+
+/// What clients see of the accounts that stages may name.
+fn accounts(clusters: &Accounts) -> Vec<scheduler::Account> {
+    let clusters = clusters.names().map(|name| scheduler::Account::new("kubernetes", name));
+    let mut all: Vec<_> = clusters.chain([scheduler::Account::new(LOCAL, LOCAL)]).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // The port of a server that was just killed is free for us.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(CONNECTIONS_WAITING_MAX)
 }
 
 fn cannot_listen(address: SocketAddr) -> String {

@@ -7,6 +7,7 @@ mod dev;
 mod document;
 mod engine;
 mod execution;
+mod limits;
 mod logs;
 mod output;
 mod pipeline;

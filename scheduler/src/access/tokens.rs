@@ -52,14 +52,17 @@ pub struct Token {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewToken {
-    /// What it is for.
+    /// What it is for: 1 to 100 visible ASCII characters.
+    #[schema(pattern = "^[!-~]{1,100}$", example = "ci")]
     pub name: String,
     /// As whom its requests act; its name unless said.
     #[serde(default)]
+    #[schema(pattern = "^[!-~]{1,100}$")]
     pub user: Option<String>,
     /// How far it reaches.
     pub scope: Scope,
     /// How long it lives, in seconds.
+    #[schema(minimum = 1, example = 3_600)]
     pub expires_in_seconds: u32,
     /// Whether `X-Spinnaker-User` is believed with it.
     #[serde(default)]

@@ -50,7 +50,7 @@ fn changes_something(method: &Method, headers: &HeaderMap) -> bool {
     let is_empty = matches!(text(headers, header::CONTENT_LENGTH), None | Some("0"))
         && !headers.contains_key(header::TRANSFER_ENCODING);
     let asks_first = matches!(*method, Method::PUT | Method::PATCH | Method::DELETE);
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = method.is_safe();
     let has_no_type = !headers.contains_key(header::CONTENT_TYPE);
     !(reads || (asks_first && is_empty && has_no_type))
 }

@@ -56,7 +56,7 @@ impl Scene {
         let (ports, guard) = open::open(&open::Config::embedded(folder.path())).await.unwrap();
         let supervisor = Supervisor::new();
         let accounts = vec![crate::Account::new("local", "local")];
-        let config = Config { accounts, ..Config::default() };
+        let config = Config { accounts, executions_unfinished_max: 5, ..Config::default() };
         let scheduler = Scheduler::start(config, ports, Vec::new(), &supervisor).await.unwrap();
         let document = json!({
             "application": "shop", "name": "release",
@@ -64,7 +64,8 @@ impl Scene {
         });
         let id = scheduler.submit(Start { document, ..Start::default() }).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = serve(scheduler.clone(), listener, &supervisor).await.unwrap();
+        let address =
+            serve(scheduler.clone(), listener, ApiLimits::default(), &supervisor).await.unwrap();
         while scheduler.execution(&id).await.unwrap().unwrap()["waitingFor"][0]["kind"]
             != "judgment"
         {

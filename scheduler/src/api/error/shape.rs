@@ -31,6 +31,7 @@ pub(in crate::api) async fn shape(
         Some(error) => error,
         None => of_framework(response).await,
     };
+    let retry_after = error.retry_after_seconds();
     let mut shaped = if path.starts_with("/v1/") {
         let kind = HeaderValue::from_static("application/problem+json");
         (status, [(header::CONTENT_TYPE, kind)], Json(problem(status, error, path))).into_response()
@@ -40,6 +41,9 @@ pub(in crate::api) async fn shape(
     };
     if status == StatusCode::UNAUTHORIZED {
         shaped.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(retry_after) = retry_after {
+        shaped.headers_mut().insert(header::RETRY_AFTER, retry_after);
     }
     if let Some(allow) = allow {
         shaped.headers_mut().insert(header::ALLOW, allow);

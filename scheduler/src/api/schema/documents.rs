@@ -27,7 +27,13 @@ pub(in super::super) struct Attributes {
 
 /// A pipeline to be saved. Every field is kept as it was written.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[schema(rename_all = "camelCase", example = json!({
+    "application": "shop", "name": "release", "parameterConfig": [{"name": "tag"}],
+    "stages": [
+        {"refId": "1", "type": "manualJudgment", "name": "Ask"},
+        {"refId": "2", "type": "wait", "waitTime": 1, "requisiteStageRefIds": ["1"]},
+    ],
+}))]
 pub(in super::super) struct NewPipeline {
     /// Its application, which is made if there is none: 1 to 250 letters, digits, `-`, `_` and `.`.
     #[schema(min_length = 1)]
@@ -75,7 +81,10 @@ pub(in super::super) struct Pipeline {
 
 /// A pipeline to be run once, with its trigger.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[schema(rename_all = "camelCase", example = json!({
+    "application": "shop", "name": "once", "trigger": {"parameters": {"tag": "1"}},
+    "stages": [{"refId": "1", "type": "wait", "waitTime": 0}],
+}))]
 pub(in super::super) struct StartedPipeline {
     /// Whose it is.
     application: Option<Value>,
@@ -88,7 +97,7 @@ pub(in super::super) struct StartedPipeline {
 
 /// With what a pipeline is started.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[schema(rename_all = "camelCase", example = json!({"parameters": {"tag": "1"}}))]
 pub(in super::super) struct Trigger {
     /// `manual` unless said.
     #[schema(rename = "type")]
@@ -103,7 +112,7 @@ pub(in super::super) struct Trigger {
 
 /// Fields for a stage's context.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[schema(rename_all = "camelCase", example = json!({"judgmentStatus": "continue"}))]
 pub(in super::super) struct StagePatch {
     /// Of a judgment: `continue` or `stop`.
     judgment_status: Option<Value>,
@@ -221,6 +230,10 @@ struct Waiting {
 
 /// Operations to be carried out.
 #[derive(ToSchema)]
+#[schema(example = json!({
+    "application": "shop", "description": "Create Application: shop",
+    "job": [{"type": "createApplication", "application": {"name": "shop", "email": "a@example.org"}}],
+}))]
 pub(in super::super) struct Operations {
     /// Whose they are.
     application: Option<Value>,

@@ -137,7 +137,7 @@ async fn what_is_described_is_routed() {
     let scene = Scene::new().await;
     for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
         let open = path.contains('{');
-        let asked = path.replace('{', "").replace('}', "");
+        let asked = path.replace(['{', '}'], "");
         for method in item.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
             let reply = scene.send(method.as_str(), &asked, "{}").await;

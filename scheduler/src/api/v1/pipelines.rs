@@ -13,7 +13,7 @@ use super::super::schema::Problems;
 /// The answer is 200 whatever is found.
 #[utoipa::path(post, path = "/v1/pipelines/validate", tag = "pipelines",
     operation_id = "validatePipeline",
-    request_body(content = Object, description = "A pipeline, as it would be saved or started."),
+    request_body(content = serde_json::Value, description = "A pipeline, as it would be saved or started."),
     responses((status = 200, description = "Errors first, then warnings.", body = Problems)))]
 pub(in super::super) async fn validate(
     Shared(state): Shared<State>,
