@@ -12,7 +12,11 @@ use crate::{Config, Start};
 
 mod described;
 mod library;
+mod slow;
 mod tokens;
+
+/// Executions of a scene that may be unfinished.
+const UNFINISHED_MAX: usize = 5;
 
 /// The API over a scheduler of its own, with one execution that waits for a judgment.
 struct Scene {
@@ -56,7 +60,8 @@ impl Scene {
         let (ports, guard) = open::open(&open::Config::embedded(folder.path())).await.unwrap();
         let supervisor = Supervisor::new();
         let accounts = vec![crate::Account::new("local", "local")];
-        let config = Config { accounts, executions_unfinished_max: 5, ..Config::default() };
+        let config =
+            Config { accounts, executions_unfinished_max: UNFINISHED_MAX, ..Config::default() };
         let scheduler = Scheduler::start(config, ports, Vec::new(), &supervisor).await.unwrap();
         let document = json!({
             "application": "shop", "name": "release",

@@ -11,8 +11,9 @@ use crate::api::openapi;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(openapi::text()).unwrap());
 
-/// What a router answers for itself, and what stands before it: for a path that nobody described.
-const UNDESCRIBED: [u16; 5] = [401, 403, 404, 405, 415];
+/// What a router answers for itself, and what stands before it: for a path that nobody described. 0 is
+/// no answer, to what is no HTTP.
+const UNDESCRIBED: [u16; 7] = [0, 401, 403, 404, 405, 415, 431];
 
 /// Holds an answer against the description: its status, its type, its body.
 pub(super) fn check((method, path): &(String, String), reply: &Reply) {
