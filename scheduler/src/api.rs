@@ -119,16 +119,19 @@ fn routes() -> OpenApiRouter<State> {
     gate::router().merge(v1::router())
 }
 
+/// The routes, and around them what looks at a request before its route is chosen.
 fn router(state: State) -> Router {
     let (router, _) = routes().split_for_parts();
-    router
+    let routed = router
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(state.clone());
+    Router::new()
+        .fallback_service(routed)
         .layer(from_fn_with_state(state.clone(), login::check))
         .layer(from_fn_with_state(state.clone(), guard::check))
         .layer(from_fn(error::limit_time))
-        .layer(from_fn_with_state(state.clone(), error::shape))
-        .with_state(state)
+        .layer(from_fn_with_state(state, error::shape))
 }
 
 async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {

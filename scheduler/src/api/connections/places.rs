@@ -68,6 +68,10 @@ impl Places {
     /// Sends away whoever waits the longest, then whoever sends the longest.
     fn make_room(&self) {
         let taken = self.lock();
+        // One at a time: whoever goes already is enough for whoever comes.
+        if taken.values().any(|place| place.leave.is_cancelled()) {
+            return;
+        }
         let rank = |place: &&Arc<Place>| place.rank.load(Ordering::Relaxed);
         let goes = taken.values().min_by_key(rank).filter(|place| rank(place) != ANSWERING);
         if let Some(goes) = goes {
