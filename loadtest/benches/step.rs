@@ -89,6 +89,9 @@ fn answers(command: Command, at: Timestamp) -> Vec<Event> {
         Command::Evaluate { .. }
         | Command::Arm { .. }
         | Command::Abort { .. }
+        | Command::Grant { .. }
+        | Command::WatchChild { .. }
+        | Command::CancelChild { .. }
         | Command::Announce { .. } => Vec::new(),
     }
 }

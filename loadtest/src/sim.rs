@@ -47,15 +47,18 @@ pub enum Mutation {
     LeasesAlwaysGranted,
     /// Reports count whoever sends them: the engine sees the newest epoch on each.
     EpochIgnored,
+    /// Work that cannot be recognised begins before its claim is in the journal.
+    GrantNotAwaited,
     /// Stage types do not look for what an earlier attempt did.
     EffectsNotLookedUp,
 }
 
 impl Mutation {
     /// All of them, with the names by which a command line calls them.
-    pub const NAMED: [(&str, Self); 3] = [
+    pub const NAMED: [(&str, Self); 4] = [
         ("leases-always-granted", Self::LeasesAlwaysGranted),
         ("epoch-ignored", Self::EpochIgnored),
+        ("grant-not-awaited", Self::GrantNotAwaited),
         ("effects-not-looked-up", Self::EffectsNotLookedUp),
     ];
 }
@@ -128,6 +131,7 @@ impl World {
                 weather: weather.clone(),
                 life: Arc::clone(&life),
                 epoch_ignored: self.mutation == Mutation::EpochIgnored,
+                grant_not_awaited: self.mutation == Mutation::GrantNotAwaited,
             }),
             journal: Arc::new(journal::FaultyJournal {
                 inner: Arc::clone(&self.journal),

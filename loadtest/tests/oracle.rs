@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// The categories whose stage types and calls are built; the rest of a category that needs more is
 /// counted by what it needs.
-const CATEGORIES: [&str; 8] = [
+const CATEGORIES: [&str; 9] = [
     "shapes",
     "failure",
     "enabled",
@@ -24,6 +24,7 @@ const CATEGORIES: [&str; 8] = [
     "parameters",
     "judgment",
     "control",
+    "child",
 ];
 
 #[test]

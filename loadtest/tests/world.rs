@@ -90,6 +90,11 @@ fn without_the_look_at_effects_one_is_made_twice() {
     notices(Mutation::EffectsNotLookedUp, |found| matches!(found, Violation::Doubled(_)));
 }
 
+#[test]
+fn without_the_wait_for_a_grant_unseen_work_is_done_twice() {
+    notices(Mutation::GrantNotAwaited, |found| matches!(found, Violation::Doubled(_)));
+}
+
 fn notices(mutation: Mutation, expected: impl Fn(&Violation) -> bool) {
     let failures = failures(SEEDS_OF_MUTATION, mutation);
     println!("{mutation:?}: {} of {SEEDS_OF_MUTATION} seeds failed", failures.len());

@@ -1,5 +1,6 @@
 //! The handle by which everybody else reaches the loop.
 
+mod children;
 mod driver;
 mod evaluation;
 mod expressions;
@@ -55,7 +56,7 @@ pub struct Config {
     pub turn_events_max: usize,
     /// Executions whose stage bodies are kept in memory.
     pub bodies_cached_max: usize,
-    /// Executions that have not ended: further ones are refused.
+    /// Executions that have not ended: further ones are refused, but those that a stage starts.
     pub executions_unfinished_max: usize,
     /// Accounts that stages deploy to, by name.
     pub accounts: Vec<Account>,

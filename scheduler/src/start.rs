@@ -28,6 +28,9 @@ pub struct Start {
     pub source: Option<String>,
     /// The execution's id, if the caller brings one.
     pub id: Option<ExecutionId>,
+    /// Whether a stage of another execution starts it: a required parameter that it does not give is
+    /// absent then, as in Orca.
+    pub is_child: bool,
     /// Whether these are operations that somebody asked for outside of a pipeline.
     pub is_orchestration: bool,
 }
@@ -218,7 +221,7 @@ fn trigger(pipeline: &Pipeline, start: &Start, prior: &[Artifact]) -> Result<Val
     ] {
         default(key, empty);
     }
-    let parameters = parameters(pipeline, &trigger, &start.parameters);
+    let parameters = parameters(pipeline, &trigger, start);
     let artifacts = artifacts(pipeline, &trigger, prior);
     match (parameters, artifacts) {
         (Ok(parameters), Ok(resolved)) => {
@@ -248,11 +251,11 @@ fn insert_artifacts(trigger: &mut Object, resolved: artifact_match::Resolved) {
 fn parameters(
     pipeline: &Pipeline,
     trigger: &Object,
-    given: &Object,
+    start: &Start,
 ) -> Result<Object, Vec<Problem>> {
     let own = trigger.get("parameters").and_then(Value::as_object).cloned();
     let mut values = own.unwrap_or_default();
-    values.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
+    values.extend(start.parameters.iter().map(|(key, value)| (key.clone(), value.clone())));
     let mut problems = Vec::new();
     for (index, parameter) in pipeline.parameters().into_iter().enumerate() {
         let name = parameter.name();
@@ -267,6 +270,7 @@ fn parameters(
         }
     }
     values.retain(|_, value| !value.is_null());
+    problems.retain(|_| !start.is_child);
     if problems.is_empty() { Ok(values) } else { Err(problems) }
 }
 

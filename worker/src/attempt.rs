@@ -23,6 +23,11 @@ use crate::log::BlobLog;
 /// First and longest pause between tries to send a report.
 const REPORT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// How long an attempt that may not begin yet waits before it says again that it is there, and how
+/// often it does.
+const GRANT_PAUSE: Duration = Duration::from_secs(5);
+const GRANT_ASKED_MAX: u32 = 24;
+
 /// What an attempt works with.
 #[derive(Clone)]
 pub(crate) struct Bench {
@@ -110,14 +115,36 @@ impl Bench {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
         self.report(ready, Report::Started).await;
         let answer = match input {
+            Ok(_) if ready.needs_grant && !self.is_granted(ready, &cancel).await => {
+                TaskAnswer::HandedOver { checkpoint: Value::Null }
+            }
             Ok(input) => self.answer(ready, input, cancel).await,
             Err(error) => TaskAnswer::terminal(error),
         };
         match self.in_flight.why(attempt, epoch) {
+            // Nobody else may go on with it: what it says is all that will ever be known.
+            _ if ready.needs_grant => self.finish(ready, answer).await,
             Some(Why::LeaseLost) => tracing::warn!(%attempt, %epoch, "lost; its answer is dropped"),
             Some(Why::Draining) => self.finish(ready, handed_over(answer)).await,
             Some(Why::Aborted) | None => self.finish(ready, answer).await,
         }
+    }
+
+    /// Waits until the claim is in the journal; `false` if it is to end before that, or it takes too
+    /// long: then it was not begun.
+    async fn is_granted(&self, ready: &AttemptReady, cancel: &CancellationToken) -> bool {
+        let granted = self.in_flight.granted(&ready.attempt, ready.epoch);
+        for _ in 0..GRANT_ASKED_MAX {
+            tokio::select! {
+                biased;
+                () = granted.cancelled() => return true,
+                () = cancel.cancelled() => return false,
+                () = self.ports.clock.sleep(GRANT_PAUSE) => {}
+            }
+            // Either word may have been lost.
+            self.report(ready, Report::Started).await;
+        }
+        false
     }
 
     async fn finish(&self, ready: &AttemptReady, answer: TaskAnswer) {
@@ -163,7 +190,8 @@ impl Bench {
         };
         let ended = CancellationToken::new();
         let work = async {
-            let answer = self.bounded(found, &cx).await;
+            let answer = self.bounded(Arc::clone(&found), &cx, ready.needs_grant).await;
+            self.make_good(found, &cx, &answer).await;
             ended.cancel();
             answer
         };
@@ -181,7 +209,12 @@ impl Bench {
     }
 
     /// Runs the task; one that does not end within its grace once it is cancelled is dropped.
-    async fn bounded(&self, stage_type: Arc<dyn StageType>, cx: &TaskContext) -> TaskAnswer {
+    async fn bounded(
+        &self,
+        stage_type: Arc<dyn StageType>,
+        cx: &TaskContext,
+        needs_grant: bool,
+    ) -> TaskAnswer {
         let task = cx.input.task.clone();
         let run = AssertUnwindSafe(stage_type.run(&task, cx)).catch_unwind();
         let late = async {
@@ -191,16 +224,46 @@ impl Bench {
         tokio::select! {
             biased;
             answer = run => answer.unwrap_or_else(|panic| panicked(&task, &*panic)),
-            () = late => self.dropped(&task, cx),
+            () = late => self.dropped(&task, cx, needs_grant),
         }
     }
 
-    fn dropped(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
+    /// Lets the stage type tell the outside world that nobody waits any more; one that failed has done
+    /// so where it failed.
+    async fn make_good(
+        &self,
+        stage_type: Arc<dyn StageType>,
+        cx: &TaskContext,
+        answer: &TaskAnswer,
+    ) {
+        let aborted = self.in_flight.why(&cx.attempt, cx.epoch) == Some(Why::Aborted);
+        if !aborted || matches!(answer, TaskAnswer::Failed { .. }) {
+            return;
+        }
+        let cx = TaskContext { cancel: CancellationToken::new(), ..cx.clone() };
+        let task = cx.input.task.clone();
+        let made_good = AssertUnwindSafe(stage_type.cancelled(&task, &cx)).catch_unwind();
+        tokio::select! {
+            biased;
+            ended = made_good => {
+                if let Err(panic) = ended {
+                    let _logged = panicked(&task, &*panic);
+                }
+            }
+            () = self.ports.clock.sleep(self.config.cancel_grace) => {
+                tracing::warn!(attempt = %cx.attempt, task, "did not make good in time");
+            }
+        }
+    }
+
+    fn dropped(&self, task: &str, cx: &TaskContext, needs_grant: bool) -> TaskAnswer {
         let grace = self.config.cancel_grace;
         tracing::warn!(attempt = %cx.attempt, task, ?grace, "did not end when it was told to");
         match self.in_flight.why(&cx.attempt, cx.epoch) {
-            Some(Why::Draining) => TaskAnswer::HandedOver { checkpoint: Value::Null },
-            Some(Why::Aborted | Why::LeaseLost) | None => {
+            Some(Why::Draining) if !needs_grant => {
+                TaskAnswer::HandedOver { checkpoint: Value::Null }
+            }
+            Some(Why::Draining | Why::Aborted | Why::LeaseLost) | None => {
                 TaskAnswer::Canceled { result: TaskResult::default() }
             }
         }

@@ -37,6 +37,8 @@ struct Entry {
     why: Option<Why>,
     /// Whether its lease was granted: before that there is nothing to renew, nor to lose.
     claimed: bool,
+    /// Ends when it may begin, where it has to wait for that.
+    granted: CancellationToken,
 }
 
 #[derive(Default)]
@@ -66,7 +68,8 @@ impl InFlight {
             older.cancel.cancel();
         }
         let cancel = CancellationToken::new();
-        let entry = Entry { epoch, cancel: cancel.clone(), why: None, claimed: false };
+        let granted = CancellationToken::new();
+        let entry = Entry { epoch, cancel: cancel.clone(), why: None, claimed: false, granted };
         state.running.insert(attempt.clone(), entry);
         Begin::Now(cancel)
     }
@@ -77,6 +80,18 @@ impl InFlight {
         if let Some(entry) = state.running.get_mut(attempt).filter(|entry| entry.epoch == epoch) {
             entry.claimed = true;
         }
+    }
+
+    /// Lets an attempt begin.
+    pub(crate) fn grant(&self, attempt: &AttemptId, epoch: Epoch) {
+        self.granted(attempt, epoch).cancel();
+    }
+
+    /// Ends when the attempt may begin; never for one that is not in flight.
+    pub(crate) fn granted(&self, attempt: &AttemptId, epoch: Epoch) -> CancellationToken {
+        let state = self.lock();
+        let entry = state.running.get(attempt).filter(|entry| entry.epoch == epoch);
+        entry.map_or_else(CancellationToken::new, |entry| entry.granted.clone())
     }
 
     /// Ends an attempt.

@@ -7,6 +7,7 @@ mod in_flight;
 mod log;
 mod queues;
 mod runner;
+pub mod stages;
 mod vitals;
 
 use std::time::Duration;

@@ -162,6 +162,9 @@ impl Runner {
             Ok(Control::Abort { v: _, attempt, epoch }) => {
                 self.bench.in_flight.stop(&attempt, epoch, Why::Aborted);
             }
+            Ok(Control::Grant { v: _, attempt, epoch }) => {
+                self.bench.in_flight.grant(&attempt, epoch);
+            }
             Err(error) => tracing::warn!(%error, "a word to this worker cannot be read; dropped"),
         }
         if let Err(error) = self.control.ack(delivery.tag).await {

@@ -58,12 +58,24 @@ pub(crate) struct FaultyBroker {
     pub(crate) weather: Weather,
     pub(crate) life: Arc<Life>,
     pub(crate) epoch_ignored: bool,
+    pub(crate) grant_not_awaited: bool,
+}
+
+/// Lets an attempt begin before its claim is in the journal.
+fn let_begin(message: &mut Outgoing) {
+    if let Ok(ready) = serde_json::from_slice::<AttemptReady>(&message.body) {
+        let ready = AttemptReady { needs_grant: false, ..ready };
+        message.body = serde_json::to_vec(&ready).unwrap_or_default().into();
+    }
 }
 
 impl FaultyBroker {
     async fn send(&self, mut message: Outgoing) -> Result<(), PortError> {
         if self.epoch_ignored {
             self.shared.forge(&mut message);
+        }
+        if self.grant_not_awaited {
+            let_begin(&mut message);
         }
         if self.weather.strikes(MESSAGES) {
             return Ok(());

@@ -1,9 +1,19 @@
 //! Pipelines by chance, and what is to become of them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared_model::{ExecutionId, Status};
 
 use super::chance::Chance;
+
+/// The pipeline that others start.
+pub(crate) const CHILD: &str = "child";
+
+/// Its document.
+pub(crate) fn child() -> Map<String, Value> {
+    let stage = json!({"refId": "c", "name": "c", "type": "act", "lastsMs": 20_000});
+    let document = json!({"application": "sim", "name": CHILD, "id": CHILD, "stages": [stage]});
+    document.as_object().cloned().unwrap_or_default()
+}
 
 /// One pipeline, and what its user does with it.
 pub(crate) struct Plan {
@@ -40,24 +50,30 @@ pub(crate) enum Kind {
     Wait,
     /// Waits for somebody.
     Judgment,
+    /// Acts, and cannot find out later whether it did.
+    ActUnseen,
+    /// Starts another pipeline, which acts, and waits for it.
+    Child,
 }
 
 impl Kind {
     fn roll(chance: &Chance) -> Self {
-        match chance.between(0, 16) {
+        match chance.between(0, 19) {
             0..8 => Self::Act,
             8..10 => Self::ActLater,
             10..12 => Self::ActInTurns,
             12 => Self::FailOn,
             13 => Self::Fail,
             14 => Self::Wait,
+            15 => Self::Child,
+            16 | 17 => Self::ActUnseen,
             _ => Self::Judgment,
         }
     }
 
     /// Whether a worker carries it out.
     pub(crate) fn acts(self) -> bool {
-        !matches!(self, Self::Wait | Self::Judgment)
+        !matches!(self, Self::Wait | Self::Judgment | Self::Child)
     }
 }
 
@@ -80,6 +96,11 @@ impl Plan {
         }
     }
 
+    /// Whether it starts others.
+    pub(crate) fn has_children(&self) -> bool {
+        self.stages.iter().any(|stage| stage.kind == Kind::Child)
+    }
+
     /// How it ends if nobody cancels it.
     pub(crate) fn expected(&self) -> Status {
         let fails = self.stages.iter().any(|stage| stage.kind == Kind::Fail);
@@ -96,12 +117,14 @@ impl PlannedStage {
         });
         let more = match self.kind {
             Kind::Act => json!({}),
+            Kind::ActUnseen => json!({"type": "actUnseen"}),
             Kind::ActLater => json!({"failuresFirst": chance.between(1, 4)}),
             Kind::ActInTurns => json!({"turnsFirst": 2}),
             Kind::FailOn => json!({"fails": true, "failPipeline": false, "continuePipeline": true}),
             Kind::Fail => json!({"fails": true}),
             Kind::Wait => json!({"type": "wait", "waitTime": chance.between(0, 120)}),
             Kind::Judgment => json!({"type": "manualJudgment"}),
+            Kind::Child => json!({"type": "pipeline", "pipeline": CHILD}),
         };
         if let (Some(stage), Value::Object(more)) = (stage.as_object_mut(), more) {
             stage.extend(more);

@@ -51,6 +51,12 @@ impl Ledger {
         state.done.iter().filter(|(_, times)| **times > 1).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Whether a stage of an execution changed the world.
+    pub(crate) fn has_acted(&self, execution: &str, stage: &str) -> bool {
+        let it = Seen::Acted { execution: execution.to_owned(), stage: stage.to_owned() };
+        self.lock().seen.contains(&it)
+    }
+
     fn enter(self: &Arc<Self>, cx: &TaskContext) -> Presence {
         let task = cx.attempt.effect(0).to_string();
         let me = format!("{}@{}", cx.attempt, cx.epoch);
@@ -102,7 +108,11 @@ impl Drop for Presence {
 }
 
 /// Looks whether it acted, takes its time, acts.
-pub(crate) struct Act(pub(crate) Arc<Ledger>);
+pub(crate) struct Act {
+    pub(crate) ledger: Arc<Ledger>,
+    /// Whether it can find out later what it did.
+    pub(crate) is_seen: bool,
+}
 
 #[async_trait]
 impl StageType for Act {
@@ -113,21 +123,24 @@ impl StageType for Act {
             effects,
         };
         StageDescriptor {
-            name: "act".into(),
+            name: if self.is_seen { "act" } else { "actUnseen" }.into(),
             aliases: Vec::new(),
             summary: "Changes the simulated world once.".into(),
             schema: json!({"type": "object"}),
-            tasks: vec![task("prepare", Effects::None), task("act", Effects::Keyed)],
+            tasks: vec![
+                task("prepare", Effects::None),
+                task("act", if self.is_seen { Effects::Keyed } else { Effects::Unkeyed }),
+            ],
             timeout: SignedDuration::from_hours(24),
         }
     }
 
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
-        let _present = self.0.enter(cx);
+        let _present = self.ledger.enter(cx);
         if task == "prepare" {
             return TaskAnswer::done();
         }
-        if !self.0.is_done(cx) {
+        if !(self.is_seen && self.ledger.is_done(cx)) {
             let lasts = Duration::from_millis(number(cx, "lastsMs"));
             tokio::select! {
                 biased;
@@ -137,7 +150,7 @@ impl StageType for Act {
             if let Some(answer) = not_yet(cx) {
                 return answer;
             }
-            self.0.act(cx);
+            self.ledger.act(cx);
         }
         match cx.context().get("fails") {
             Some(Value::Bool(true)) => {

@@ -74,7 +74,8 @@ async fn workers(world: Arc<World>, n: u64) {
 }
 
 fn catalog(world: &World) -> Catalog {
-    Catalog::default().with(Act(Arc::clone(&world.ledger)))
+    let act = |is_seen| Act { ledger: Arc::clone(&world.ledger), is_seen };
+    Catalog::default().with(act(true)).with(act(false))
 }
 
 fn begin(world: &World) -> Arc<Life> {

@@ -1,5 +1,6 @@
 //! People: they submit, judge and cancel, and try again while nobody answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use shared_model::ExecutionId;
 use tokio::task::JoinSet;
 
 use super::World;
-use super::document::Plan;
+use super::document::{self, Plan};
 use super::verdict;
 
+/// How often a user looks at an unknown outcome before saying anything.
+const LOOKS_BEFORE_TELLING: u32 = 20;
 /// How long a user waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a user waits before trying again.
@@ -29,6 +32,9 @@ pub(crate) fn start(world: &Arc<World>) -> JoinSet<()> {
 async fn user(world: Arc<World>, at: usize) {
     let Some(plan) = world.plans.get(at) else { return };
     tokio::time::sleep(Duration::from_secs(plan.submit_after)).await;
+    if plan.has_children() {
+        until_done(&world, save_child).await;
+    }
     until_done(&world, |scheduler| submit(scheduler, plan)).await;
     let cancelled = async {
         match plan.cancel_after {
@@ -57,6 +63,11 @@ async fn until_done<F: Future<Output = bool>>(world: &World, mut act: impl FnMut
     }
 }
 
+async fn save_child(scheduler: Scheduler) -> bool {
+    let saved = scheduler.library().save_pipeline(document::child(), false, "somebody").await;
+    saved.is_ok()
+}
+
 async fn submit(scheduler: Scheduler, plan: &Plan) -> bool {
     let start = Start {
         document: plan.document.clone(),
@@ -74,13 +85,23 @@ async fn cancel(scheduler: Scheduler, id: &ExecutionId) -> bool {
     matches!(done, Ok(()) | Err(ControlError::Conflict { .. }))
 }
 
-/// Answers judgments until the execution has ended.
+/// Answers judgments, and what became of unseen work, until the execution has ended.
 async fn judge(world: &World, plan: &Plan) {
+    let mut asked = BTreeMap::<String, u32>::new();
     loop {
         tokio::time::sleep(PAUSE).await;
         let Some(execution) = verdict::view(world, &plan.id).await else { continue };
         if verdict::has_ended(&execution) {
             return;
+        }
+        for stage in verdict::unknown_outcomes(&execution) {
+            let times = asked.entry(stage.clone()).or_default();
+            *times += 1;
+            // Whoever is told of a worker that is gone waits a while: it may not be gone quite yet.
+            if *times >= LOOKS_BEFORE_TELLING {
+                tell(world, plan, &stage).await;
+                asked.remove(&stage);
+            }
         }
         for stage in verdict::waiting_judgments(&execution) {
             let scheduler = world.scheduler.borrow().clone();
@@ -90,4 +111,15 @@ async fn judge(world: &World, plan: &Plan) {
             drop(tokio::time::timeout(PATIENCE, asked).await);
         }
     }
+}
+
+/// Looks at the world, and says what became of a stage's work.
+async fn tell(world: &World, plan: &Plan, stage: &str) {
+    let scheduler = world.scheduler.borrow().clone();
+    let Some(scheduler) = scheduler else { return };
+    let has_acted = world.ledger.has_acted(plan.id.as_str(), stage);
+    let outcome = if has_acted { "done" } else { "repeat" };
+    let answer = Map::from_iter([("outcome".to_owned(), Value::from(outcome))]);
+    let told = scheduler.patch_stage(&plan.id, stage, answer, "somebody");
+    drop(tokio::time::timeout(PATIENCE, told).await);
 }

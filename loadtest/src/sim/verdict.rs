@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits, Status};
+use shared_ports::Journal;
 use tokio::task::JoinSet;
 
 use super::World;
@@ -50,8 +51,16 @@ pub(crate) async fn wait_for_end(world: &World, mut users: JoinSet<()>) -> bool 
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         }
+        // Children may outlive a parent that gave them up.
+        while !unfinished(world).await.is_empty() {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
     };
     tokio::time::timeout(TIME_MAX, all).await.is_ok()
+}
+
+async fn unfinished(world: &World) -> Vec<ExecutionId> {
+    world.journal().unfinished(None, 100).await.unwrap_or_default()
 }
 
 /// An execution in Gate's shape, from the store itself.
@@ -78,6 +87,13 @@ pub(crate) fn waiting_judgments(execution: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The stages that wait to be told what became of their work.
+pub(crate) fn unknown_outcomes(execution: &Value) -> Vec<String> {
+    let waits = execution.get("waitingFor").and_then(Value::as_array).into_iter().flatten();
+    let asks = waits.filter(|wait| wait["kind"] == "outcome");
+    asks.filter_map(|wait| wait["stage"].as_str()).map(str::to_owned).collect()
+}
+
 /// Compares what happened with what may happen.
 pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
     let seen = world.ledger.seen();
@@ -91,7 +107,10 @@ pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
         violations.extend(ends_well(plan, &execution, in_time));
         violations.extend(too_early(plan, &seen));
         violations.extend(never_acted(plan, &execution, &seen));
+        violations.extend(childless(world, &execution, &seen).await);
     }
+    let left = unfinished(world).await;
+    violations.extend(left.iter().map(|id| Violation::Stuck(format!("{id} was left behind"))));
     Verdict { seed: world.seed, violations, story }
 }
 
@@ -143,6 +162,23 @@ fn too_early(plan: &Plan, seen: &[Seen]) -> Vec<Violation> {
             Violation::TooEarly(format!("{id}: {} before {}", stage.name, upstream.name))
         })
         .collect()
+}
+
+/// A stage that waited for a child succeeded only if the child did.
+async fn childless(world: &World, execution: &Value, seen: &[Seen]) -> Vec<Violation> {
+    let stages = execution.get("stages").and_then(Value::as_array).into_iter().flatten();
+    let mut found = Vec::new();
+    for stage in
+        stages.filter(|stage| stage["type"] == "pipeline" && stage["status"] == "SUCCEEDED")
+    {
+        let id = stage["context"]["executionId"].as_str().unwrap_or_default();
+        let child = view(world, &ExecutionId::new(id)).await.unwrap_or_default();
+        let acted = Seen::Acted { execution: id.to_owned(), stage: "c".to_owned() };
+        if child["status"] != "SUCCEEDED" || !seen.contains(&acted) {
+            found.push(Violation::NeverActed(format!("child {id}: {}", child["status"])));
+        }
+    }
+    found
 }
 
 fn never_acted(plan: &Plan, execution: &Value, seen: &[Seen]) -> Vec<Violation> {

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+const CANCEL_CHILD: &str =
+    "wait until child execution id is in stage context; PUT /pipelines/<CHILD1>/cancel?reason=";
+
 /// One pipeline, what was done with it, and what was observed.
 pub(crate) struct Case {
     pub(crate) id: String,
@@ -23,8 +26,19 @@ pub(crate) enum Step {
     Sleep(f64),
     /// `PUT /pipelines/{id}/cancel[?reason=R]`
     Cancel { reason: String, user: String, ok: bool },
+    /// `wait until child execution id is in stage context; PUT /pipelines/<CHILD1>/cancel?reason=R`
+    CancelChild { reason: String },
+    /// `GET child execution`: of which stages, in Orca's words.
+    SeeChild,
     /// `PATCH /pipelines/{id}/stages/{stage:REF}`; `None` for a stage that does not exist.
     Patch { stage: Option<String>, body: Value, user: String, ok: bool },
+}
+
+/// The saved pipelines that cases start.
+pub(crate) fn children() -> Vec<Value> {
+    let path = shared_testkit::corpus_dir().join("oracle-children.json");
+    let text = std::fs::read_to_string(&path).expect("oracle-children.json");
+    serde_json::from_str(&text).expect("a list of pipelines")
 }
 
 /// Every case of the corpus.
@@ -73,6 +87,12 @@ impl Case {
 fn step_of(step: &str) -> Option<Step> {
     if step == "wait until execution is terminal" {
         return Some(Step::Ended);
+    }
+    if step == "GET child execution" {
+        return Some(Step::SeeChild);
+    }
+    if let Some(rest) = step.strip_prefix(CANCEL_CHILD) {
+        return Some(Step::CancelChild { reason: rest.to_owned() });
     }
     if step.starts_with("not terminal when observation stopped") {
         return Some(Step::Ended);

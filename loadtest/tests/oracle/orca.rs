@@ -45,6 +45,10 @@ pub(crate) fn ask(case: &Case) -> Answer {
 }
 
 async fn with(scheduler: &Scheduler, case: &Case) -> Answer {
+    for child in crate::case::children() {
+        let child = child.as_object().cloned().unwrap_or_default();
+        scheduler.library().save_pipeline(child, false, "test").await.unwrap();
+    }
     let start = Start {
         document: case.pipeline.clone(),
         parameters: Map::new(),
@@ -62,13 +66,18 @@ async fn with(scheduler: &Scheduler, case: &Case) -> Answer {
     };
     let mut calls = Vec::new();
     for step in case.steps() {
-        calls.extend(carry_out(scheduler, &id, step).await);
+        calls.extend(carry_out(scheduler, case, &id, step).await);
     }
     until(scheduler, &id, has_ended).await;
     Answer { taken: true, execution: execution(scheduler, &id).await, calls }
 }
 
-async fn carry_out(scheduler: &Scheduler, id: &ExecutionId, step: Step) -> Option<String> {
+async fn carry_out(
+    scheduler: &Scheduler,
+    case: &Case,
+    id: &ExecutionId,
+    step: Step,
+) -> Option<String> {
     match step {
         Step::Ended => until(scheduler, id, has_ended).await,
         Step::Sleep(seconds) => tokio::time::sleep(Duration::from_secs_f64(seconds)).await,
@@ -81,6 +90,13 @@ async fn carry_out(scheduler: &Scheduler, id: &ExecutionId, step: Step) -> Optio
             let done = scheduler.cancel(id, &user, &reason).await;
             return (done.is_ok() != ok).then(|| format!("cancel: {done:?}"));
         }
+        Step::CancelChild { reason } => {
+            until(scheduler, id, |execution| child_of(execution).is_some()).await;
+            let child = child_of(&execution(scheduler, id).await)?;
+            let done = scheduler.cancel(&child, "", &reason).await;
+            return done.err().map(|error| format!("cancel of the child: {error}"));
+        }
+        Step::SeeChild => return see_child(scheduler, case, id).await,
         Step::Patch { stage, body, user, ok } => {
             let execution = execution(scheduler, id).await;
             let stage = stage.map_or("nosuchstage".into(), |stage| {
@@ -92,6 +108,33 @@ async fn carry_out(scheduler: &Scheduler, id: &ExecutionId, step: Step) -> Optio
         }
     }
     None
+}
+
+/// The child execution is the one that Orca showed.
+async fn see_child(scheduler: &Scheduler, case: &Case, id: &ExecutionId) -> Option<String> {
+    let child = child_of(&execution(scheduler, id).await)?;
+    until(scheduler, &child, has_ended).await;
+    let (found, wanted) = (execution(scheduler, &child).await, &case.observed["child"]);
+    let stages = found["stages"].as_array().into_iter().flatten().map(|stage| {
+        serde_json::json!([stage["refId"], stage["name"], stage["status"], stage["outputs"]])
+    });
+    let mut seen = serde_json::json!({
+        "status": found["status"], "name": found["name"], "application": found["application"],
+        "stages": stages.collect::<Vec<_>>(),
+        "trigger.parentExecution.name": found["trigger"]["parentExecution"]["name"],
+    });
+    let mut keys = vec!["type", "user", "parameters", "artifacts", "strategy", "dryRun"];
+    keys.extend(["expectedArtifactIds", "resolvedExpectedArtifacts", "rebake", "notifications"]);
+    let of = |trigger: &Value| keys.iter().map(|key| trigger[*key].clone()).collect::<Vec<_>>();
+    let trigger = of(&found["trigger"]);
+    seen["trigger"] = wanted["trigger"].clone();
+    (seen != *wanted || trigger != of(&wanted["trigger"]))
+        .then(|| format!("the child is {seen} with {}", found["trigger"]))
+}
+
+fn child_of(execution: &Value) -> Option<ExecutionId> {
+    let stages = execution["stages"].as_array()?;
+    stages.iter().find_map(|stage| stage["context"]["executionId"].as_str()).map(ExecutionId::new)
 }
 
 async fn until(scheduler: &Scheduler, id: &ExecutionId, is: impl Fn(&Value) -> bool) {

@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scheduler::api::ApiLimits;
+use worker::catalog::AllowEntry;
 
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
@@ -147,12 +148,40 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM",
           value_parser = NonEmptyStringValueParser::new())]
     pub(crate) helm: String,
+    /// The packer to run: a name on the PATH, or a path.
+    #[arg(long, value_name = "PROGRAM", default_value = "packer", env = "CAPSTAN_PACKER",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) packer: String,
+    /// The folder of Packer templates [default: `recipes` below the artifacts root, or here].
+    #[arg(long, value_name = "DIR", env = "CAPSTAN_RECIPES")]
+    pub(crate) recipes: Option<PathBuf>,
+    /// The docker that Packer bakes with, e.g. `unix:///run/docker.sock` [default: docker's own].
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    docker_host: Option<OsString>,
+    /// A variable of the environment that Packer gets as well, e.g. for the credentials of a cloud;
+    /// may be repeated.
+    #[arg(long = "packer-env", value_name = "NAME")]
+    pub(crate) packer_env: Vec<String>,
+    /// What webhooks may ask beside the Internet: a host, everything below one (`*.example.com`), an
+    /// address or a network, each with a port if need be; may be repeated.
+    #[arg(
+        long = "allow-url",
+        value_name = "HOST|CIDR[:PORT]",
+        env = "CAPSTAN_ALLOW_URLS",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_urls: Vec<AllowEntry>,
     /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
     #[arg(long, value_name = "FILTER", default_value = LOG, env = "CAPSTAN_LOG")]
     pub(crate) log: String,
 }
 
 impl EngineArgs {
+    /// Where docker listens; like docker, an empty one in the environment is none.
+    pub(crate) fn docker_host(&self) -> Option<&OsStr> {
+        self.docker_host.as_deref().filter(|host| !host.is_empty())
+    }
+
     /// The kubeconfig; like kubectl, an empty one in the environment is none.
     pub(crate) fn kubeconfig(&self) -> Option<PathBuf> {
         self.kubeconfig.clone().filter(|file| !file.is_empty()).map(PathBuf::from)
@@ -173,7 +202,7 @@ pub(crate) struct LimitArgs {
     /// Requests at once of the same.
     #[arg(long, value_name = "COUNT", default_value_t = Self::default().requests_burst_max, env = "CAPSTAN_REQUESTS_BURST_MAX")]
     pub(crate) requests_burst_max: NonZeroU32,
-    /// Executions that have not ended; further ones are refused for as long.
+    /// Executions that have not ended; further ones are refused for as long, but those of stages.
     #[arg(long, value_name = "COUNT", default_value_t = Self::default().executions_unfinished_max, env = "CAPSTAN_EXECUTIONS_UNFINISHED_MAX")]
     pub(crate) executions_unfinished_max: usize,
 }

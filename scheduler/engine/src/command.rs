@@ -26,6 +26,17 @@ pub enum Command {
         capability: Capability,
         /// When the stage's time is up.
         deadline: Option<Timestamp>,
+        /// Whether the worker must not begin before `Grant`.
+        needs_grant: bool,
+    },
+    /// Tell the worker of an attempt that it may begin: its claim is in the journal (D15).
+    Grant {
+        /// The attempt.
+        attempt: AttemptKey,
+        /// Its epoch.
+        epoch: Epoch,
+        /// Who has it.
+        worker: WorkerId,
     },
     /// Tell the worker of an attempt to end it.
     Abort {
@@ -42,6 +53,16 @@ pub enum Command {
         timer: Timer,
         /// When.
         at: Timestamp,
+    },
+    /// Come back with an event once the execution that a stage waits for has ended.
+    WatchChild {
+        /// The stage.
+        stage: StageIndex,
+    },
+    /// End the execution that a stage waits for.
+    CancelChild {
+        /// The stage.
+        stage: StageIndex,
     },
     /// Tell whoever listens; not repeated by `outstanding`.
     Announce {
@@ -116,6 +137,22 @@ pub enum Fact {
         takeovers: u32,
         /// How many times it may be.
         takeovers_max: u32,
+    },
+    /// The worker of an attempt stopped answering, and nobody can know whether it did its work.
+    OutcomeUnknown {
+        /// Which.
+        attempt: AttemptKey,
+        /// Who had it, if anybody.
+        worker: Option<WorkerId>,
+    },
+    /// A person said what became of work whose outcome was unknown.
+    OutcomeTold {
+        /// Which stage.
+        stage: StageIndex,
+        /// What.
+        told: crate::event::Told,
+        /// Who.
+        by: String,
     },
     /// An attempt was given back by a worker that stops.
     AttemptHandedOver {

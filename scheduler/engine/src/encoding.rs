@@ -8,8 +8,9 @@ use crate::event::StageIndex;
 use crate::execution::{Execution, Head};
 use crate::stage::Stage;
 
-/// The format that is written; every older one is still read.
-const FORMAT: u8 = 1;
+/// The format that is written; every older one is still read. 2 knows tasks that wait for another
+/// execution, else it is as 1.
+const FORMAT: u8 = 2;
 
 /// Why stored state cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
 
 fn decode<T: DeserializeOwned>(row: &[u8]) -> Result<T, DecodeError> {
     match row.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest)
+        Some((1..=FORMAT, rest)) => postcard::from_bytes(rest)
             .map_err(|error| DecodeError::Damaged { why: error.to_string() }),
         Some((&found, _)) if found > FORMAT => Err(DecodeError::Newer { found }),
         Some((found, _)) => {

@@ -35,7 +35,8 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// The shell carried out a native task (answer to `Evaluate::Native`).
+    /// The shell carried out a native task (answer to `Evaluate::Native`), or the execution that a
+    /// task waits for has ended (answer to `WatchChild`).
     NativeFinished {
         /// The stage.
         stage: StageIndex,
@@ -119,6 +120,17 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A person says what became of work whose outcome is unknown (D19).
+    OutcomeTold {
+        /// The stage.
+        stage: StageIndex,
+        /// What became of it.
+        told: Told,
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
     /// A person, or a parent, wants the execution to end.
     CancelRequested {
         /// Who.
@@ -154,6 +166,17 @@ pub enum StageStart {
 /// Planning synthetic stages failed; the shell has written why into the stage's context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanFailed;
+
+/// What a person says of work whose outcome is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// It was done.
+    Done,
+    /// It is to be done again.
+    Repeat,
+    /// It counts as failed.
+    Fail,
+}
 
 /// What came of a task: the part of its answer that decides what follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

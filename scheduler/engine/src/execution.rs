@@ -214,7 +214,7 @@ impl Execution {
             Attempt::Leased { epoch, since, .. } => {
                 Some(Flight { attempt, epoch: *epoch, leased: true, since: *since })
             }
-            Attempt::None | Attempt::Paused { .. } => None,
+            Attempt::None | Attempt::Paused { .. } | Attempt::Unknown { .. } => None,
         }
     }
 

@@ -7,8 +7,8 @@ use shared_model::{Object, Status, TaskAnswer, TaskError};
 use crate::plan::{StagePlan, SyntheticPlan, TaskKind, TaskPlan};
 
 /// Every stage type that needs no worker.
-pub const NATIVE_TYPES: [&str; 5] =
-    ["checkPreconditions", "evaluateVariables", "manualJudgment", "noop", "wait"];
+pub const NATIVE_TYPES: [&str; 6] =
+    ["checkPreconditions", "evaluateVariables", "manualJudgment", "noop", "pipeline", "wait"];
 /// Task of a wait.
 pub const WAIT: &str = "wait";
 /// Task of a judgment.
@@ -17,6 +17,12 @@ pub const WAIT_FOR_JUDGMENT: &str = "waitForJudgment";
 pub const EVALUATE_VARIABLES: &str = "evaluateVariables";
 /// Task of one precondition.
 pub const CHECK_PRECONDITION: &str = "checkPrecondition";
+/// Task of a stage that starts another pipeline.
+pub const START_PIPELINE: &str = "startPipeline";
+/// Task of a stage that waits for another execution.
+pub const MONITOR_PIPELINE: &str = "monitorPipeline";
+/// How long another execution may take where the document does not say.
+const CHILD_TIMEOUT: SignedDuration = SignedDuration::from_hours(12);
 /// How long a judgment may take where the document does not say.
 const JUDGMENT_TIMEOUT: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// Longest wait that can be asked for, in seconds: a hundred years.
@@ -50,6 +56,7 @@ pub fn plan(stage_type: &str, context: &Object, at: Timestamp) -> Result<NativeP
         }
         "evaluateVariables" => Ok(one_task(EVALUATE_VARIABLES, TaskKind::Native, None)),
         "checkPreconditions" => preconditions(context),
+        "pipeline" => Ok(child_pipeline(context)),
         "noop" => Ok(NativePlan::default()),
         _ => Err(TaskError::new("NoSuchStageType", format!("`{stage_type}` needs a worker"))),
     }
@@ -60,6 +67,21 @@ fn one_task(name: &str, kind: TaskKind, timeout: Option<SignedDuration>) -> Nati
     NativePlan {
         plan: StagePlan { tasks, ..StagePlan::default() },
         timeout,
+        ..NativePlan::default()
+    }
+}
+
+/// Starts another pipeline, unless `executionId` names an execution already, and waits for its end
+/// unless told not to.
+fn child_pipeline(context: &Object) -> NativePlan {
+    let is_started = context.get("executionId").is_some_and(|id| !id.is_null());
+    let waits = !context.get("waitForCompletion").is_some_and(is_false);
+    let start = TaskPlan { name: START_PIPELINE.into(), kind: TaskKind::Native };
+    let monitor = TaskPlan { name: MONITOR_PIPELINE.into(), kind: TaskKind::Child };
+    let tasks = [(!is_started).then_some(start), waits.then_some(monitor)];
+    NativePlan {
+        plan: StagePlan { tasks: tasks.into_iter().flatten().collect(), ..StagePlan::default() },
+        timeout: Some(CHILD_TIMEOUT),
         ..NativePlan::default()
     }
 }
@@ -185,6 +207,14 @@ fn is_true(value: &Value) -> bool {
     match value {
         Value::Bool(truth) => *truth,
         Value::String(text) => text.eq_ignore_ascii_case("true"),
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+fn is_false(value: &Value) -> bool {
+    match value {
+        Value::Bool(truth) => !truth,
+        Value::String(text) => text.eq_ignore_ascii_case("false"),
         Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
     }
 }

@@ -23,8 +23,10 @@ impl Execution {
             commands.push(Command::Evaluate { stage: index, what });
         }
         commands.extend(self.dispatch_command(index));
+        commands.extend(self.grant_command(index));
         commands.extend(timers(index, stage));
         commands.extend(abort(index, stage));
+        commands.extend(child(index, stage));
         commands
     }
 }
@@ -59,6 +61,14 @@ fn timers(index: StageIndex, stage: &Stage) -> Vec<Command> {
         armed.push((Timer::Abort(index), ending.at_last));
     }
     armed.into_iter().map(|(timer, at)| Command::Arm { timer, at }).collect()
+}
+
+/// The execution that a stage waits for is watched to its end, also when it is to end early.
+fn child(index: StageIndex, stage: &Stage) -> Vec<Command> {
+    let waits = stage.current().is_some_and(|(_, task)| task.kind == TaskKind::Child);
+    let cancel = stage.ending().map(|_| Command::CancelChild { stage: index });
+    let watch = Command::WatchChild { stage: index };
+    if waits { cancel.into_iter().chain([watch]).collect() } else { Vec::new() }
 }
 
 fn abort(index: StageIndex, stage: &Stage) -> Option<Command> {

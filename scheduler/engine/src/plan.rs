@@ -33,6 +33,8 @@ pub enum TaskKind {
     },
     /// A person.
     Judgment,
+    /// Another execution, named by the stage's `executionId`: its end is the task's.
+    Child,
 }
 
 /// A stage that another stage plans before, after or on failure of itself.

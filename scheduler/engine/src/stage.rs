@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared_model::{AttemptNo, Epoch, StageRef, StageRun, Status, TaskIndex, WorkerId};
+use shared_model::{AttemptNo, Effects, Epoch, StageRef, StageRun, Status, TaskIndex, WorkerId};
 
 use crate::event::StageIndex;
 use crate::plan::{Owner, Settings, TaskKind, TaskPlan};
@@ -116,6 +116,8 @@ pub(crate) enum Attempt {
     Leased { epoch: Epoch, worker: WorkerId, since: Timestamp },
     /// It is to be run, or tried, again.
     Paused { since: Timestamp, until: Timestamp, retry: bool },
+    /// Its worker is gone, and nobody knows what it did; its report may still come.
+    Unknown { epoch: Epoch, since: Timestamp },
 }
 
 impl Task {
@@ -141,7 +143,23 @@ impl Task {
     pub fn worker(&self) -> Option<&WorkerId> {
         match &self.attempt {
             Attempt::Leased { worker, .. } => Some(worker),
-            Attempt::None | Attempt::Queued { .. } | Attempt::Paused { .. } => None,
+            Attempt::None
+            | Attempt::Queued { .. }
+            | Attempt::Paused { .. }
+            | Attempt::Unknown { .. } => None,
+        }
+    }
+
+    /// Whether nobody can recognise what it changes: it may not be repeated unasked.
+    pub(crate) fn is_unkeyed(&self) -> bool {
+        match &self.kind {
+            TaskKind::Worker { effects, .. } => match effects {
+                Effects::Unkeyed | Effects::Request => true,
+                Effects::None | Effects::Keyed => false,
+            },
+            TaskKind::Native | TaskKind::Wait { .. } | TaskKind::Judgment | TaskKind::Child => {
+                false
+            }
         }
     }
 }
@@ -210,6 +228,19 @@ impl Stage {
     /// How long it may take, where there is a limit.
     pub fn timeout(&self) -> Option<SignedDuration> {
         self.body.as_ref().and_then(|body| body.settings.timeout)
+    }
+
+    /// Whether it only waits for what it runs to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending().is_some()
+    }
+    /// Whether it waits to be told what became of its work.
+    pub fn waits_for_outcome(&self) -> bool {
+        self.current().is_some_and(|(_, task)| matches!(task.attempt, Attempt::Unknown { .. }))
+    }
+    /// Which task runs now.
+    pub fn current_task(&self) -> Option<TaskIndex> {
+        self.current().map(|(index, _)| index)
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -5,6 +5,7 @@ mod attempts;
 mod finish;
 mod start;
 mod tasks;
+mod unknown;
 
 use std::collections::BTreeSet;
 
@@ -84,6 +85,7 @@ impl Event {
             | Self::TimerFired { at, .. }
             | Self::Judged { at, .. }
             | Self::WaitEnded { at, .. }
+            | Self::OutcomeTold { at, .. }
             | Self::CancelRequested { at, .. } => *at,
         }
     }
@@ -127,6 +129,7 @@ impl<'a> Turn<'a> {
             Event::TimerFired { timer, at: _ } => self.fired(timer),
             Event::Judged { stage, proceed, by, at: _ } => self.judged(stage, proceed, by),
             Event::WaitEnded { stage, by, at: _ } => self.wait_ended(stage, by),
+            Event::OutcomeTold { stage, told, by, at: _ } => self.outcome_told(stage, told, by),
             Event::CancelRequested { by, reason, at: _ } => self.cancel(by, reason),
         }
     }
@@ -195,7 +198,9 @@ impl<'a> Turn<'a> {
     pub(crate) fn current_epoch(&self, attempt: AttemptKey, epoch: Epoch) -> Result<(), Stale> {
         self.newest(attempt)?;
         match &self.execution.stage(attempt.stage).task(attempt.task).attempt {
-            Attempt::Queued { epoch: newest, .. } | Attempt::Leased { epoch: newest, .. } => {
+            Attempt::Queued { epoch: newest, .. }
+            | Attempt::Leased { epoch: newest, .. }
+            | Attempt::Unknown { epoch: newest, .. } => {
                 if *newest == epoch {
                     Ok(())
                 } else {

@@ -26,6 +26,10 @@ pub enum WaitingKind {
     NextLook,
     /// A worker that was told to end.
     Abort,
+    /// Another execution.
+    Execution,
+    /// A person who says what became of work whose outcome is unknown.
+    Outcome,
 }
 
 impl std::fmt::Display for WaitingKind {
@@ -39,6 +43,8 @@ impl std::fmt::Display for WaitingKind {
             Self::Retry => "retry",
             Self::NextLook => "nextLook",
             Self::Abort => "abort",
+            Self::Execution => "execution",
+            Self::Outcome => "outcome",
         })
     }
 }
@@ -86,6 +92,11 @@ fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {
 type Found = (WaitingKind, Option<Timestamp>, Option<Timestamp>, String);
 
 fn of_task(stage: &Stage, task: &Task) -> Found {
+    if task.kind == TaskKind::Child {
+        let until = stage.ending().map(|ending| ending.at_last);
+        let unblock = "the end of the execution that `executionId` of its context names".into();
+        return (WaitingKind::Execution, None, until, unblock);
+    }
     if let Some(ending) = stage.ending() {
         let worker = task.worker().map_or("its worker", |worker| worker.as_str());
         return (WaitingKind::Abort, None, Some(ending.at_last), format!("{worker} ends it"));
@@ -100,7 +111,7 @@ fn of_task(stage: &Stage, task: &Task) -> Found {
                 "a person: a PATCH of the stage with judgmentStatus continue or stop".into();
             (WaitingKind::Judgment, None, None, unblock)
         }
-        TaskKind::Native => {
+        TaskKind::Native | TaskKind::Child => {
             (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into())
         }
         TaskKind::Worker { capability, .. } => of_attempt(&task.attempt, capability.as_str()),
@@ -121,6 +132,11 @@ fn of_attempt(attempt: &Attempt, capability: &str) -> Found {
         }
         Attempt::Paused { since, until, retry: false } => {
             (WaitingKind::NextLook, Some(*since), Some(*until), "the next look at it".into())
+        }
+        Attempt::Unknown { since, .. } => {
+            let unblock = "a person: its worker was lost at work; look at the target, then a PATCH of \
+                           the stage with outcome done, repeat or fail";
+            (WaitingKind::Outcome, Some(*since), None, unblock.into())
         }
         Attempt::None => (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into()),
     }

@@ -255,3 +255,69 @@ fn work_that_was_given_back_is_no_failure() {
     assert_eq!(played.statuses, "SUCCEEDED: 1 SUCCEEDED");
     assert_eq!(played.execution.stage(0).tasks()[0].number, 1);
 }
+
+#[test]
+fn a_child_s_end_is_the_stage_s() {
+    let script = |word: &str| format!("stage 1 child\n stage 2 <- 1\n run\n child 1 {word}\n run");
+    check(&script("succeeded"), "SUCCEEDED: 1 SUCCEEDED, 2 SUCCEEDED");
+    check(&script("failed"), "TERMINAL: 1 TERMINAL, 2 NOT_STARTED");
+    check(&script("canceled"), "CANCELED: 1 CANCELED, 2 NOT_STARTED");
+    let played = play("stage 1 child\n run\n child 1 succeeded\n child 1 failed\n run");
+    assert!(played.timeline.contains(&"0 refused: the execution has ended".to_owned()));
+}
+
+#[test]
+fn a_stage_that_ends_early_ends_its_child_first() {
+    let cancel = "stage 1 child\n run\n cancel\n run 1\n child 1 canceled\n run";
+    assert_eq!(
+        play(cancel).timeline,
+        ["0 cancel the child of 1", "1 1 CANCELED", "1 execution CANCELED"]
+    );
+    let late = "stage 1 child 10\n run 10\n child 1 succeeded\n run";
+    check(late, "TERMINAL: 1 TERMINAL");
+    let other = "stage 1 child\n stage 2\n answer 2 failed\n run 1\n child 1 succeeded\n run";
+    check(other, "TERMINAL: 1 CANCELED, 2 TERMINAL");
+}
+
+#[test]
+fn a_child_that_does_not_end_is_not_waited_for_for_ever() {
+    let played = play("stage 1 child\n run\n cancel\n run");
+    assert_eq!(
+        played.timeline,
+        [
+            "0 cancel the child of 1",
+            "600 1 gave up: AbortIgnored",
+            "600 1 CANCELED",
+            "600 execution CANCELED"
+        ]
+    );
+}
+
+#[test]
+fn unkeyed_work_that_is_lost_asks_and_is_not_repeated() {
+    let script =
+        |told: &str| format!("stage 1 unkeyed\n answer 1 lost\n run\n tell 1 {told}\n run");
+    for (told, statuses, times) in [
+        ("done", "SUCCEEDED: 1 SUCCEEDED", 1),
+        ("fail", "TERMINAL: 1 TERMINAL", 1),
+        ("repeat", "SUCCEEDED: 1 SUCCEEDED", 2),
+    ] {
+        let played = play(&script(told));
+        assert_eq!(played.statuses, statuses);
+        assert_eq!(played.dispatched["1"], times, "{told}");
+        assert_eq!(played.timeline[0], "0 1 has an unknown outcome");
+    }
+    check("stage 1 unkeyed 60\n answer 1 lost\n run", "TERMINAL: 1 TERMINAL");
+    check("stage 1 unkeyed\n answer 1 lost\n run\n cancel\n run", "CANCELED: 1 CANCELED");
+    let early = play("stage 1 unkeyed\n answer 1 stuck\n run\n tell 1 done\n run");
+    assert!(early.timeline[0].starts_with("0 refused"), "{:?}", early.timeline);
+}
+
+#[test]
+fn unkeyed_work_that_its_worker_broke_off_asks_but_not_what_was_never_begun() {
+    let broken = play("stage 1 unkeyed\n answer 1 canceled\n run\n tell 1 done\n run");
+    assert_eq!(broken.timeline[0], "0 1 has an unknown outcome");
+    let given_back = play("stage 1 unkeyed\n answer 1 handed-over\n run");
+    assert_eq!(given_back.statuses, "SUCCEEDED: 1 SUCCEEDED");
+    assert_eq!(given_back.dispatched["1"], 2);
+}

@@ -10,6 +10,7 @@ use super::connections::DRAIN_TIMEOUT;
 use super::*;
 use crate::{Config, Start};
 
+mod children;
 mod described;
 mod library;
 mod slow;

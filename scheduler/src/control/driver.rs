@@ -16,6 +16,7 @@ use shared_ports::{Consumer, Delivery, Outgoing, PortError, Queue};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::children::Children;
 use super::evaluation::Shell;
 use super::loaded::Loaded;
 use super::sweep::Missing;
@@ -75,6 +76,8 @@ pub(crate) struct Driver {
     pub(crate) timers: Timers,
     /// Leased attempts that nobody seems to hold.
     pub(crate) missing: Missing,
+    /// Who waits for the end of which execution.
+    pub(crate) children: Children,
     /// Messages that could not be sent yet.
     pub(crate) unsent: Vec<Outgoing>,
     /// Executions that are ahead of or behind the journal and must be loaded again.
@@ -95,6 +98,18 @@ pub(crate) struct Driver {
 pub(crate) struct Turn {
     works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
     acks: Vec<u64>,
+}
+
+impl Turn {
+    /// Takes the executions that stages of this turn start, each with its parent.
+    pub(crate) fn take_children(&mut self) -> Vec<(ExecutionId, Submission)> {
+        let works = self.works.iter_mut();
+        let of = |(id, (work, _)): (&ExecutionId, &mut (Work, Vec<Waiter>))| {
+            let children = std::mem::take(&mut work.children).into_iter();
+            children.map(|child| (id.clone(), child)).collect::<Vec<_>>()
+        };
+        works.flat_map(of).collect()
+    }
 }
 
 impl Driver {
@@ -120,6 +135,7 @@ impl Driver {
             with_content: VecDeque::new(),
             timers: Timers::default(),
             missing: Missing::default(),
+            children: Children::default(),
             unsent: Vec::new(),
             reload: Vec::new(),
             outage: false,
@@ -152,7 +168,7 @@ impl Driver {
     }
 
     async fn wait(&mut self) -> Wake {
-        if !self.later.is_empty() {
+        if !self.later.is_empty() || self.children.has_work() {
             return Wake::Time;
         }
         let pause = self.pause();
@@ -202,6 +218,8 @@ impl Driver {
             }
         }
         self.fire_timers(turn).await;
+        self.tell_parents(turn).await;
+        self.cancel_children(turn).await;
     }
 
     async fn consume_again(&mut self) {
@@ -328,7 +346,8 @@ impl Driver {
         self.send(unsent).await;
     }
 
-    async fn store(&mut self, turn: Turn) {
+    async fn store(&mut self, mut turn: Turn) {
+        self.adopt(&mut turn).await;
         let Turn { works, acks } = turn;
         self.ack(acks).await;
         let (changed, still): (Vec<_>, Vec<_>) =
@@ -353,6 +372,7 @@ impl Driver {
             }
         }
         self.send(messages).await;
+        self.look_at_new_watches().await;
         self.trim();
     }
 
@@ -418,6 +438,10 @@ impl Driver {
         }
         messages.extend(work.ready.iter().filter_map(|ready| inputs::bell(ready).ok()));
         messages.append(&mut work.messages);
+        for (stage, child) in std::mem::take(&mut work.watches) {
+            self.children.watch((id.clone(), stage), &child);
+        }
+        std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
         let history = std::mem::take(&mut work.changes.history);
         let status = work.loaded.engine.status();
         self.confirm(waiters).await;
@@ -440,6 +464,7 @@ impl Driver {
     fn file(&mut self, work: Work, status: Status) {
         let id = work.loaded.id.clone();
         if status.is_complete() {
+            self.children.ended(&id);
             return self.forget(&id);
         }
         if !work.later.is_empty() {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use scheduler_engine::Execution;
 use scheduler_engine::command::{Cause, Fact};
-use scheduler_engine::event::{AttemptKey, StageIndex};
-use shared_model::Status;
+use scheduler_engine::event::{AttemptKey, StageIndex, Told};
+use shared_model::{Status, WorkerId};
 use shared_ports::journal::HistoryEntry;
 
 /// A fact as a line of history. `name` gives a stage's name.
@@ -49,6 +49,16 @@ fn words(fact: &Fact, name: &dyn Fn(StageIndex) -> String) -> Words {
             );
             ("attempt-lost", Some(attempt.stage), text)
         }
+        Fact::OutcomeUnknown { attempt, worker } => outcome_unknown(attempt, worker.as_ref()),
+        Fact::OutcomeTold { stage, told, by } => {
+            let words = match told {
+                Told::Done => "it was done",
+                Told::Repeat => "do it again",
+                Told::Fail => "it failed",
+            };
+            let text = format!("{by} says of the unknown outcome of {}: {words}", name(*stage));
+            ("outcome-told", Some(*stage), text)
+        }
         Fact::AttemptHandedOver { attempt } => {
             let text = format!("its worker stops and hands over {}", task(attempt));
             ("attempt-handed-over", Some(attempt.stage), text)
@@ -64,6 +74,16 @@ fn words(fact: &Fact, name: &dyn Fn(StageIndex) -> String) -> Words {
             ("wait-ended", Some(*stage), format!("{by} ended the wait of {}", name(*stage)))
         }
     }
+}
+
+fn outcome_unknown(attempt: &AttemptKey, worker: Option<&WorkerId>) -> Words {
+    let who = worker.map_or("its worker".into(), ToString::to_string);
+    let text = format!(
+        "{who} left {} unfinished, and whether it was done cannot be known: somebody has to look at \
+         the target and say so",
+        task(attempt)
+    );
+    ("outcome-unknown", Some(attempt.stage), text)
 }
 
 fn stage_finished(stage: StageIndex, status: Status, name: &dyn Fn(StageIndex) -> String) -> Words {

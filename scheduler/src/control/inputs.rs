@@ -53,6 +53,7 @@ pub(crate) async fn message(
         deadline,
         shard: shell.config.shard,
         traceparent: None,
+        needs_grant: false,
         inputs: inputs(shell, input).await?,
     })
 }
@@ -95,7 +96,7 @@ async fn task_input(
 }
 
 /// A stage and its ancestors, nearest first, as far as their outputs hold anything.
-fn visible(
+pub(crate) fn visible(
     engine: &scheduler_engine::Execution,
     content: &Content,
     stage: StageIndex,
@@ -108,7 +109,7 @@ fn visible(
 }
 
 /// Every artifact that the stage can see: its own and its ancestors', then the trigger's.
-fn artifacts(content: &Content, visible: &[StageIndex]) -> Vec<Artifact> {
+pub(crate) fn artifacts(content: &Content, visible: &[StageIndex]) -> Vec<Artifact> {
     let produced = visible.iter().flat_map(|index| {
         let list = content.bodies.get(index).and_then(|body| body.outputs.get("artifacts"));
         list.and_then(Value::as_array).into_iter().flatten()
@@ -160,6 +161,14 @@ pub(crate) fn bell(ready: &AttemptReady) -> Result<Outgoing, PortError> {
 pub(crate) fn abort(worker: &WorkerId, attempt: AttemptId, epoch: Epoch) -> Outgoing {
     let id = format!("abort:{attempt}@{epoch}");
     let control = Control::Abort { v: MESSAGE_VERSION, attempt, epoch };
+    let body = encode(&control).unwrap_or_default();
+    Outgoing { queue: Queue::Control(worker.clone()), id, body }
+}
+
+/// The message that lets an attempt begin at its worker.
+pub(crate) fn grant(worker: &WorkerId, attempt: AttemptId, epoch: Epoch) -> Outgoing {
+    let id = format!("grant:{attempt}@{epoch}");
+    let control = Control::Grant { v: MESSAGE_VERSION, attempt, epoch };
     let body = encode(&control).unwrap_or_default();
     Outgoing { queue: Queue::Control(worker.clone()), id, body }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::native;
 use scheduler_engine::plan::{Settings, StagePlan, TaskKind, TaskPlan};
 use serde_json::Value;
-use shared_model::{ExpectedArtifact, Object, TaskError};
+use shared_model::{Effects, ExpectedArtifact, Object, TaskError};
 use shared_plugin::StageDescriptor;
 use shared_ports::journal::StageBody;
 
@@ -53,7 +53,10 @@ fn unknown(shell: &Shell, stage_type: &str) -> TaskError {
 fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
     let worker = |task: &shared_plugin::TaskDescriptor| TaskPlan {
         name: task.name.clone(),
-        kind: TaskKind::Worker { capability: task.capability.clone(), effects: task.effects },
+        kind: TaskKind::Worker {
+            capability: task.capability.clone(),
+            effects: effects(task.effects, context),
+        },
     };
     let mut tasks: Vec<TaskPlan> = descriptor.tasks.iter().map(worker).collect();
     if !expected_artifacts(context).is_empty() {
@@ -63,6 +66,25 @@ fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
         settings: settings(context, Some(descriptor.timeout)),
         plan: StagePlan { tasks, ..StagePlan::default() },
         bodies: Vec::new(),
+    }
+}
+
+/// What a task does to the outside world, with a request's decided: methods that may be repeated
+/// (RFC 9110 §9.2.2), and targets that the stage says know an `Idempotency-Key`.
+fn effects(effects: Effects, context: &Object) -> Effects {
+    const REPEATABLE: [&str; 6] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"];
+    match effects {
+        Effects::None | Effects::Keyed | Effects::Unkeyed => effects,
+        Effects::Request => {
+            let method = context.get("method").and_then(Value::as_str).unwrap_or("POST");
+            let method = method.trim().to_ascii_uppercase();
+            let says_so = context.get("idempotent").and_then(truth) == Some(true);
+            if says_so || REPEATABLE.contains(&method.as_str()) {
+                Effects::Keyed
+            } else {
+                Effects::Unkeyed
+            }
+        }
     }
 }
 

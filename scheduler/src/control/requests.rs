@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use scheduler_engine::Execution;
-use scheduler_engine::event::{Event, StageIndex};
+use scheduler_engine::event::{Event, StageIndex, Told};
 use serde_json::Value;
 use shared_model::{ExecutionId, Object};
 use tokio::sync::oneshot;
@@ -84,10 +84,33 @@ fn resolve_patch(
     if status.is_complete() {
         return Err(ControlError::Conflict { why: format!("the stage has ended ({status})") });
     }
-    let event = stage_event(stage, patch, by, at)?;
+    let event = match outcome(execution, stage, patch)? {
+        Some(told) => Some(Event::OutcomeTold { stage, told, by: by.to_owned(), at }),
+        None => stage_event(stage, patch, by, at)?,
+    };
     let mut patch = patch.clone();
     patch.insert("lastModifiedBy".into(), by.into());
     Ok(Resolved { patch: Some((stage, patch)), event })
+}
+
+/// What a patch says of work whose outcome is unknown; `None` where nobody asked.
+fn outcome(
+    execution: &Execution,
+    stage: StageIndex,
+    patch: &Object,
+) -> Result<Option<Told>, ControlError> {
+    let Some(told) = patch.get("outcome") else { return Ok(None) };
+    if !execution.stage(stage).waits_for_outcome() {
+        return Ok(None);
+    }
+    match told.as_str() {
+        Some("done") => Ok(Some(Told::Done)),
+        Some("repeat") => Ok(Some(Told::Repeat)),
+        Some("fail") => Ok(Some(Told::Fail)),
+        _ => Err(ControlError::Invalid {
+            why: format!("outcome is {told}; send \"done\", \"repeat\" or \"fail\""),
+        }),
+    }
 }
 
 fn stage_event(

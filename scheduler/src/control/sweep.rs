@@ -154,6 +154,7 @@ impl Driver {
                 tracing::warn!(execution = %id, %error, "cannot look after it for now");
             }
         }
+        self.sweep_children(turn).await;
     }
 
     async fn sweep_one(&mut self, turn: &mut Turn, id: &ExecutionId) -> Result<(), PortError> {
@@ -239,6 +240,7 @@ impl Driver {
             }
             scheduler_engine::plan::TaskKind::Native
             | scheduler_engine::plan::TaskKind::Wait { .. }
+            | scheduler_engine::plan::TaskKind::Child
             | scheduler_engine::plan::TaskKind::Judgment => Ok(false),
         }
     }

@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use scheduler_engine::command::{Cause, Command, Fact};
+use scheduler_engine::command::{Cause, Command, Evaluate, Fact};
 use scheduler_engine::event::{Event, StageIndex, Timer};
-use scheduler_engine::{Stale, Step};
+use scheduler_engine::{Stale, Step, native};
+use shared_model::ExecutionId;
 use shared_ports::journal::StageBody;
 use shared_ports::messages::AttemptReady;
 use shared_ports::{Journal, Outgoing, PortError};
@@ -14,6 +15,7 @@ use shared_ports::{Journal, Outgoing, PortError};
 use super::evaluation::{self, Scene, Shell};
 use super::loaded::{Changes, Loaded};
 use super::{expressions, facts, fold, inputs};
+use crate::start::Submission;
 
 /// Steps that one execution may take in one turn, so that a long chain of stages that need no
 /// worker does not keep the others waiting.
@@ -33,6 +35,12 @@ pub(crate) struct Work {
     pub(crate) messages: Vec<Outgoing>,
     /// Timers to arm once it is stored.
     pub(crate) timers: Vec<(Timer, Timestamp)>,
+    /// Executions that its stages start, to be stored with it.
+    pub(crate) children: Vec<Submission>,
+    /// Stages that wait for other executions.
+    pub(crate) watches: Vec<(StageIndex, ExecutionId)>,
+    /// Executions to cancel once it is stored.
+    pub(crate) cancels: Vec<ExecutionId>,
 }
 
 impl Work {
@@ -45,6 +53,9 @@ impl Work {
             ready: Vec::new(),
             messages: Vec::new(),
             timers: Vec::new(),
+            children: Vec::new(),
+            watches: Vec::new(),
+            cancels: Vec::new(),
         }
     }
 
@@ -94,6 +105,22 @@ impl Work {
         Ok(())
     }
 
+    /// Goes on with what an event of the shell's own making led to.
+    ///
+    /// # Errors
+    /// [`PortError`] if something could not be read: the turn must be given up.
+    pub(crate) async fn go_on(
+        &mut self,
+        shell: &Shell,
+        step: Option<Step>,
+        at: Timestamp,
+    ) -> Result<(), PortError> {
+        match step {
+            Some(step) => self.carry_on(shell, step, at).await,
+            None => Ok(()),
+        }
+    }
+
     async fn carry_on(
         &mut self,
         shell: &Shell,
@@ -118,6 +145,13 @@ impl Work {
         at: Timestamp,
     ) -> Result<Option<Step>, PortError> {
         match command {
+            Command::Evaluate { stage, what: Evaluate::Native(task) }
+                if self.loaded.engine.stage(stage).task(task).name == native::START_PIPELINE =>
+            {
+                return self.start_child(shell, stage, task, at).await;
+            }
+            Command::WatchChild { stage } => return self.watch_child(shell, stage, at).await,
+            Command::CancelChild { stage } => self.cancel_child(shell, stage).await?,
             Command::Evaluate { stage, what } => {
                 self.loaded.content(&*shell.ports.journal).await?;
                 let Loaded { engine, content: Some(content), .. } = &self.loaded else {
@@ -127,10 +161,14 @@ impl Work {
                 let done = evaluation::evaluate(shell, &scene, what);
                 return Ok(self.take(done));
             }
-            Command::Dispatch { attempt, epoch, capability, deadline } => {
+            Command::Dispatch { attempt, epoch, capability, deadline, needs_grant } => {
                 let message =
                     inputs::message(shell, self, attempt, epoch, capability, deadline).await?;
-                self.ready.push(message);
+                self.ready.push(AttemptReady { needs_grant, ..message });
+            }
+            Command::Grant { attempt, epoch, worker } => {
+                let attempt = inputs::attempt_id(&self.loaded, attempt);
+                self.messages.push(inputs::grant(&worker, attempt, epoch));
             }
             Command::Abort { attempt, epoch, worker } => {
                 let attempt = inputs::attempt_id(&self.loaded, attempt);
@@ -142,7 +180,7 @@ impl Work {
         Ok(None)
     }
 
-    fn take(&mut self, done: evaluation::Done) -> Option<Step> {
+    pub(crate) fn take(&mut self, done: evaluation::Done) -> Option<Step> {
         let first_new = self.loaded.engine.stage_count();
         let step = self.loaded.engine.step(done.event).ok()?;
         for (stage, body) in done.bodies {

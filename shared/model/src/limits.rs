@@ -22,6 +22,8 @@ pub struct Limits {
     pub takeovers_max: u32,
     /// Stages that one stage may plan before, after or on failure of itself.
     pub synthetic_stages_max: usize,
+    /// Executions that stand above one in a chain of pipelines that start each other.
+    pub child_depth_max: u32,
 }
 
 impl Default for Limits {
@@ -35,6 +37,7 @@ impl Default for Limits {
             attempts_max: 5,
             takeovers_max: 5,
             synthetic_stages_max: 500,
+            child_depth_max: 20,
         }
     }
 }

@@ -26,6 +26,10 @@ pub enum Effects {
     Keyed,
     /// Changes that cannot be recognised: an unknown outcome asks.
     Unkeyed,
+    /// A request to a server of somebody else's. Which of the above it is, is decided when the stage
+    /// is planned: keyed if its `method` may be repeated (RFC 9110 §9.2.2) or the stage says
+    /// `idempotent`, else unkeyed.
+    Request,
 }
 
 /// Why a task failed: fit for a user to read, free of secrets.

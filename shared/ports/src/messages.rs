@@ -40,6 +40,9 @@ pub struct AttemptReady {
     /// W3C `traceparent` of the attempt's span.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Whether it may begin only after [`Control::Grant`]: what it does cannot be recognised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_grant: bool,
     /// What the task needs to know.
     pub inputs: Inputs,
 }
@@ -122,6 +125,15 @@ pub enum Control {
         /// The attempt.
         attempt: AttemptId,
         /// The newest epoch of it that is to end: whoever took it over since goes on.
+        epoch: Epoch,
+    },
+    /// This attempt may begin: its claim is in the journal.
+    Grant {
+        /// Version of the message.
+        v: u16,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its epoch.
         epoch: Epoch,
     },
 }

@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod guard;
+pub mod http;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

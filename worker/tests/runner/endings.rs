@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use shared_model::{Retry, TaskAnswer, TaskResult};
+use shared_model::{Epoch, Retry, TaskAnswer, TaskResult};
 use shared_plugin::Catalog;
+use shared_ports::Queue;
+use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION, Report};
 use worker::Config;
 
 use crate::probe::{probe, until_cancelled};
@@ -32,6 +34,36 @@ async fn a_cancel_reaches_a_running_task_within_two_seconds() {
     assert!(world.clock().elapsed() - before <= Duration::from_secs(2));
     assert_eq!(world.started().await.attempt, attempt("waits for a slot"));
     assert_eq!(runs.now(), 2, "the others go on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_type_hears_of_a_cancel_and_not_of_a_worker_that_stops() {
+    let (probe, runs) = probe("probe", until_cancelled);
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    for stage in ["1", "2"] {
+        world.send(&ready("probe", stage, 1)).await;
+        world.started().await;
+    }
+    world.abort(&attempt("1"), 1).await;
+    assert_eq!(world.answer().await, canceled());
+    assert_eq!(runs.cancelled(), 1);
+    assert!(world.supervisor.shut_down(LIMIT).await);
+    assert_eq!(world.answer().await, TaskAnswer::HandedOver { checkpoint: json!(null) });
+    assert_eq!(runs.cancelled(), 1, "a worker that stops cancels nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_type_that_failed_is_not_told_of_the_cancel_as_well() {
+    let (probe, runs) = probe("probe", |cx| async move {
+        cx.cancelled().await;
+        TaskAnswer::terminal(shared_model::TaskError::new("Failed", "by itself"))
+    });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    world.abort(&attempt("1"), 1).await;
+    assert!(matches!(world.answer().await, TaskAnswer::Failed { .. }));
+    assert_eq!(runs.cancelled(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,4 +248,43 @@ async fn leases_are_kept_while_a_worker_drains() {
         assert!(world.ports.leases.live().await.unwrap()[0].0.draining);
     }
     assert_eq!(world.answer().await, TaskAnswer::done());
+}
+
+fn needs_grant(stage: &str) -> AttemptReady {
+    AttemptReady { needs_grant: true, ..ready("probe", stage, 1) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_a_grant_asks_until_it_has_it() {
+    let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&needs_grant("1")).await;
+    for _ in 0..3 {
+        world.started().await;
+        assert_eq!(runs.begun(), 0, "it does not begin by itself");
+    }
+    let grant = |epoch| Control::Grant { v: MESSAGE_VERSION, attempt: attempt("1"), epoch };
+    let queue = || Queue::Control(config().id);
+    world.publish(queue(), "an older one", &grant(Epoch(0))).await;
+    world.started().await;
+    assert_eq!(runs.begun(), 0);
+    world.publish(queue(), "grant", &grant(Epoch(1))).await;
+    assert_eq!(world.answer().await, TaskAnswer::done());
+    assert_eq!(runs.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_granted_is_given_back_unbegun() {
+    let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&needs_grant("1")).await;
+    let answer = loop {
+        match world.report().await.report {
+            Report::Started => {}
+            Report::Finished(answer) => break *answer,
+            other @ (Report::LeaseEnded | Report::FinishedBlob(_)) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(answer, TaskAnswer::HandedOver { checkpoint: serde_json::Value::Null });
+    assert_eq!(runs.begun(), 0);
 }

@@ -164,6 +164,7 @@ pub(crate) fn ready(name: &str, stage: &str, epoch: u64) -> AttemptReady {
         deadline: None,
         shard: SHARD,
         traceparent: None,
+        needs_grant: false,
         inputs: Inputs::Inline(Box::new(input)),
     }
 }

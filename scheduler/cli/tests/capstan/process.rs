@@ -11,14 +11,18 @@ pub(crate) fn capstan() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
     for name in [
         "KUBECONFIG",
+        "CAPSTAN_ALLOW_URLS",
         "CAPSTAN_DATA_DIR",
         "CAPSTAN_ARTIFACTS_ROOT",
         "CAPSTAN_HELM",
         "CAPSTAN_LOG",
+        "CAPSTAN_PACKER",
         "CAPSTAN_PORT",
+        "CAPSTAN_RECIPES",
         "CAPSTAN_SERVER",
         "CAPSTAN_TOKEN",
         "CAPSTAN_USER",
+        "DOCKER_HOST",
     ] {
         command.env_remove(name);
     }

@@ -12,6 +12,9 @@ use crate::step::{Stale, Turn};
 
 /// How long a worker may take to end an attempt that it is told to end.
 const ABORT_GRACE: SignedDuration = SignedDuration::from_secs(30);
+/// How long another execution may take to end: its own workers have their time in it, and those of
+/// the executions that it started.
+const CHILD_GRACE: SignedDuration = SignedDuration::from_mins(10);
 
 impl Turn<'_> {
     /// Ends a stage with a status, at once or as soon as its worker has ended.
@@ -57,18 +60,28 @@ impl Turn<'_> {
     fn abort_task(&mut self, stage: StageIndex, index: TaskIndex, status: Status) {
         let state = self.execution.stage(stage);
         let task = state.task(index);
+        if task.kind == TaskKind::Child {
+            let at_last = self.note_ending(stage, status, CHILD_GRACE);
+            self.command(Command::CancelChild { stage });
+            return self.arm(Timer::Abort(stage), at_last);
+        }
         let Attempt::Leased { epoch, worker, .. } = &task.attempt else {
             return self.end_current(stage, status);
         };
         let attempt = AttemptKey { stage, run: state.run, task: index, number: task.number };
         let (epoch, worker) = (*epoch, Some(worker.clone()));
-        let at_last = self.note_ending(stage, status);
+        let at_last = self.note_ending(stage, status, ABORT_GRACE);
         self.command(Command::Abort { attempt, epoch, worker });
         self.arm(Timer::Abort(stage), at_last);
     }
 
-    fn note_ending(&mut self, stage: StageIndex, status: Status) -> jiff::Timestamp {
-        let at_last = self.at.checked_add(ABORT_GRACE).unwrap_or(self.at);
+    fn note_ending(
+        &mut self,
+        stage: StageIndex,
+        status: Status,
+        grace: SignedDuration,
+    ) -> jiff::Timestamp {
+        let at_last = self.at.checked_add(grace).unwrap_or(self.at);
         if let Some(body) = self.touch(stage).body.as_mut() {
             body.ending = Some(Ending { status, at_last });
         }
@@ -76,7 +89,7 @@ impl Turn<'_> {
     }
 
     fn abort_parent(&mut self, stage: StageIndex, status: Status) {
-        self.note_ending(stage, status);
+        self.note_ending(stage, status, ABORT_GRACE);
         self.abort_children(stage);
         let still_active = self.execution.active.contains(&stage);
         if still_active && !self.has_active_children(stage) {

@@ -30,14 +30,21 @@ impl Turn<'_> {
         worker: WorkerId,
     ) -> Result<(), Stale> {
         self.current_epoch(attempt, epoch)?;
+        self.not_unknown(attempt)?;
         let since = self.at;
         let Some(task) = self.task(attempt.stage, attempt.task) else { return Ok(()) };
         if let Attempt::Leased { worker: holder, .. } = &task.attempt {
             // The same word may come twice; another's is stale, and ends that other.
-            return if *holder == worker { Ok(()) } else { Err(Stale::StageMovedOn) };
+            if *holder != worker {
+                return Err(Stale::StageMovedOn);
+            }
+        } else {
+            task.attempt = Attempt::Leased { epoch, worker: worker.clone(), since };
+            self.announce(Fact::AttemptStarted { attempt, worker });
         }
-        task.attempt = Attempt::Leased { epoch, worker: worker.clone(), since };
-        self.announce(Fact::AttemptStarted { attempt, worker });
+        if let Some(command) = self.execution.grant_command(attempt.stage) {
+            self.command(command);
+        }
         Ok(())
     }
 
@@ -52,6 +59,9 @@ impl Turn<'_> {
     ) -> Result<(), Stale> {
         self.current_epoch(attempt, epoch)?;
         let AttemptKey { stage, task, .. } = attempt;
+        if matches!(outcome, Outcome::Canceled | Outcome::HandedOver) {
+            self.not_unknown(attempt)?;
+        }
         self.note_expressions(stage, expressions_failed);
         if let Some(ending) = self.execution.stage(stage).ending() {
             self.end_current(stage, ending.status);
@@ -67,6 +77,7 @@ impl Turn<'_> {
             Outcome::Failed { retry: Retry::Never } => self.fail_task(stage, task),
             Outcome::Failed { retry: Retry::Later } => self.try_again(attempt),
             // Nobody cancelled it, as nothing is ending: its worker gave it up.
+            Outcome::Canceled if self.is_unkeyed(attempt) => self.outcome_unknown(attempt, epoch),
             Outcome::Canceled | Outcome::HandedOver => {
                 self.take_over(attempt, Fact::AttemptHandedOver { attempt });
             }
@@ -120,7 +131,12 @@ impl Turn<'_> {
             self.end_current(attempt.stage, ending.status);
             return Ok(());
         }
+        self.not_unknown(attempt)?;
         let task = self.execution.stage(attempt.stage).task(attempt.task);
+        if task.is_unkeyed() && task.worker().is_some() {
+            self.outcome_unknown(attempt, epoch);
+            return Ok(());
+        }
         let fact = Fact::AttemptLost {
             attempt,
             worker: task.worker().cloned(),
@@ -159,6 +175,7 @@ impl crate::Execution {
             epoch,
             capability: capability.clone(),
             deadline: stage.body.as_ref().and_then(|body| body.timeout_at),
+            needs_grant: state.is_unkeyed(),
         })
     }
 }

@@ -38,6 +38,7 @@ impl Turn<'_> {
             }
             TaskKind::Wait { until } => self.arm(Timer::Wait(stage), until),
             TaskKind::Judgment => {}
+            TaskKind::Child => self.command(Command::WatchChild { stage }),
         }
     }
 
@@ -72,21 +73,29 @@ impl Turn<'_> {
         expressions_failed: bool,
     ) -> Result<(), Stale> {
         self.in_phase(stage, Phase::Task(task))?;
-        if self.execution.stage(stage).task(task).kind != TaskKind::Native {
+        if !matches!(
+            self.execution.stage(stage).task(task).kind,
+            TaskKind::Native | TaskKind::Child
+        ) {
             return Err(Stale::StageMovedOn);
         }
         self.note_expressions(stage, expressions_failed);
+        if let Some(ending) = self.execution.stage(stage).ending() {
+            self.end_current(stage, ending.status);
+            return Ok(());
+        }
         match outcome {
             Outcome::Succeeded => self.end_task(stage, task, Status::Succeeded),
             Outcome::Skipped => self.end_task(stage, task, Status::Skipped),
             Outcome::Stopped => self.end_task(stage, task, Status::Stopped),
             Outcome::FailedContinue => self.end_task(stage, task, Status::FailedContinue),
             Outcome::Redirect => self.go_round(stage),
+            // Somebody cancelled the execution that it waited for.
+            Outcome::Canceled => self.end_task(stage, task, Status::Canceled),
             // The scheduler computes at once: there is nothing to wait for and nobody to lose.
-            Outcome::Failed { .. }
-            | Outcome::Again { .. }
-            | Outcome::Canceled
-            | Outcome::HandedOver => self.fail_task(stage, task),
+            Outcome::Failed { .. } | Outcome::Again { .. } | Outcome::HandedOver => {
+                self.fail_task(stage, task);
+            }
         }
         Ok(())
     }
@@ -139,6 +148,7 @@ impl Turn<'_> {
             TaskKind::Wait { .. }
             | TaskKind::Worker { .. }
             | TaskKind::Native
+            | TaskKind::Child
             | TaskKind::Judgment => self.end_task(stage, task, Status::Succeeded),
         }
         Ok(())

@@ -8,13 +8,15 @@
 //! run                           to the end, or until nothing moves
 //! run 10                        at most ten seconds of the scripted clock
 //! cancel · judge 3 continue     what people do
+//! tell 4 done                   what became of work whose outcome is unknown
+//! child 4 failed                how the execution that a stage waits for ends
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::{Command, Evaluate, Fact};
-use scheduler_engine::event::{AttemptKey, Event, Outcome, StageIndex, StageStart, Timer};
+use scheduler_engine::event::{AttemptKey, Event, Outcome, StageIndex, StageStart, Timer, Told};
 use scheduler_engine::graph::graph;
 use scheduler_engine::plan::{Settings, StagePlan, SyntheticPlan, TaskKind, TaskPlan};
 use scheduler_engine::{Execution, Stale, Step, outstanding};
@@ -123,6 +125,32 @@ impl Player {
                     self.note(&format!("refused: {stale}"));
                 }
             }
+            "tell" => {
+                let (reference, word) = rest.split_once(' ').unwrap();
+                let told = match word {
+                    "done" => Told::Done,
+                    "repeat" => Told::Repeat,
+                    _ => Told::Fail,
+                };
+                let (stage, by, at) = (self.find(reference), "me".to_owned(), self.now);
+                if let Err(stale) = self.event(Event::OutcomeTold { stage, told, by, at }) {
+                    self.note(&format!("refused: {stale}"));
+                }
+            }
+            "child" => {
+                let (reference, word) = rest.split_once(' ').unwrap();
+                let (stage, outcome, at) = (self.find(reference), outcome(word), self.now);
+                let ended = Event::NativeFinished {
+                    stage,
+                    task: 0,
+                    outcome,
+                    expressions_failed: false,
+                    at,
+                };
+                if let Err(stale) = self.event(ended) {
+                    self.note(&format!("refused: {stale}"));
+                }
+            }
             other => panic!("no such word: {other}"),
         }
     }
@@ -144,9 +172,12 @@ impl Player {
         for command in &step.commands {
             let announced = matches!(command, Command::Announce { .. });
             let later_overtaken = match command {
-                Command::Dispatch { .. } | Command::Evaluate { .. } | Command::Abort { .. } => {
-                    !known.contains(command)
-                }
+                Command::Dispatch { .. }
+                | Command::Evaluate { .. }
+                | Command::Grant { .. }
+                | Command::WatchChild { .. }
+                | Command::CancelChild { .. }
+                | Command::Abort { .. } => !known.contains(command),
                 Command::Arm { .. } | Command::Announce { .. } => false,
             };
             // A command of an earlier part of the same step may be overtaken by a later part only
@@ -205,6 +236,10 @@ impl Player {
                     self.finished(attempt, epoch, Outcome::Canceled);
                 }
             }
+            Command::WatchChild { .. } | Command::Grant { .. } => {}
+            Command::CancelChild { stage } => {
+                self.note(&format!("cancel the child of {}", self.name(stage)));
+            }
             Command::Arm { timer, at } => drop(self.timers.insert((at, timer), ())),
             Command::Announce { fact } => self.announce(fact),
         }
@@ -219,6 +254,10 @@ impl Player {
             Fact::AttemptLost { attempt, takeovers, takeovers_max, .. } => {
                 let name = self.name(attempt.stage);
                 self.note(&format!("{name} lost, takeover {takeovers} of {takeovers_max}"));
+            }
+            Fact::OutcomeUnknown { attempt, .. } => {
+                let name = self.name(attempt.stage);
+                self.note(&format!("{name} has an unknown outcome"));
             }
             Fact::ExecutionFinished { status } => self.note(&format!("execution {status}")),
             Fact::StageGaveUp { stage, cause } => {
@@ -331,7 +370,7 @@ fn parse_stage(line: &str) -> (String, Spec, Vec<String>) {
     for word in words {
         match word {
             "wait" | "judgment" | "parallel" | "syntheticFailure" | "withAfter" | "skipped"
-            | "broken" | "native" => spec.kind = word.into(),
+            | "broken" | "native" | "child" | "unkeyed" => spec.kind = word.into(),
             number if number.parse::<i64>().is_ok() => spec.argument = number.parse().unwrap(),
             flag => drop(spec.flags.insert(flag.to_owned())),
         }
@@ -350,6 +389,11 @@ fn start(spec: &Spec, at: Timestamp) -> StageStart {
         }
         "judgment" => plan.tasks = task(TaskKind::Judgment),
         "native" => plan.tasks = task(TaskKind::Native),
+        "child" => plan.tasks = task(TaskKind::Child),
+        "unkeyed" => {
+            let capability = Capability::new("dummy");
+            plan.tasks = task(TaskKind::Worker { capability, effects: Effects::Unkeyed });
+        }
         "parallel" => {
             plan.tasks.clear();
             plan.before = ["us-east-1", "us-west-2", "eu-west-1"]

@@ -120,6 +120,8 @@ pub(in super::super) struct StagePatch {
     judgment_input: Option<Value>,
     /// Ends a wait.
     skip_remaining_wait: Option<Value>,
+    /// Of work that nobody knows the end of: `done`, `repeat` or `fail`.
+    outcome: Option<Value>,
 }
 
 /// Where an execution, a stage or a task stands.

@@ -13,12 +13,12 @@ fn pipeline() -> Value {
 }
 
 impl Scene {
-    async fn save(&self, pipeline: &Value) -> Reply {
+    pub(super) async fn save(&self, pipeline: &Value) -> Reply {
         self.send("POST", "/pipelines", &pipeline.to_string()).await
     }
 
     /// The execution behind a `ref`, once it has ended.
-    async fn ended(&self, started: &Reply) -> Value {
+    pub(super) async fn ended(&self, started: &Reply) -> Value {
         assert_eq!(started.status, 202, "{}", started.body);
         let path = started.json()["ref"].as_str().unwrap().to_owned();
         for _ in 0..1_000 {
