@@ -78,8 +78,9 @@ fn slice(server: &Listening, folder: &Path, known: &Value, seed: u64) -> BTreeMa
     command.args(["--kill-after", "5", &SLICE_SECONDS.to_string()]).arg(program);
     command.arg("--no-color").arg("--config-file").arg(here.join("schemathesis.toml"));
     command.arg("run").arg(format!("http://{}/v1/openapi.json", server.address));
+    // With one worker a seed means the same requests each time; two get in each other's way.
     let (seed, examples) = (seed.to_string(), EXAMPLES.to_string());
-    command.args(["--seed", &seed, "--max-examples", &examples, "--workers", "2"]);
+    command.args(["--seed", &seed, "--max-examples", &examples, "--workers", "1"]);
     command.args(["--request-timeout", "10", "--generation-database", "none"]);
     command.current_dir(folder).env("SCHEMATHESIS_HOOKS", here.join("hooks.py"));
     command.env("KNOWN", known.to_string()).env("COUNTS_FILE", &counts);
