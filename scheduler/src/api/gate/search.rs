@@ -193,9 +193,12 @@ pub(in super::super) async fn search(
     Ok(Json(page))
 }
 
+/// A time to search from or until. Stores keep nanoseconds in 64 bits, so nothing lies outside of those.
 fn boundary(milliseconds: Option<i64>) -> Answer<Option<Timestamp>> {
-    let time = |at| {
+    let time = |at: i64| {
+        let kept = at.clamp(i64::MIN / 1_000_000 + 1, i64::MAX / 1_000_000 - 1);
         Timestamp::from_millisecond(at)
+            .and_then(|_| Timestamp::from_millisecond(kept))
             .map_err(|_| ApiError::invalid(format!("{at} is no time in milliseconds")))
     };
     milliseconds.map(time).transpose()
