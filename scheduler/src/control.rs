@@ -33,7 +33,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::access::Tokens;
 use crate::start::{self, Start, SubmitError};
 use crate::view::{self, Detail};
-use crate::{Library, Registry};
+use crate::{Account, Library, Registry};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
@@ -63,6 +63,10 @@ pub struct Config {
     pub turn_events_max: usize,
     /// Executions whose stage bodies are kept in memory.
     pub bodies_cached_max: usize,
+    /// Executions that have not ended: further ones are refused, but those that a stage starts.
+    pub executions_unfinished_max: usize,
+    /// Accounts that stages deploy to, by name.
+    pub accounts: Vec<Account>,
 }
 
 impl Default for Config {
@@ -75,6 +79,8 @@ impl Default for Config {
             leases_are_fresh: true,
             turn_events_max: 256,
             bodies_cached_max: 1_000,
+            executions_unfinished_max: 100_000,
+            accounts: Vec::new(),
         }
     }
 }
@@ -272,6 +278,11 @@ impl Scheduler {
     /// The tokens of its API.
     pub fn tokens(&self) -> Tokens {
         Tokens::new(&self.ports)
+    }
+
+    /// The accounts that stages deploy to.
+    pub fn accounts(&self) -> &[Account] {
+        &self.config.accounts
     }
 
     /// Whether a stage of this type can run.

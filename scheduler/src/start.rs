@@ -50,6 +50,15 @@ pub enum SubmitError {
     /// An execution of that id exists.
     #[error("an execution with the id `{0}` exists already; send another id or none")]
     Exists(ExecutionId),
+    /// Too many executions have not ended.
+    #[error(
+        "{unfinished} executions have not ended, which is as many as may be \
+         (executions_unfinished_max); try again when some have"
+    )]
+    TooMany {
+        /// How many there are.
+        unfinished: usize,
+    },
     /// The store or the broker failed, or the scheduler is stopping.
     #[error(transparent)]
     Control(#[from] ControlError),

@@ -3,7 +3,7 @@
 pub use bake::{Config as BakeConfig, PackerConfig};
 pub use deploy_kubernetes::{Account, AccountError, Accounts};
 use deploy_local::{DeployLocal, OperateLocal, Operation};
-pub use deploy_local::{LocalConfig, balancer_main, sample};
+pub use deploy_local::{LOCAL, LocalConfig, balancer_main, sample};
 use shared_plugin::Catalog;
 
 use crate::stages::webhook::Webhook;

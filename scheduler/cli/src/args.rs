@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scheduler::api::ApiLimits;
 use shared_runtime::telemetry::{self, Format};
 use worker::catalog::AllowEntry;
 
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     /// Prints the completions for a shell.
     #[command(after_help = completion::HELP)]
     Completion(CompletionArgs),
+    /// Prints the description of the API (OpenAPI 3.1).
+    Openapi,
     /// Owns one run of a tool.
     #[command(hide = true)]
     Guard {
@@ -76,6 +80,9 @@ Exit codes: 0 stopped by a signal, 1 it stopped by itself, 2 bad usage or nothin
 Examples:
   capstan dev
   capstan dev --port 9000 --data-dir /var/lib/capstan --kubeconfig ~/.kube/config";
+
+/// Where a server is unless told otherwise.
+pub(crate) const DEFAULT_PORT: u16 = 8084;
 
 /// How logs look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,10 +130,12 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", env = "CAPSTAN_HOST")]
     pub(crate) host: std::net::IpAddr,
     /// The port to serve; 0 takes a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 8084, env = "CAPSTAN_PORT")]
+    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT, env = "CAPSTAN_PORT")]
     pub(crate) port: u16,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// What an engine in one process works with.
@@ -211,6 +220,38 @@ impl EngineArgs {
     /// The kubeconfig; like kubectl, an empty one in the environment is none.
     pub(crate) fn kubeconfig(&self) -> Option<PathBuf> {
         self.kubeconfig.clone().filter(|file| !file.is_empty()).map(PathBuf::from)
+    }
+}
+
+/// How much clients may ask for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Connections at once [default: 10000, or fewer where the system allows fewer open files].
+    #[arg(long, value_name = "COUNT", env = "CAPSTAN_CONNECTIONS_MAX")]
+    pub(crate) connections_max: Option<NonZeroU32>,
+    /// Requests a second of one token, or of one address without one; without a token, loopback has
+    /// no limit.
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().requests_per_second_max, env = "CAPSTAN_REQUESTS_PER_SECOND_MAX")]
+    pub(crate) requests_per_second_max: NonZeroU32,
+    /// Requests at once of the same.
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().requests_burst_max, env = "CAPSTAN_REQUESTS_BURST_MAX")]
+    pub(crate) requests_burst_max: NonZeroU32,
+    /// Executions that have not ended; further ones are refused for as long, but those of stages.
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().executions_unfinished_max, env = "CAPSTAN_EXECUTIONS_UNFINISHED_MAX")]
+    pub(crate) executions_unfinished_max: usize,
+}
+
+impl Default for LimitArgs {
+    fn default() -> Self {
+        let api = ApiLimits::default();
+        let unfinished = scheduler::Config::default().executions_unfinished_max;
+        Self {
+            connections_max: None,
+            requests_per_second_max: api.requests_per_second_max,
+            requests_burst_max: api.requests_burst_max,
+            executions_unfinished_max: unfinished,
+        }
     }
 }
 

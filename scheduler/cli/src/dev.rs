@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::EXIT_FAILED;
-use crate::args::DevArgs;
+use crate::args::{DEFAULT_PORT, DevArgs};
 use crate::engine::Engine;
 use crate::sample;
 use crate::say::{quoted, say};
@@ -19,7 +19,8 @@ pub(crate) fn run(arguments: &DevArgs) -> Result<u8> {
 }
 
 async fn serve(arguments: &DevArgs) -> Result<u8> {
-    let engine = Engine::start(&arguments.engine, (arguments.host, arguments.port).into()).await?;
+    let address = (arguments.host, arguments.port).into();
+    let engine = Engine::start(&arguments.engine, &arguments.limits, address).await?;
     greet(&engine, arguments).await?;
     engine.supervisor.stopping().cancelled().await;
     let has_failed = engine.supervisor.has_failed();
@@ -51,7 +52,6 @@ async fn greet(engine: &Engine, arguments: &DevArgs) -> Result<()> {
 
 /// What to type now.
 fn next_steps(engine: &Engine, arguments: &DevArgs) -> String {
-    const DEFAULT_PORT: u16 = 8084;
     let program = std::env::args_os().next().unwrap_or_default();
     let program = quoted(&program.to_string_lossy());
     let server = match arguments.port {

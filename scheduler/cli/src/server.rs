@@ -8,6 +8,7 @@ use clap::Args;
 use secrecy::SecretString;
 use shared_client::{Client, Config, Error};
 
+use crate::args::DEFAULT_PORT;
 use crate::output::Format;
 use crate::say::say;
 use crate::{EXIT_FAILED, EXIT_USAGE, credentials, document};
@@ -21,7 +22,9 @@ Exit codes:
   130  interrupted";
 
 /// Where `capstan dev` is unless told otherwise.
-const DEFAULT_SERVER: &str = "http://127.0.0.1:8084";
+fn default_server() -> String {
+    format!("http://127.0.0.1:{DEFAULT_PORT}")
+}
 
 /// The server, and how its answers are shown.
 #[derive(Debug, Args)]
@@ -32,7 +35,7 @@ pub(crate) struct ServerArgs {
         global = true,
         value_name = "URL",
         env = "CAPSTAN_SERVER",
-        default_value = DEFAULT_SERVER
+        default_value_t = default_server()
     )]
     server: String,
     /// The token that the server wants; rather give it by the environment, which others cannot see.
@@ -65,7 +68,7 @@ impl Session {
     /// A command to go on with, as it has to be typed.
     pub(crate) fn command(&self, words: &str) -> String {
         let server = self.client.server();
-        let is_known = server == DEFAULT_SERVER
+        let is_known = server == default_server()
             || std::env::var_os("CAPSTAN_SERVER").is_some_and(|known| known == server.as_str());
         let more = if is_known { String::new() } else { format!(" --server {server}") };
         format!("capstan {words}{more}")

@@ -23,7 +23,8 @@ mod scene;
 
 use std::time::Duration;
 
-use process::wait_for;
+use ended::run;
+use process::{capstan, wait_for};
 use scene::Scene;
 use serde_json::{Value, json};
 
@@ -60,7 +61,18 @@ fn killed_in_the_middle_of_everything_it_finishes_and_does_nothing_twice() {
         scene.check(&dev, round, &execution);
     }
     println!("{} kills, {asked} outcomes that nobody could know", kills());
+    last_look(&scene);
     scene.leaves_nothing();
+}
+
+/// A server that is started plainly has everything, and nothing to complain of.
+fn last_look(scene: &Scene) {
+    let dev = dev::Dev::start(scene.folder());
+    let url = format!("http://{}", dev.address);
+    let listed = run(capstan().args(["execution", "list", "-a", "kills", "--server", &url]));
+    listed.expect(0, &["SUCCEEDED"]);
+    assert!(!dev.said().contains("ERROR"), "{}", dev.said());
+    assert_eq!(dev.end("-TERM"), Some(0));
 }
 
 /// Waits for the end; whoever is asked what became of a webhook looks at its target.

@@ -24,15 +24,25 @@ pub(super) async fn observe(
 ) -> Response {
     let clock = &state.scheduler.ports().clock;
     let method = name_of(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let call = Call::begin(&state, &mut request);
     let began = clock.elapsed();
     let response = next.run(request).await;
     let status = response.status();
+    let route = response.extensions().get::<MatchedPath>();
+    let route = route.map_or(NO_ROUTE, MatchedPath::as_str);
     metrics().http(method, route, class(status), clock.elapsed().saturating_sub(began));
     if let Some(call) = call {
         call.end(method, route, status, clock.now());
+    }
+    response
+}
+
+/// Notes in the answer which route it came from: whoever measures stands before routes are chosen.
+pub(super) async fn note_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
     }
     response
 }

@@ -2,7 +2,6 @@
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
-use serde::Deserialize;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits, Object, Status, parse};
 use shared_ports::journal::Head;
@@ -102,14 +101,12 @@ pub(super) fn statuses(text: &str) -> Answer<Vec<Status>> {
     list(text).iter().map(known).collect()
 }
 
-/// A query that lists things.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Listing {
-    pub(super) limit: Option<u32>,
-    pub(super) statuses: String,
-    pub(super) expand: Option<bool>,
-    pub(super) execution_ids: String,
-    pub(super) pipeline_config_ids: String,
-    pub(super) pipeline_name_filter: String,
+/// The header that says as whom a request acts.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "described here, read by `user`")]
+pub(super) struct Acting {
+    /// As whom to act: believed on loopback without a token, and with a token that speaks for others.
+    #[param(rename = "X-Spinnaker-User", min_length = 1, max_length = 250)]
+    user: Option<String>,
 }

@@ -249,9 +249,10 @@ fn not_started(name: &str, error: &SubmitError) -> TaskError {
                 error.and(problem.to_string())
             })
         }
-        SubmitError::Exists(_) | SubmitError::Control(_) | SubmitError::Port(_) => {
-            TaskError::new(NOT_STARTABLE, first).and(error.to_string())
-        }
+        SubmitError::Exists(_)
+        | SubmitError::TooMany { .. }
+        | SubmitError::Control(_)
+        | SubmitError::Port(_) => TaskError::new(NOT_STARTABLE, first).and(error.to_string()),
     }
 }
 

@@ -243,6 +243,10 @@ impl Driver {
         reply: oneshot::Sender<Result<(), SubmitError>>,
     ) {
         let id = submission.loaded.id.clone();
+        let unfinished = self.executions.len() + turn.works.len();
+        if unfinished >= self.shell.config.executions_unfinished_max {
+            return drop(reply.send(Err(SubmitError::TooMany { unfinished })));
+        }
         let known = self.executions.contains_key(&id) || turn.works.contains_key(&id);
         let stored = self.shell.ports.journal.load(&id).await;
         match stored {

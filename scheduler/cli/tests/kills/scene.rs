@@ -55,6 +55,10 @@ impl Scene {
         Self { folder, name, helm, target: target.unwrap() }
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn dev(&self) -> Dev {
         Dev::start_with(self.folder.path(), |command| {
             command.arg("--kubeconfig").arg(env::kubeconfig()).arg("--helm").arg(&self.helm);

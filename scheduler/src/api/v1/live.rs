@@ -33,8 +33,18 @@ const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
 type Events = Result<Event, Infallible>;
 
-/// History, entry by entry: the id of an event is its entry's number. The last one, `end`, has the
-/// status that the execution ended with.
+/// Follows what happens to an execution.
+///
+/// History, entry by entry, as server-sent events: the id of an event is its entry's number. The
+/// last one, `end`, has the status that the execution ended with.
+#[utoipa::path(get, path = "/v1/executions/{id}/events", tag = "executions",
+    operation_id = "followExecution",
+    params(
+        ("id" = String, Path, description = "The execution's id."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Where to go on: the id of an event.")),
+    responses(
+        (status = 200, description = "Events `history` and `end`.", body = String, content_type = "text/event-stream"),
+        (status = 404, description = "There is no such execution.")))]
 pub(in super::super) async fn events(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
@@ -87,7 +97,7 @@ impl Follower {
         let is_last = entries.len() < HISTORY_ENTRIES_MAX as usize;
         for (number, entry) in entries {
             self.after = number;
-            let data = shown(number, &entry).to_string();
+            let data = json!(shown(number, &entry)).to_string();
             self.ready.push_back(event("history", number, data));
         }
         if let (Some(status), true) = (status, is_last) {
@@ -112,7 +122,18 @@ impl Follower {
     }
 }
 
-/// A stage's log, chunk by chunk: the id of an event is the byte behind it.
+/// Follows a stage's log.
+///
+/// Chunk by chunk, as server-sent events: the id of an event is the byte behind it.
+#[utoipa::path(get, path = "/v1/executions/{id}/stages/{stage}/log/stream", tag = "executions",
+    operation_id = "followStageLog",
+    params(
+        ("id" = String, Path, description = "The execution's id."),
+        ("stage" = String, Path, description = "The stage's `id` or `refId`."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Where to go on: the id of an event.")),
+    responses(
+        (status = 200, description = "Events `log` and `end`.", body = String, content_type = "text/event-stream"),
+        (status = 404, description = "There is no such execution, or no such stage in it.")))]
 pub(in super::super) async fn log(
     Shared(state): Shared<State>,
     Path((id, stage)): Path<(String, String)>,

@@ -15,7 +15,14 @@ use super::super::State;
 /// How long the broker may take to say how much waits; what it does not say in time stays as it was.
 const DEPTH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What is recorded. The store is not asked; the broker is, for a number per capability.
+/// Shows what is counted and measured.
+///
+/// As OpenMetrics where `Accept` asks for it, else as Prometheus' text. The store is not asked; the
+/// broker is, for a number per capability.
+#[utoipa::path(get, path = "/metrics", tag = "probes", operation_id = "getMetrics",
+    responses((status = 200, description = "Everything that is recorded.", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text")))))]
 pub(in super::super) async fn scrape(
     Shared(state): Shared<State>,
     headers: HeaderMap,

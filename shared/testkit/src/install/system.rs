@@ -8,9 +8,10 @@ use anyhow::{Result, bail};
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 12] = [
+const COMMANDS: [(&str, &str); 13] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
+    ("python3", "python3"),
     ("unshare", "util-linux"),
     ("timeout", "coreutils"),
     ("nice", "coreutils"),
@@ -34,9 +35,17 @@ pub fn ensure_system_commands(say: &mut dyn FnMut(&str)) -> Result<()> {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    install(&packages, say)
+}
+
+/// Installs Debian packages where we are root on Debian.
+///
+/// # Errors
+/// It is not allowed, or fails.
+pub(super) fn install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
     if !(nix::unistd::Uid::effective().is_root() && on_path("apt-get")) {
         bail!(
-            "missing commands: {missing:?}; install them, on Debian with `apt-get install {}`",
+            "the tests need more of the system: on Debian, `apt-get install {}`",
             packages.join(" ")
         );
     }
@@ -46,7 +55,7 @@ pub fn ensure_system_commands(say: &mut dyn FnMut(&str)) -> Result<()> {
         run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"), "`apt-get`")
     };
     apt(&["update"])?;
-    apt(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat())
+    apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
 }
 
 fn on_path(name: &str) -> bool {
