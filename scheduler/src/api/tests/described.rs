@@ -34,7 +34,10 @@ pub(super) fn check((method, path): &(String, String), reply: &Reply) {
         assert_eq!((kind, body.as_str()), (None, ""), "{method} {path}: no body is described");
         return;
     };
-    let content = &contents.get(kind.unwrap()).unwrap_or_else(|| panic!("{method} {path}: {head}"));
+    // With its parameters, where they are described.
+    let named = [kind.unwrap(), kind.unwrap().split(';').next().unwrap()];
+    let content = named.iter().find_map(|kind| contents.get(*kind));
+    let content = content.unwrap_or_else(|| panic!("{method} {path}: {head}"));
     if kind.unwrap().contains("json") {
         let found = faults(&content["schema"], &serde_json::from_str(body).unwrap());
         assert_eq!(found, Vec::<String>::new(), "{method} {path} {status}: {body}");

@@ -103,6 +103,8 @@ async fn run_before(scene: &Scene, application: &str, count: u32, name: fn(u32) 
             let name = name(*number);
             let document = json!({
                 "type": "PIPELINE", "application": application, "name": name,
+                "id": format!("{application}-{name}-{number}"),
+                "buildTime": 0, "authentication": {"user": "anonymous", "allowedAccounts": []},
                 "trigger": {"type": "manual"}, "stages": stored.document["stages"],
             });
             let stage = |(index, state): (u32, &Bytes)| StageRow {
