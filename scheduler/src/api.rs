@@ -3,6 +3,7 @@
 //! | Call | Answer |
 //! | --- | --- |
 //! | `GET /health`, `/version`, `/livez`, `/readyz` | that it is there, which version, what it stands on |
+//! | `GET /metrics` | what is counted and measured, as Prometheus' text or OpenMetrics |
 //! | `GET /auth/user` | as whom a request acts |
 //! | `GET /applications`, `/applications/{app}` | applications |
 //! | `GET /applications/{app}/pipelineConfigs[/{name}]` | saved pipelines |
@@ -34,6 +35,7 @@ mod error;
 mod gate;
 mod guard;
 mod login;
+mod observed;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -128,6 +130,7 @@ fn router(state: State) -> Router {
         .layer(from_fn_with_state(state.clone(), guard::check))
         .layer(from_fn(error::limit_time))
         .layer(from_fn_with_state(state.clone(), error::shape))
+        .layer(from_fn_with_state(state.clone(), observed::observe))
         .with_state(state)
 }
 

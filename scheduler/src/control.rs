@@ -8,10 +8,12 @@ mod facts;
 mod fold;
 mod inputs;
 mod loaded;
+mod notices;
 mod planning;
 mod requests;
 mod sweep;
 mod timers;
+mod traces;
 mod turn;
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use shared_model::{ExecutionId, Limits, Object, Problem, Status};
+use shared_model::{Capability, ExecutionId, Limits, Object, Problem, Status};
 use shared_plugin::StageDescriptor;
 use shared_ports::journal::HistoryEntry;
 use shared_ports::{PortError, Ports};
@@ -33,6 +35,7 @@ pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
 pub(crate) use requests::{Ask, Request};
+pub(crate) use traces::CALLER as TRACE_CALLER;
 
 /// Requests that may wait for the loop; more wait at the caller.
 const REQUESTS_MAX: usize = 4_096;
@@ -251,6 +254,11 @@ impl Scheduler {
     /// Whether a stage of this type can run.
     pub fn knows(&self, stage_type: &str) -> bool {
         self.registry.find(stage_type).is_some() || scheduler_engine::native::is_native(stage_type)
+    }
+
+    /// What workers must be able to do for the stage types that are known; one may come more than once.
+    pub fn capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
+        self.registry.capabilities()
     }
 
     /// Whether the loop still takes requests.

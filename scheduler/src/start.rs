@@ -9,9 +9,10 @@ use shared_model::{
 };
 use shared_ports::PortError;
 use shared_ports::journal::{Query, StageBody};
+use shared_runtime::telemetry::TraceContext;
 
 use crate::Registry;
-use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded};
+use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
 
 mod warnings;
 
@@ -28,6 +29,8 @@ pub struct Start {
     pub source: Option<String>,
     /// The execution's id, if the caller brings one.
     pub id: Option<ExecutionId>,
+    /// In which trace the caller stands, if in one.
+    pub trace: Option<TraceContext>,
     /// Whether a stage of another execution starts it: a required parameter that it does not give is
     /// absent then, as in Orca.
     pub is_child: bool,
@@ -338,6 +341,9 @@ fn document(
     let user = if start.user.is_empty() { "anonymous" } else { &start.user };
     document.insert("authentication".into(), json!({ "user": user, "allowedAccounts": [] }));
     document.insert("trigger".into(), trigger);
+    if let Some(caller) = start.trace {
+        document.insert(TRACE_CALLER.into(), caller.to_string().into());
+    }
     Value::Object(document)
 }
 

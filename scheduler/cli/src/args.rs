@@ -1,15 +1,18 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared_runtime::telemetry::{self, Format};
+use worker::catalog::AllowEntry;
 
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
 use crate::execution::ExecutionArgs;
 use crate::pipeline::PipelineArgs;
+use crate::say;
 use crate::token::TokenArgs;
 
 /// Continuous delivery: runs Spinnaker's pipelines.
@@ -74,8 +77,14 @@ Examples:
   capstan dev
   capstan dev --port 9000 --data-dir /var/lib/capstan --kubeconfig ~/.kube/config";
 
-/// The Kubernetes client logs what a stage says better.
-const LOG: &str = "warn,kube_client=off";
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line: `time`, `level`, `target`, `message`, and fields.
+    Json,
+}
 
 /// How the result is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -139,12 +148,66 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM",
           value_parser = NonEmptyStringValueParser::new())]
     pub(crate) helm: String,
-    /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
-    #[arg(long, value_name = "FILTER", default_value = LOG, env = "CAPSTAN_LOG")]
-    pub(crate) log: String,
+    /// The packer to run: a name on the PATH, or a path.
+    #[arg(long, value_name = "PROGRAM", default_value = "packer", env = "CAPSTAN_PACKER",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) packer: String,
+    /// The folder of Packer templates [default: `recipes` below the artifacts root, or here].
+    #[arg(long, value_name = "DIR", env = "CAPSTAN_RECIPES")]
+    pub(crate) recipes: Option<PathBuf>,
+    /// The docker that Packer bakes with, e.g. `unix:///run/docker.sock` [default: docker's own].
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    docker_host: Option<OsString>,
+    /// A variable of the environment that Packer gets as well, e.g. for the credentials of a cloud;
+    /// may be repeated.
+    #[arg(long = "packer-env", value_name = "NAME")]
+    pub(crate) packer_env: Vec<String>,
+    /// What webhooks may ask beside the Internet: a host, everything below one (`*.example.com`), an
+    /// address or a network, each with a port if need be; may be repeated.
+    #[arg(
+        long = "allow-url",
+        value_name = "HOST|CIDR[:PORT]",
+        env = "CAPSTAN_ALLOW_URLS",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_urls: Vec<AllowEntry>,
+    /// What is logged to stderr: a level, or a filter such as `worker=debug` [default: what happens
+    /// to executions for `dev`, warnings for `run`, which shows its progress by itself].
+    #[arg(long, value_name = "FILTER", env = "CAPSTAN_LOG",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) log: Option<String>,
+    /// How everything on stderr looks.
+    #[arg(long, value_enum, default_value = "text", env = "CAPSTAN_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
 }
 
+/// Warnings. The Kubernetes client logs what a stage says better, and how exporting goes is said once
+/// by whoever exports.
+const LOG_WARNINGS: &str = "warn,kube_client=off,opentelemetry=off";
+/// The state changes of executions, too.
+const LOG_CHANGES: &str = "warn,scheduler=info,worker=info,kube_client=off,opentelemetry=off";
+
 impl EngineArgs {
+    /// Where docker listens; like docker, an empty one in the environment is none.
+    pub(crate) fn docker_host(&self) -> Option<&OsStr> {
+        self.docker_host.as_deref().filter(|host| !host.is_empty())
+    }
+
+    /// Starts logging; `with_changes` is whether state changes of executions are logged unless
+    /// somebody said what is.
+    ///
+    /// # Errors
+    /// If the filter cannot be read.
+    pub(crate) fn start_logs(&self, with_changes: bool) -> anyhow::Result<()> {
+        let usual = if with_changes { LOG_CHANGES } else { LOG_WARNINGS };
+        let format = match self.log_format {
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        };
+        say::in_format(format);
+        telemetry::start(self.log.as_deref().unwrap_or(usual), format)
+    }
+
     /// The kubeconfig; like kubectl, an empty one in the environment is none.
     pub(crate) fn kubeconfig(&self) -> Option<PathBuf> {
         self.kubeconfig.clone().filter(|file| !file.is_empty()).map(PathBuf::from)

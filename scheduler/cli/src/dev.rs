@@ -1,7 +1,6 @@
 //! `capstan dev`: everything in one process, until it is told to stop.
 
 use anyhow::{Context, Result};
-use shared_runtime::telemetry::{self, Format};
 
 use crate::EXIT_FAILED;
 use crate::args::DevArgs;
@@ -14,7 +13,7 @@ use crate::say::{quoted, say};
 /// # Errors
 /// What could not be started, and what to do.
 pub(crate) fn run(arguments: &DevArgs) -> Result<u8> {
-    telemetry::start(&arguments.engine.log, Format::Text)?;
+    arguments.engine.start_logs(true)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("no threads can be started")?.block_on(serve(arguments))
 }

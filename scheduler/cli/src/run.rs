@@ -27,10 +27,7 @@ const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 /// # Errors
 /// What could not be started, and what to do.
 pub(crate) fn run(arguments: RunArgs) -> Result<u8> {
-    shared_runtime::telemetry::start(
-        &arguments.engine.log,
-        shared_runtime::telemetry::Format::Text,
-    )?;
+    arguments.engine.start_logs(false)?;
     let document = match &arguments.file {
         None => {
             check_folder(&arguments.engine.data_dir)?;

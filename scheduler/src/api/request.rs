@@ -5,12 +5,15 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits, Object, Status, parse};
+use shared_runtime::telemetry::TraceContext;
 
 use super::State;
 use super::error::ApiError;
 
 pub(super) type Answer<T> = Result<T, ApiError>;
 
+/// The header that names a place in a trace (W3C Trace Context).
+pub(super) const TRACEPARENT: &str = "traceparent";
 /// Length of a user's name.
 const USER_BYTES_MAX: usize = 250;
 
@@ -28,6 +31,11 @@ pub(super) fn named_user(headers: &HeaderMap) -> Answer<Option<&str>> {
         return Err(ApiError::invalid(why));
     }
     Ok(Some(name))
+}
+
+/// In which trace a request stands: behind `observed` in that of its own span, if it has one.
+pub(super) fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::parse(headers.get(TRACEPARENT)?.to_str().ok()?)
 }
 
 /// The JSON of a body.

@@ -3,6 +3,7 @@
 pub(super) mod executions;
 pub(super) mod health;
 pub(super) mod live;
+pub(super) mod metrics;
 pub(super) mod pipelines;
 pub(super) mod tokens;
 
@@ -17,6 +18,7 @@ pub(super) fn router() -> Router<State> {
         .route("/version", get(health::version))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::scrape))
         .route("/v1/executions/{id}/history", get(executions::history))
         .route("/v1/executions/{id}/events", get(live::events))
         .route("/v1/executions/{id}/stages/{stage}/log", get(executions::log))

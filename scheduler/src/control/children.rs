@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::evaluation::{Done, Scene, Shell};
 use super::loaded::{Content, Loaded};
+use super::traces::Trace;
 use super::turn::Work;
 use super::{expressions, fold};
 use crate::start::{self, Start, Submission, SubmitError};
@@ -217,6 +218,7 @@ async fn prepare(
         user: user(scene.content),
         id: Some(id.clone()),
         is_child: true,
+        trace: Trace::below(scene.engine.id(), &scene.content.document, stage),
         ..Start::default()
     };
     let prior = match start::prior_query(&start) {

@@ -11,14 +11,16 @@ use scheduler_engine::command::Command;
 use scheduler_engine::event::Timer;
 use scheduler_engine::outstanding;
 use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Appended, Version};
+use shared_ports::journal::{Append, Appended, Version};
 use shared_ports::{Consumer, Delivery, Outgoing, PortError, Queue};
+use shared_runtime::metrics::metrics;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::children::Children;
 use super::evaluation::Shell;
 use super::loaded::Loaded;
+use super::notices;
 use super::sweep::Missing;
 use super::timers::Timers;
 use super::turn::Work;
@@ -155,12 +157,14 @@ impl Driver {
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         loop {
             let wake = self.wait().await;
+            let began = self.shell.ports.clock.elapsed();
             let stop = matches!(wake, Wake::Stop);
             let mut turn = Turn::default();
             self.handle(&mut turn, wake).await;
             self.take_at_hand(&mut turn).await;
             self.upkeep(&mut turn).await;
-            self.store(turn).await;
+            let stored = self.store(turn).await;
+            self.measure(stored, began);
             if stop {
                 return Ok(());
             }
@@ -342,7 +346,8 @@ impl Driver {
         self.send(unsent).await;
     }
 
-    async fn store(&mut self, mut turn: Turn) {
+    /// Stores a turn and carries out what follows; how many executions changed in it.
+    async fn store(&mut self, mut turn: Turn) -> usize {
         self.adopt(&mut turn).await;
         let Turn { works, acks } = turn;
         self.ack(acks).await;
@@ -354,8 +359,9 @@ impl Driver {
         }
         let batch: Vec<_> =
             changed.iter().map(|(work, _)| work.loaded.append(&work.changes)).collect();
+        let count = batch.len();
         if !batch.is_empty() {
-            match self.shell.ports.journal.append(batch).await {
+            match self.append(batch).await {
                 Ok(answers) => {
                     if std::mem::take(&mut self.outage) {
                         tracing::warn!("it can be stored again; the work goes on");
@@ -370,6 +376,23 @@ impl Driver {
         self.send(messages).await;
         self.look_at_new_watches().await;
         self.trim();
+        count
+    }
+
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
+        let began = self.shell.ports.clock.elapsed();
+        let answers = self.shell.ports.journal.append(batch).await;
+        let took = self.shell.ports.clock.elapsed().saturating_sub(began);
+        metrics().journal_appended(answers.is_ok(), took);
+        answers
+    }
+
+    fn measure(&self, stored: usize, began: Duration) {
+        metrics().at_hand(self.executions.len(), self.timers.len());
+        if stored > 0 {
+            let took = self.shell.ports.clock.elapsed().saturating_sub(began);
+            metrics().turn(stored, took);
+        }
     }
 
     async fn stored(
@@ -439,6 +462,7 @@ impl Driver {
         }
         std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
         let history = std::mem::take(&mut work.changes.history);
+        notices::tell(&self.shell, &work.loaded, std::mem::take(&mut work.notices));
         let status = work.loaded.engine.status();
         self.confirm(waiters).await;
         self.file(work, status);

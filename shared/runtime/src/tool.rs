@@ -27,6 +27,8 @@ pub use protocol::Stream;
 use protocol::{Frame, Last, Order, Record, Request};
 pub use search::find;
 
+use crate::telemetry::{self, Running};
+
 /// Lines of a tool's stderr that its result repeats.
 const ERROR_LINES_MAX: usize = 20;
 
@@ -153,6 +155,7 @@ pub struct Run {
     tools: Tools,
     folder: PathBuf,
     path: PathBuf,
+    again: bool,
 }
 
 impl Tools {
@@ -186,10 +189,10 @@ impl Tools {
         let lock_wait = self.lock_wait();
         guard.say(&Request::Open { run: path.clone(), lock_wait }).await.map_err(failed)?;
         match guard.listen(&Nobody, cancel).await {
-            Some(Frame::Ready) => {
+            Some(Frame::Ready { again }) => {
                 let folder = run_folder::work(&path);
                 let tools = self.clone();
-                Ok(Opened::Fresh(Box::new(Run { guard, tools, folder, path })))
+                Ok(Opened::Fresh(Box::new(Run { guard, tools, folder, path, again })))
             }
             Some(Frame::Last(last)) => {
                 guard.end().await;
@@ -226,11 +229,32 @@ impl Run {
         &self.folder
     }
 
+    /// Whether a run was begun under the same key before and did not end by itself: what it made
+    /// outside of its folder may still be there.
+    pub fn is_again(&self) -> bool {
+        self.again
+    }
+
     /// Runs the tool, which must not outlive this call but for its grace.
     ///
     /// # Errors
     /// [`ToolError`]; a tool that ends with a failure of its own is no error here.
     pub async fn start(
+        self,
+        run: &ToolRun,
+        log: &dyn LineSink,
+        cancel: &CancellationToken,
+    ) -> Result<Finished, ToolError> {
+        let running = Running::begin();
+        let key = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let ended = self.finish(run, log, cancel).await;
+        if let Some(running) = running {
+            span(running, &run.program, &key, &ended).export();
+        }
+        ended
+    }
+
+    async fn finish(
         mut self,
         run: &ToolRun,
         log: &dyn LineSink,
@@ -316,6 +340,25 @@ impl Whose<'_> {
         })?;
         let stdout = run_folder::output(self.path, Stream::Stdout);
         Ok(Finished { code: record.code, found, stdout, errors })
+    }
+}
+
+/// A tool's span: its name and how it ended. Its arguments may be anything, so they are left out.
+fn span(
+    running: Running,
+    program: &str,
+    key: &str,
+    ended: &Result<Finished, ToolError>,
+) -> telemetry::Span {
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+    let span = running.end(&format!("run {name}"), key);
+    let span = span.with("process.executable.name", name.into_owned());
+    match ended {
+        Ok(finished) if finished.code == 0 => span.with("process.exit.code", 0),
+        Ok(finished) => {
+            span.with("process.exit.code", i64::from(finished.code)).failed("exit_code")
+        }
+        Err(error) => span.failed(error.kind()),
     }
 }
 

@@ -10,7 +10,7 @@ use shared_model::Object;
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::super::request::{Answer, json_object, named_user, optional_object, user};
+use super::super::request::{Answer, json_object, named_user, optional_object, trace, user};
 use crate::Start;
 
 /// Versions that one answer holds.
@@ -123,7 +123,8 @@ pub(in super::super) async fn start(
 
 async fn submit(state: &State, document: Object, headers: &HeaderMap) -> Answer<Started> {
     let (document, user) = (Value::Object(document), user(headers)?.to_owned());
-    let id = state.scheduler.submit(Start { document, user, ..Start::default() }).await?;
+    let trace = trace(headers);
+    let id = state.scheduler.submit(Start { document, user, trace, ..Start::default() }).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "ref": format!("/pipelines/{id}") }))))
 }
 

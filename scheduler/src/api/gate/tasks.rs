@@ -12,7 +12,7 @@ use shared_model::{ExecutionId, Object};
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::super::request::{Answer, json_object, user};
+use super::super::request::{Answer, json_object, trace, user};
 use crate::library::{LibraryError, Operation};
 use crate::start::Start;
 
@@ -28,7 +28,7 @@ pub(in super::super) async fn start(
     let id = if operations.iter().all(Option::is_some) {
         at_once(&state, &asked, operations.into_iter().flatten(), by).await?
     } else if operations.iter().all(Option::is_none) {
-        as_execution(&state, &asked, jobs, by).await?
+        as_execution(&state, &asked, jobs, &headers).await?
     } else {
         let why = "`job` mixes operations on saved documents with stages; send them apart";
         return Err(ApiError::invalid(why));
@@ -71,7 +71,12 @@ async fn at_once(
     Ok(library.keep_task(asked, failure, by).await?)
 }
 
-async fn as_execution(state: &State, asked: &Object, jobs: &[Value], by: &str) -> Answer<String> {
+async fn as_execution(
+    state: &State,
+    asked: &Object,
+    jobs: &[Value],
+    headers: &HeaderMap,
+) -> Answer<String> {
     let text = |key: &str| asked.get(key).and_then(Value::as_str).unwrap_or_default();
     let known = |job: &Value| job["type"].as_str().is_some_and(|name| state.scheduler.knows(name));
     if let Some(unknown) = jobs.iter().find(|job| !known(job)) {
@@ -82,8 +87,8 @@ async fn as_execution(state: &State, asked: &Object, jobs: &[Value], by: &str) -
         "application": text("application"), "name": text("description"),
         "description": text("description"), "stages": jobs,
     });
-    let (user, is_orchestration) = (by.to_owned(), true);
-    let start = Start { document, user, is_orchestration, ..Start::default() };
+    let (user, trace, is_orchestration) = (user(headers)?.to_owned(), trace(headers), true);
+    let start = Start { document, user, trace, is_orchestration, ..Start::default() };
     Ok(state.scheduler.submit(start).await?.to_string())
 }
 

@@ -109,12 +109,13 @@ async fn elsewhere_everybody_needs_a_token() {
         raw(address, "GET", path, &head, "").await
     };
     assert_eq!(elsewhere("", "/livez").await.status, 200);
-    for path in ["/version", "/applications", "/v1/tokens", "/nowhere"] {
+    for path in ["/version", "/applications", "/v1/tokens", "/metrics", "/nowhere"] {
         let refused = elsewhere("X-Spinnaker-User: root\r\n", path).await;
         assert!(refused.is_error(401, "not-authenticated"), "{path}: {}", refused.body);
     }
     let head = format!("X-Spinnaker-Token: {text}\r\n");
     assert_eq!(elsewhere(&head, "/version").await.status, 200);
+    assert_eq!(elsewhere(&head, "/metrics").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

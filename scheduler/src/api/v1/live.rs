@@ -13,6 +13,7 @@ use futures::stream::unfold;
 use serde_json::{Value, json};
 use shared_model::ExecutionId;
 use shared_ports::LogName;
+use shared_runtime::metrics::{self, metrics};
 use tokio::sync::broadcast;
 
 use super::super::State;
@@ -41,7 +42,8 @@ pub(in super::super) async fn events(
     let updates = state.scheduler.subscribe();
     execution(&state, &id).await?;
     let after = last_id(&headers)?;
-    let follower = Follower { state, id, after, updates, ready: VecDeque::new(), is_over: false };
+    let (ready, counted) = (VecDeque::new(), metrics().stream());
+    let follower = Follower { state, id, after, updates, ready, is_over: false, _counted: counted };
     let stream = unfold(follower, |mut follower| async {
         follower.next().await.map(|event| (Ok(event), follower))
     });
@@ -55,6 +57,7 @@ struct Follower {
     updates: broadcast::Receiver<Update>,
     ready: VecDeque<Event>,
     is_over: bool,
+    _counted: metrics::Stream,
 }
 
 impl Follower {
@@ -115,7 +118,8 @@ pub(in super::super) async fn log(
 ) -> Answer<Sse<impl Stream<Item = Events>>> {
     let found = execution(&state, &ExecutionId::new(&id)).await?;
     let name = LogName { execution: id, stage: reference(&found, &stage)? };
-    let tail = Tail { state, name, offset: last_id(&headers)?, is_over: false };
+    let (offset, counted) = (last_id(&headers)?, metrics().stream());
+    let tail = Tail { state, name, offset, is_over: false, _counted: counted };
     let stream =
         unfold(tail, |mut tail| async { tail.next().await.map(|event| (Ok(event), tail)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -126,6 +130,7 @@ struct Tail {
     name: LogName,
     offset: u64,
     is_over: bool,
+    _counted: metrics::Stream,
 }
 
 impl Tail {
