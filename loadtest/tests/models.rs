@@ -7,12 +7,18 @@
     reason = "tests fail by panicking and print figures"
 )]
 
+#[path = "models/children.rs"]
+mod children;
 #[path = "models/claim.rs"]
 mod claim;
+#[path = "models/endings.rs"]
+mod endings;
 #[path = "models/engine.rs"]
 mod engine;
 #[path = "models/handover.rs"]
 mod handover;
+#[path = "models/owners.rs"]
+mod owners;
 #[path = "models/scheduler.rs"]
 mod scheduler;
 #[path = "models/search.rs"]
@@ -21,3 +27,5 @@ mod search;
 mod work;
 #[path = "models/worker.rs"]
 mod worker;
+#[path = "models/world.rs"]
+mod world;

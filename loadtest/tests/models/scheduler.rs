@@ -6,7 +6,8 @@ use scheduler_engine::event::{Event, Told};
 use shared_model::{Epoch as Number, WorkerId};
 
 use crate::engine::{NOW, first};
-use crate::work::{Action, Epoch, Guard, Id, Message, State, Work};
+use crate::work::{Action, Guard, Work};
+use crate::world::{Epoch, Id, Message, State};
 
 pub(crate) fn actions(work: &Work, state: &State, actions: &mut Vec<Action>) {
     let reports = state.air.iter().filter(|message| is_report(message));
@@ -103,9 +104,16 @@ fn event(work: &Work, state: &State, message: &Message) -> Option<Event> {
             Event::LeaseGranted { attempt, epoch: number(*epoch), worker: name(*from), at }
         }
         Message::LeaseEnded { epoch } => Event::LeaseExpired { attempt, epoch: number(*epoch), at },
-        Message::Finished { epoch, end } => {
-            let (epoch, outcome) = (number(*epoch), (*end).into());
-            Event::AttemptFinished { attempt, epoch, outcome, expressions_failed: false, at }
+        Message::Finished { epoch, from, end } => {
+            let (epoch, worker, outcome) = (number(*epoch), name(*from), (*end).into());
+            Event::AttemptFinished {
+                attempt,
+                epoch,
+                worker,
+                outcome,
+                expressions_failed: false,
+                at,
+            }
         }
         Message::Ready { .. } | Message::Grant { .. } | Message::Abort { .. } => return None,
     })

@@ -5,19 +5,12 @@
 //! `scheduler/src/control/sweep.rs`. Every process may be as slow as can be, so that one that is
 //! paused and comes back is in every story; messages come in any order.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use scheduler_engine::event::Outcome;
 use shared_model::{Effects, Status};
 use stateright::{Model, Property};
 
 use crate::engine::{Plan, Row, run, worker_task};
+use crate::world::{Doing, Message, State};
 use crate::{scheduler, worker};
-
-pub(crate) type Epoch = u64;
-
-/// A worker's slot, and which of the processes that ran in it.
-pub(crate) type Id = (u8, u8);
 
 /// What can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,85 +65,6 @@ pub(crate) struct Work {
     pub(crate) accidents_max: u8,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Message {
-    Ready { epoch: Epoch, needs_grant: bool },
-    Started { epoch: Epoch, from: Id },
-    LeaseEnded { epoch: Epoch },
-    Finished { epoch: Epoch, end: End },
-    Grant { epoch: Epoch, to: Id },
-    Abort { epoch: Epoch, to: Id },
-}
-
-/// What a worker reports in the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum End {
-    Succeeded,
-    HandedOver,
-    Canceled,
-}
-
-impl From<End> for Outcome {
-    fn from(end: End) -> Self {
-        match end {
-            End::Succeeded => Self::Succeeded,
-            End::HandedOver => Self::HandedOver,
-            End::Canceled => Self::Canceled,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Lease {
-    pub(crate) epoch: Epoch,
-    pub(crate) holder: Id,
-    pub(crate) is_live: bool,
-}
-
-/// How far a worker is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Doing {
-    Nothing,
-    /// It waits to be allowed to begin.
-    Waiting(Epoch),
-    Working(Epoch),
-    /// It has looked and found nothing, where looking is a step of its own.
-    Looked(Epoch),
-    /// The effect is made, the report is not sent.
-    Acted(Epoch),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Worker {
-    pub(crate) life: u8,
-    pub(crate) doing: Doing,
-    pub(crate) ended: BTreeSet<Epoch>,
-    pub(crate) is_draining: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct State {
-    /// What the journal holds.
-    pub(crate) row: Row,
-    /// Messages on their way.
-    pub(crate) air: BTreeSet<Message>,
-    pub(crate) lease: Option<Lease>,
-    pub(crate) workers: [Worker; 2],
-    /// Effects at the target.
-    pub(crate) effects: u8,
-    /// How often each epoch was begun.
-    pub(crate) runs: BTreeMap<Epoch, u8>,
-    pub(crate) accidents: u8,
-    /// Whether the scheduler rang again, or a worker asked again, since the last accident: once is
-    /// enough, or it never will be.
-    pub(crate) rang: bool,
-    pub(crate) asked: bool,
-    pub(crate) has_asked_a_person: bool,
-    pub(crate) has_forgotten: bool,
-    /// Whether unrecognisable work began that the journal did not give to its worker.
-    pub(crate) began_unseen: bool,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
     /// The scheduler takes a report.
@@ -183,52 +97,6 @@ pub(crate) enum Action {
     Expire,
     Forget,
     Drain(u8),
-}
-
-impl State {
-    pub(crate) fn id(&self, slot: u8) -> Id {
-        (slot, self.workers[usize::from(slot)].life)
-    }
-
-    pub(crate) fn worker(&mut self, slot: u8) -> &mut Worker {
-        &mut self.workers[usize::from(slot)]
-    }
-
-    /// Whether a worker's lease is live, for all that the lease store knows.
-    pub(crate) fn holds(&self, id: Id, epoch: Epoch) -> bool {
-        let is_it = |lease: &Lease| lease.is_live && lease.epoch == epoch && lease.holder == id;
-        self.lease.as_ref().is_some_and(is_it)
-    }
-
-    pub(crate) fn held(&self, epoch: Epoch) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.is_live && lease.epoch == epoch)
-    }
-
-    /// Whether a worker is at the newest epoch, and its lease lives.
-    fn somebody_rightly_works(&self) -> bool {
-        let newest = self.runs.keys().next_back();
-        [0, 1].into_iter().any(|slot| {
-            let at = self.workers[usize::from(slot)].doing.epoch();
-            at.is_some_and(|at| Some(&at) == newest && self.holds(self.id(slot), at))
-        })
-    }
-
-    fn accident(&mut self) {
-        self.accidents += 1;
-        (self.rang, self.asked) = (false, false);
-    }
-}
-
-impl Doing {
-    pub(crate) fn epoch(self) -> Option<Epoch> {
-        match self {
-            Self::Nothing => None,
-            Self::Waiting(epoch)
-            | Self::Working(epoch)
-            | Self::Looked(epoch)
-            | Self::Acted(epoch) => Some(epoch),
-        }
-    }
 }
 
 impl Work {
@@ -336,22 +204,7 @@ impl Model for Work {
             |_| run(vec![worker_task(Effects::Keyed)], Default::default())
         };
         let (row, commands) = Row::submit(&[&[]], plan);
-        let idle =
-            Worker { life: 0, doing: Doing::Nothing, ended: BTreeSet::new(), is_draining: false };
-        let mut state = State {
-            row,
-            air: BTreeSet::new(),
-            lease: None,
-            workers: [idle.clone(), idle],
-            effects: 0,
-            runs: BTreeMap::new(),
-            accidents: 0,
-            rang: false,
-            asked: false,
-            has_asked_a_person: false,
-            has_forgotten: false,
-            began_unseen: false,
-        };
+        let mut state = State::first(row);
         scheduler::send(self, &mut state, commands);
         vec![state]
     }
@@ -387,7 +240,7 @@ impl Model for Work {
                 !state.row.has_ended() || state.has_forgotten || !state.somebody_rightly_works()
             }),
             Property::always("it is never stuck", |work: &Self, state: &State| {
-                state.row.has_ended() || work.next_exists(state)
+                state.row.has_ended() || !work.progress(state).is_empty()
             }),
             Property::always("no accident spends a retry", |_, state: &State| {
                 state.row.execution().stage(0).tasks().iter().all(|task| task.number <= 1)
@@ -407,12 +260,5 @@ impl Model for Work {
                 },
             ),
         ]
-    }
-}
-
-impl Work {
-    /// Whether anything but an accident changes anything.
-    fn next_exists(&self, state: &State) -> bool {
-        self.progress(state).into_iter().any(|action| self.next_state(state, action).is_some())
     }
 }

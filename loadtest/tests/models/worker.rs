@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::work::{Action, Doing, End, Epoch, Guard, Id, Lease, Message, State, Work};
+use crate::work::{Action, Guard, Work};
+use crate::world::{Doing, End, Epoch, Id, Lease, Message, State};
 
 enum Claim {
     Granted,
@@ -31,7 +32,12 @@ fn is_orphaned(state: &State) -> bool {
 fn hears(state: &State, slot: u8, message: &Message) -> bool {
     let worker = &state.workers[usize::from(slot)];
     match message {
-        Message::Ready { .. } => worker.doing == Doing::Nothing && !worker.is_draining,
+        // Slots are alike: who is first is called 0.
+        Message::Ready { .. } => {
+            let [one, other] = &state.workers;
+            let is_first = slot == 0 || !state.runs.is_empty() || one != other;
+            is_first && worker.doing == Doing::Nothing && !worker.is_draining
+        }
         // A queue outlives who reads it: what is for a process that is gone, nobody obeys.
         Message::Grant { to, .. } | Message::Abort { to, .. } => to.0 == slot,
         Message::Started { .. } | Message::LeaseEnded { .. } | Message::Finished { .. } => false,
@@ -184,8 +190,9 @@ fn end_early(work: &Work, state: &mut State, slot: u8) {
 }
 
 fn finish(work: &Work, state: &mut State, slot: u8, end: Option<End>) {
+    let from = state.id(slot);
     let Some(epoch) = state.worker(slot).doing.epoch() else { return };
-    state.air.extend(end.map(|end| Message::Finished { epoch, end }));
+    state.air.extend(end.map(|end| Message::Finished { epoch, from, end }));
     let worker = state.worker(slot);
     worker.doing = Doing::Nothing;
     worker.ended.insert(epoch);
