@@ -127,9 +127,11 @@ fn apply(work: &Work, state: &mut State, event: Event) -> Result<(), Stale> {
 }
 
 pub(crate) fn send(work: &Work, state: &mut State, commands: Vec<Command>) {
+    let mut newest = state.newest;
     let message = |command| match command {
         Command::Dispatch { epoch, needs_grant, .. } => {
             let needs_grant = needs_grant && work.has(Guard::Grant);
+            newest = newest.max(epoch.0);
             Some(Message::Ready { epoch: epoch.0, needs_grant })
         }
         Command::Grant { epoch, worker, .. } => {
@@ -145,6 +147,7 @@ pub(crate) fn send(work: &Work, state: &mut State, commands: Vec<Command>) {
         | Command::Announce { .. } => None,
     };
     state.air.extend(commands.into_iter().filter_map(message));
+    state.newest = newest;
 }
 
 fn name((slot, life): Id) -> WorkerId {

@@ -219,7 +219,13 @@ impl Model for Work {
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
-        self.carry_out(&mut state, &action).then_some(state).filter(|state| state != last)
+        if !self.carry_out(&mut state, &action) {
+            return None;
+        }
+        if self.has(Guard::Epoch) {
+            state.drop_the_void();
+        }
+        (state != *last).then_some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -232,9 +238,7 @@ impl Model for Work {
             }),
             Property::always(
                 "an epoch is begun once, unless leases were forgotten",
-                |_, state: &State| {
-                    state.has_forgotten || state.runs.values().all(|runs| *runs <= 1)
-                },
+                |_, state: &State| state.has_forgotten || !state.begun_again,
             ),
             Property::always("nothing ends while its worker rightly works", |_, state: &State| {
                 !state.row.has_ended() || state.has_forgotten || !state.somebody_rightly_works()
@@ -251,7 +255,7 @@ impl Model for Work {
             ),
             Property::sometimes("a takeover succeeds", |_, state: &State| {
                 state.row.status() == Status::Succeeded
-                    && (state.runs.len() > 1 || state.has_asked_a_person)
+                    && (state.begun.len() > 1 || state.has_asked_a_person)
             }),
             Property::sometimes(
                 "all accidents, and yet it succeeds",

@@ -35,7 +35,7 @@ fn hears(state: &State, slot: u8, message: &Message) -> bool {
         // Slots are alike: who is first is called 0.
         Message::Ready { .. } => {
             let [one, other] = &state.workers;
-            let is_first = slot == 0 || !state.runs.is_empty() || one != other;
+            let is_first = slot == 0 || !state.begun.is_empty() || one != other;
             is_first && worker.doing == Doing::Nothing && !worker.is_draining
         }
         // A queue outlives who reads it: what is for a process that is gone, nobody obeys.
@@ -125,13 +125,12 @@ fn take(work: &Work, state: &mut State, slot: u8, message: &Message) {
 
 fn begin(work: &Work, state: &mut State, slot: u8, epoch: Epoch, needs_grant: bool) {
     let own = state.id(slot);
-    let ran_here =
-        work.has(Guard::Ended) && state.worker(slot).ended.iter().any(|old| *old >= epoch);
+    let ran_here = work.has(Guard::Ended) && state.worker(slot).ended >= epoch;
     let claim = if ran_here { Claim::Ended } else { claim(work, state, epoch, own) };
     match claim {
         Claim::Granted => {
             state.lease = Some(Lease { epoch, holder: own, is_live: true });
-            *state.runs.entry(epoch).or_default() += 1;
+            state.begun_again |= !state.begun.insert(epoch);
             let journaled =
                 state.row.flight(0).is_some_and(|flight| flight.leased && flight.epoch.0 == epoch);
             state.began_unseen |= work.is_unkeyed() && !needs_grant && !journaled;
@@ -195,7 +194,7 @@ fn finish(work: &Work, state: &mut State, slot: u8, end: Option<End>) {
     state.air.extend(end.map(|end| Message::Finished { epoch, from, end }));
     let worker = state.worker(slot);
     worker.doing = Doing::Nothing;
-    worker.ended.insert(epoch);
+    worker.ended = worker.ended.max(epoch);
     release(work, state, epoch);
 }
 
@@ -215,7 +214,7 @@ pub(crate) fn crash(work: &Work, state: &mut State, slot: u8, comes_again: bool)
     let epoch = worker.doing.epoch();
     worker.life += u8::from(work.has(Guard::OwnId));
     worker.doing = Doing::Nothing;
-    worker.ended.clear();
+    worker.ended = 0;
     worker.is_draining = false;
     if let Some(epoch) = epoch.filter(|_| comes_again) {
         state.air.insert(Message::Ready { epoch, needs_grant });
