@@ -152,8 +152,9 @@ impl Bench {
         for _ in 0..GRANT_ASKED_MAX {
             tokio::select! {
                 biased;
-                () = granted.cancelled() => return true,
+                // First: who was away may hear both at once, and its lease is gone.
                 () = cancel.cancelled() => return false,
+                () = granted.cancelled() => return true,
                 () = self.ports.clock.sleep(GRANT_PAUSE) => {}
             }
             // Either word may have been lost.
