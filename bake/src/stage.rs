@@ -24,6 +24,8 @@ const HELM_HINT: &str = "install Helm 3 or 4 (https://helm.sh/docs/intro/install
                          to PATH, or say where it is: `capstan run --helm`, the setting `helm`";
 /// How long the stage may take where the document does not say, beyond what helm may take.
 const STAGING_ALLOWANCE: SignedDuration = SignedDuration::from_mins(10);
+/// How long a stage waits where there is no room on the disk, before it looks again.
+const ROOM_INTERVAL: SignedDuration = SignedDuration::from_secs(5);
 
 /// Renders a chart into one `embedded/base64` artifact.
 #[derive(Debug, Clone)]
@@ -63,6 +65,15 @@ impl StageType for BakeManifest {
             Err(BakeError::Tool(ToolError::Cancelled { .. }))
             | Err(BakeError::Input(InputError::Cancelled)) => {
                 TaskAnswer::Canceled { result: TaskResult::default() }
+            }
+            Err(
+                error @ (BakeError::Tool(ToolError::NoSpace { .. })
+                | BakeError::Input(InputError::NoSpace)),
+            ) => {
+                // A full disk is no fault of the pipeline: it waits, as long as its time lasts.
+                cx.log.line(&format!("{error}; it is tried again every {ROOM_INTERVAL:#}")).await;
+                let result = TaskResult::default();
+                TaskAnswer::Again { after: ROOM_INTERVAL, checkpoint: Value::Null, result }
             }
             Err(error) => {
                 let retry = error.retry();

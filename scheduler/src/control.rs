@@ -8,6 +8,7 @@ mod facts;
 mod fold;
 mod inputs;
 mod loaded;
+mod outage;
 mod planning;
 mod requests;
 mod sweep;
@@ -21,17 +22,19 @@ use jiff::SignedDuration;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits, Object, Problem, Status};
 use shared_plugin::StageDescriptor;
-use shared_ports::journal::HistoryEntry;
+use shared_ports::journal::{Head, HistoryEntry, Query};
 use shared_ports::{PortError, Ports};
 use shared_runtime::Supervisor;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::access::Tokens;
 use crate::start::{self, Start, SubmitError};
-use crate::{Library, Registry, view};
+use crate::view::{self, Detail};
+use crate::{Library, Registry};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
+use outage::Outage;
 pub(crate) use requests::{Ask, Request};
 
 /// Requests that may wait for the loop; more wait at the caller.
@@ -128,6 +131,7 @@ pub struct Scheduler {
     ports: Ports,
     registry: Arc<Registry>,
     config: Arc<Config>,
+    outage: Arc<Outage>,
 }
 
 impl Scheduler {
@@ -145,7 +149,8 @@ impl Scheduler {
         let (updates, _) = broadcast::channel(UPDATES_MAX);
         let registry = Arc::new(Registry::new(descriptors));
         let config = Arc::new(config);
-        let handle = Self { requests, updates, ports, registry, config };
+        let outage = Arc::default();
+        let handle = Self { requests, updates, ports, registry, config, outage };
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping()).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
         Ok(handle)
@@ -178,7 +183,24 @@ impl Scheduler {
     /// # Errors
     /// [`PortError`] if it cannot be read.
     pub async fn execution(&self, id: &ExecutionId) -> Result<Option<Value>, PortError> {
-        view::load(&*self.ports.journal, id, &self.config.limits).await
+        self.look(id, Detail::Full).await
+    }
+
+    /// As much of an execution as is asked for; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub async fn look(&self, id: &ExecutionId, detail: Detail) -> Result<Option<Value>, PortError> {
+        view::load(&*self.ports.journal, id, &self.config.limits, detail).await
+    }
+
+    /// An execution's own row; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub async fn head(&self, id: &ExecutionId) -> Result<Option<Head>, PortError> {
+        let query = Query { ids: vec![id.clone()], limit: 1, ..Query::default() };
+        Ok(self.ports.journal.search(&query).await?.pop().map(|(_, head)| head))
     }
 
     /// Ends an execution.
@@ -251,6 +273,14 @@ impl Scheduler {
     /// Whether a stage of this type can run.
     pub fn knows(&self, stage_type: &str) -> bool {
         self.registry.find(stage_type).is_some() || scheduler_engine::native::is_native(stage_type)
+    }
+
+    /// Whether what happens can be stored, as far as the loop tried.
+    ///
+    /// # Errors
+    /// [`PortError`] says why not.
+    pub fn is_storing(&self) -> Result<(), PortError> {
+        self.outage.error().map_or(Ok(()), Err)
     }
 
     /// Whether the loop still takes requests.

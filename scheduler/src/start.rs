@@ -8,7 +8,7 @@ use shared_model::{
     Artifact, ExecutionId, ExpectedArtifact, Limits, Object, Pipeline, Problem, Severity, parse,
 };
 use shared_ports::PortError;
-use shared_ports::journal::{Query, StageBody};
+use shared_ports::journal::{Kind, Query, StageBody};
 
 use crate::Registry;
 use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded};
@@ -107,6 +107,7 @@ pub(crate) fn prior_query(start: &Start) -> Option<Query> {
     let pipeline = Pipeline::from_value(start.document.clone())?;
     let asks = pipeline.expected_artifacts().iter().any(ExpectedArtifact::use_prior);
     asks.then(|| Query {
+        kind: Some(Kind::Pipeline),
         application: Some(pipeline.application().to_owned()),
         pipeline_config_ids: pipeline.config_id().map(str::to_owned).into_iter().collect(),
         name: Some(pipeline.name().to_owned()),
@@ -175,7 +176,9 @@ fn submission(
     changes.touched.extend(step.touched);
     let text =
         |key: &str, own: &str| document.get(key).and_then(Value::as_str).unwrap_or(own).to_owned();
+    let is_task = document.get("type").is_some_and(|kind| kind == "ORCHESTRATION");
     let label = Label {
+        kind: if is_task { Kind::Task } else { Kind::Pipeline },
         application: text("application", pipeline.application()),
         name: text("name", pipeline.name()),
         pipeline_config_id: pipeline.config_id().map(str::to_owned),

@@ -5,9 +5,18 @@ use scheduler_engine::plan::Owner;
 use scheduler_engine::{Execution, waiting_for};
 use serde_json::{Value, json};
 use shared_model::{Artifact, ExecutionId, Limits, Object, StageRef};
-use shared_ports::journal::{Query, StageBody};
+use shared_ports::journal::{Query, StageBody, Stored};
 use shared_ports::{Journal, PortError};
 use uuid::Uuid;
+
+/// How much of an execution is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// All of it.
+    Full,
+    /// Stages without their contexts and outputs, which are most of it.
+    Outline,
+}
 
 /// Reads an execution; `None` if there is none.
 ///
@@ -17,24 +26,36 @@ pub async fn load(
     journal: &dyn Journal,
     id: &ExecutionId,
     limits: &Limits,
+    detail: Detail,
 ) -> Result<Option<Value>, PortError> {
     // State and bodies are two reads: an append between them is seen by reading again.
     for _ in 0..8 {
         let Some(stored) = journal.load(id).await? else { return Ok(None) };
+        if detail == Detail::Outline {
+            return outline(id, &stored, limits).map(Some);
+        }
         let bodies = journal.bodies(id, &[]).await?;
         let again = journal.load(id).await?;
         if again.is_some_and(|again| again.version == stored.version) {
-            let engine = Execution::decode(id, &stored.head.state, &stored.stages, limits);
-            let engine = engine.map_err(|error| PortError::Refused {
-                doing: format!("reading the state of execution `{id}`"),
-                why: error.to_string(),
-            })?;
+            let engine = decode(id, &stored, limits)?;
             return Ok(Some(execution(&engine, &stored.document, &bodies)));
         }
     }
     Err(PortError::Unavailable {
         doing: format!("reading execution `{id}`"),
         source: "it changes faster than it can be read".into(),
+    })
+}
+
+fn outline(id: &ExecutionId, stored: &Stored, limits: &Limits) -> Result<Value, PortError> {
+    Ok(execution(&decode(id, stored, limits)?, &stored.document, &[]))
+}
+
+fn decode(id: &ExecutionId, stored: &Stored, limits: &Limits) -> Result<Execution, PortError> {
+    let engine = Execution::decode(id, &stored.head.state, &stored.stages, limits);
+    engine.map_err(|error| PortError::Refused {
+        doing: format!("reading the state of execution `{id}`"),
+        why: error.to_string(),
     })
 }
 

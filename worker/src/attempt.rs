@@ -179,6 +179,7 @@ impl Bench {
             return TaskAnswer::terminal(TaskError::new("NoSuchStageType", why));
         };
         let log = Arc::new(self.log(&ready.attempt));
+        let told_to_end = cancel.clone();
         let cx = TaskContext {
             attempt: ready.attempt.clone(),
             epoch: ready.epoch,
@@ -196,7 +197,7 @@ impl Bench {
         };
         // The flushing is waited for, not dropped: it may hold lines in its hands.
         let (answer, ()) = tokio::join!(work, log.keep_flushing(&ended));
-        log.flush().await;
+        log.finish(&told_to_end).await;
         answer
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use shared_plugin::StageLog;
-use shared_ports::{Blobs, Clock, LogName};
+use shared_ports::{Blobs, Clock, LogName, PortError};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,14 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 const CHUNK_BYTES: usize = 32 * 1024;
 /// How long a line may wait to be stored.
 pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// Lines that wait in memory while there is no room for them; what comes then is counted only.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// How long an attempt that has ended waits for room for its last lines.
+const LAST_LINES_LIMIT: Duration = Duration::from_secs(60);
+/// How often lines that wait for room are tried again.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the server's own log says that lines wait.
+const SAY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One attempt's hand on its stage's log.
 pub(crate) struct BlobLog {
@@ -31,7 +40,11 @@ struct State {
     waiting: Vec<u8>,
     written: u64,
     lost_lines: u64,
+    /// The log has reached its limit.
     full: bool,
+    /// Since when there is no room where logs are stored, and when that was said last.
+    without_room: Option<Duration>,
+    said: Option<Duration>,
 }
 
 impl BlobLog {
@@ -55,20 +68,87 @@ impl BlobLog {
         }
     }
 
+    /// Stores the last lines. Where there is no room for them they wait for some, a limited time,
+    /// unless the attempt is to end.
+    pub(crate) async fn finish(&self, cancel: &CancellationToken) {
+        let began = self.clock.elapsed();
+        self.say_lost().await;
+        loop {
+            self.flush().await;
+            let waited = self.clock.elapsed().saturating_sub(began);
+            if self.state.lock().await.waiting.is_empty() {
+                return;
+            }
+            if waited >= LAST_LINES_LIMIT || cancel.is_cancelled() {
+                return self.give_up().await;
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {}
+                () = self.clock.sleep(ROOM_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Lines that came while there was no more room to wait in are at least counted.
+    async fn say_lost(&self) {
+        let mut state = self.state.lock().await;
+        let lost = std::mem::take(&mut state.lost_lines);
+        if lost > 0 {
+            let line = lost_line(self.clock.now(), lost);
+            state.waiting.extend_from_slice(line.as_bytes());
+        }
+    }
+
+    async fn give_up(&self) {
+        let mut state = self.state.lock().await;
+        let lines = lines(&state.waiting) + std::mem::take(&mut state.lost_lines);
+        state.waiting.clear();
+        let LogName { execution, stage } = &self.name;
+        tracing::warn!(%execution, %stage, lines, "the last lines of a stage's log were lost");
+    }
+
     async fn store(&self, state: &mut State) {
         if state.waiting.is_empty() {
             return;
         }
         // Kept until it is stored: a task that is dropped meanwhile takes no line with it.
         let chunk = Bytes::copy_from_slice(&state.waiting);
-        let lines = chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let stored = self.blobs.append(&self.name, chunk).await;
+        match self.blobs.append(&self.name, chunk).await {
+            Ok(()) => state.without_room = None,
+            Err(error @ PortError::Full { .. }) => return self.wait_for_room(state, &error),
+            Err(error) => {
+                let lines = lines(&state.waiting);
+                state.lost_lines += lines;
+                tracing::warn!(%error, lines, "lines of a stage's log were lost");
+            }
+        }
         state.waiting.clear();
-        if let Err(error) = stored {
-            state.lost_lines += lines;
-            tracing::warn!(%error, lines, "lines of a stage's log were lost");
+    }
+
+    fn wait_for_room(&self, state: &mut State, error: &PortError) {
+        let now = self.clock.elapsed();
+        state.without_room = Some(now);
+        if state.said.is_none_or(|said| now.saturating_sub(said) >= SAY_INTERVAL) {
+            state.said = Some(now);
+            let lines = lines(&state.waiting);
+            tracing::warn!(%error, lines, "lines of a stage's log wait for room");
         }
     }
+
+    /// Whether to store now what is at hand: without room, only from time to time.
+    fn is_time(&self, state: &State) -> bool {
+        let tried = state.without_room;
+        tried.is_none_or(|at| self.clock.elapsed().saturating_sub(at) >= ROOM_INTERVAL)
+    }
+}
+
+fn lost_line(stamp: Timestamp, lost: u64) -> String {
+    format!("{stamp:.3} {lost} lines before this one could not be stored\n")
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 #[async_trait]
@@ -86,20 +166,26 @@ impl StageLog for BlobLog {
                 format!("{stamp:.3} the log ends here: it reached {limit} bytes (log_bytes_max)\n");
             state.full = true;
         }
+        if state.waiting.len() + line.len() > WAITING_BYTES_MAX {
+            state.lost_lines += 1;
+            return;
+        }
         if state.lost_lines > 0 {
             let lost = std::mem::take(&mut state.lost_lines);
-            line = format!("{stamp:.3} {lost} lines before this one could not be stored\n{line}");
+            line = format!("{}{line}", lost_line(stamp, lost));
         }
         state.written += line.len() as u64;
         state.waiting.extend_from_slice(line.as_bytes());
-        if state.waiting.len() >= CHUNK_BYTES {
+        if state.waiting.len() >= CHUNK_BYTES && self.is_time(&state) {
             self.store(&mut state).await;
         }
     }
 
     async fn flush(&self) {
         let mut state = self.state.lock().await;
-        self.store(&mut state).await;
+        if self.is_time(&state) {
+            self.store(&mut state).await;
+        }
     }
 }
 

@@ -54,4 +54,8 @@ impl Blobs for FaultyBlobs {
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError> {
         self.reach("removing blobs", self.inner.remove(blobs, execution)).await
     }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        self.reach("looking whether it is ready", self.inner.ready()).await
+    }
 }

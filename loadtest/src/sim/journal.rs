@@ -85,4 +85,8 @@ impl Journal for FaultyJournal {
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
         self.read("reading history", self.inner.history(execution, after, limit)).await
     }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        self.read("looking whether it is ready", self.inner.ready()).await
+    }
 }

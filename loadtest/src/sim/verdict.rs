@@ -65,7 +65,8 @@ async fn unfinished(world: &World) -> Vec<ExecutionId> {
 
 /// An execution in Gate's shape, from the store itself.
 pub(crate) async fn view(world: &World, id: &ExecutionId) -> Option<Value> {
-    scheduler::view::load(world.journal(), id, &Limits::default()).await.ok().flatten()
+    let detail = scheduler::view::Detail::Full;
+    scheduler::view::load(world.journal(), id, &Limits::default(), detail).await.ok().flatten()
 }
 
 pub(crate) fn has_ended(execution: &Value) -> bool {

@@ -53,12 +53,23 @@ impl ApiError {
 
 impl From<PortError> for ApiError {
     fn from(error: PortError) -> Self {
-        let (status, code) = match error {
-            PortError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
-            PortError::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "store-full"),
-            PortError::Refused { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "store-refused"),
+        let message = error.to_string();
+        let (status, code, message) = match error {
+            PortError::Unavailable { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", message)
+            }
+            PortError::Full { doing } => {
+                let why = format!(
+                    "{doing} failed: no space left on the server's device; nothing was changed: \
+                     free some room there and send it again; what runs waits, and goes on by itself"
+                );
+                (StatusCode::INSUFFICIENT_STORAGE, "store-full", why)
+            }
+            PortError::Refused { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "store-refused", message)
+            }
         };
-        Self::new(status, code, error.to_string())
+        Self::new(status, code, message)
     }
 }
 

@@ -5,9 +5,11 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits, Object, Status, parse};
+use shared_ports::journal::Head;
 
 use super::State;
 use super::error::ApiError;
+use crate::view::Detail;
 
 pub(super) type Answer<T> = Result<T, ApiError>;
 
@@ -52,6 +54,18 @@ pub(super) fn optional_object(body: &Bytes) -> Answer<Object> {
 /// An execution in Gate's shape.
 pub(super) async fn execution(state: &State, id: &ExecutionId) -> Answer<Value> {
     let found = state.scheduler.execution(id).await?;
+    found.ok_or_else(|| ApiError::not_found(&format!("execution `{id}`")))
+}
+
+/// An execution without what its stages carry.
+pub(super) async fn outline(state: &State, id: &ExecutionId) -> Answer<Value> {
+    let found = state.scheduler.look(id, Detail::Outline).await?;
+    found.ok_or_else(|| ApiError::not_found(&format!("execution `{id}`")))
+}
+
+/// An execution's own row.
+pub(super) async fn head(state: &State, id: &ExecutionId) -> Answer<Head> {
+    let found = state.scheduler.head(id).await?;
     found.ok_or_else(|| ApiError::not_found(&format!("execution `{id}`")))
 }
 

@@ -12,6 +12,7 @@ use crate::{Config, Start};
 
 mod children;
 mod library;
+mod lists;
 mod tokens;
 
 /// The API over a scheduler of its own, with one execution that waits for a judgment.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::children::Children;
 use super::evaluation::Shell;
 use super::loaded::Loaded;
+use super::outage::{Outage, again};
 use super::sweep::Missing;
 use super::timers::Timers;
 use super::turn::Work;
@@ -86,8 +87,8 @@ pub(crate) struct Driver {
     returned: Vec<u64>,
     /// Commands that were left over when their execution's turn was long enough.
     later: VecDeque<(ExecutionId, Vec<Command>)>,
-    /// Whether the last thing that was to be stored was not: said once, not at each new try.
-    outage: bool,
+    /// Whether the last thing that was to be stored was not.
+    pub(crate) outage: Arc<Outage>,
     next_sweep: Duration,
     /// When what failed is tried again.
     next_heal: Duration,
@@ -138,7 +139,7 @@ impl Driver {
             children: Children::default(),
             unsent: Vec::new(),
             reload: Vec::new(),
-            outage: false,
+            outage: Arc::clone(&handle.outage),
             returned: Vec::new(),
             later: VecDeque::new(),
             next_sweep: shell.config.sweep_interval,
@@ -325,21 +326,43 @@ impl Driver {
         Ok(())
     }
 
+    /// Whether an execution is in memory as it is stored, after one more try if it was left behind.
+    pub(crate) async fn is_taken_up(&mut self, id: &ExecutionId) -> bool {
+        let Some(place) = self.reload.iter().position(|left| left == id) else { return true };
+        self.reload.remove(place);
+        if let Err(error) = self.take_up(id, false).await {
+            self.outage.failed(&error, 1, self.shell.ports.clock.elapsed());
+            self.reload.push(id.clone());
+        }
+        !self.reload.contains(id)
+    }
+
     /// Takes up what a failure left behind, sends what could not be sent.
     pub(crate) async fn heal(&mut self) {
-        for id in std::mem::take(&mut self.reload) {
+        let mut left = VecDeque::from(std::mem::take(&mut self.reload));
+        while let Some(id) = left.pop_front() {
             if let Err(error) = self.take_up(&id, false).await {
-                tracing::warn!(execution = %id, %error, "cannot be taken up for now");
+                self.outage.failed(&error, left.len() + 1, self.shell.ports.clock.elapsed());
                 self.reload.push(id);
             }
+            // No room for one is no room for the next; another comes first at the next try.
+            if !self.reload.is_empty() && self.is_full() {
+                break;
+            }
         }
+        self.reload.splice(0..0, left);
         if self.reload.is_empty() {
             for tag in std::mem::take(&mut self.returned) {
                 drop(self.reports.nack(tag).await);
             }
+            self.outage.forget();
         }
         let unsent = std::mem::take(&mut self.unsent);
         self.send(unsent).await;
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(self.outage.error(), Some(PortError::Full { .. }))
     }
 
     async fn store(&mut self, mut turn: Turn) {
@@ -357,9 +380,7 @@ impl Driver {
         if !batch.is_empty() {
             match self.shell.ports.journal.append(batch).await {
                 Ok(answers) => {
-                    if std::mem::take(&mut self.outage) {
-                        tracing::warn!("it can be stored again; the work goes on");
-                    }
+                    self.outage.stored();
                     for ((work, waiters), answer) in changed.into_iter().zip(answers) {
                         self.stored(work, waiters, answer, &mut messages).await;
                     }
@@ -392,11 +413,8 @@ impl Driver {
     }
 
     fn not_stored(&mut self, works: Vec<(Work, Vec<Waiter>)>, error: &PortError) {
-        if std::mem::replace(&mut self.outage, true) {
-            tracing::debug!(%error, "nothing could be stored still");
-        } else {
-            tracing::warn!(%error, "nothing could be stored; it is done again when it can be");
-        }
+        let waiting = self.reload.len() + works.len();
+        self.outage.failed(error, waiting, self.shell.ports.clock.elapsed());
         for (work, waiters) in works {
             self.forget(&work.loaded.id);
             self.refuse(waiters, &|| ControlError::Port(again(error)));
@@ -538,18 +556,5 @@ impl Driver {
     /// [`PortError`] if it cannot be read.
     pub(crate) async fn blob(&self, blob: &shared_ports::BlobRef) -> Result<Bytes, PortError> {
         self.shell.ports.blobs.get(blob, None).await
-    }
-}
-
-/// The same failure for one more caller: errors cannot be copied.
-fn again(error: &PortError) -> PortError {
-    match error {
-        PortError::Full { doing } => PortError::Full { doing: doing.clone() },
-        PortError::Refused { doing, why } => {
-            PortError::Refused { doing: doing.clone(), why: why.clone() }
-        }
-        PortError::Unavailable { doing, source } => {
-            PortError::Unavailable { doing: doing.clone(), source: source.to_string().into() }
-        }
     }
 }

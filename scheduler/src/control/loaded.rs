@@ -7,7 +7,9 @@ use scheduler_engine::Execution;
 use scheduler_engine::event::StageIndex;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits};
-use shared_ports::journal::{Append, Head, HistoryEntry, StageBody, StageRow, Stored, Version};
+use shared_ports::journal::{
+    Append, Head, HistoryEntry, Kind, StageBody, StageRow, Stored, Version,
+};
 use shared_ports::{Journal, PortError};
 
 /// An execution in memory.
@@ -27,6 +29,7 @@ pub(crate) struct Loaded {
 /// What lists and searches need and never changes.
 #[derive(Debug, Clone)]
 pub(crate) struct Label {
+    pub(crate) kind: Kind,
     pub(crate) application: String,
     pub(crate) name: String,
     pub(crate) pipeline_config_id: Option<String>,
@@ -65,8 +68,8 @@ impl Loaded {
             let doing = format!("reading the state of execution `{id}`");
             PortError::Refused { doing, why: error.to_string() }
         })?;
-        let Head { application, name, pipeline_config_id, build_time, .. } = head;
-        let label = Label { application, name, pipeline_config_id, build_time };
+        let Head { kind, application, name, pipeline_config_id, build_time, .. } = head;
+        let label = Label { kind, application, name, pipeline_config_id, build_time };
         Ok(Self { id: id.clone(), version, engine, label, content: None })
     }
 
@@ -109,8 +112,9 @@ impl Loaded {
     }
 
     fn head(&self) -> Head {
-        let Label { application, name, pipeline_config_id, build_time } = self.label.clone();
+        let Label { kind, application, name, pipeline_config_id, build_time } = self.label.clone();
         Head {
+            kind,
             application,
             name,
             pipeline_config_id,

@@ -102,8 +102,8 @@ impl Driver {
     pub(crate) async fn request(&mut self, turn: &mut Turn, request: Request) {
         let now = self.shell.ports.clock.now();
         let Request { execution, by, ask, reply } = request;
-        if self.reload.contains(&execution) {
-            return drop(reply.send(Err(not_now(&execution))));
+        if !self.is_taken_up(&execution).await {
+            return drop(reply.send(Err(not_now(&execution, self.outage.error()))));
         }
         let Some(mut work) = self.take(turn, &execution) else {
             let known = self.shell.ports.journal.load(&execution).await;
@@ -329,7 +329,10 @@ async fn apply_request(
 }
 
 /// What happened to it last was not stored, and it has not been loaded again: it has not ended.
-fn not_now(id: &ExecutionId) -> ControlError {
+fn not_now(id: &ExecutionId, outage: Option<PortError>) -> ControlError {
+    if let Some(PortError::Full { .. }) = outage {
+        return PortError::Full { doing: format!("storing execution `{id}`") }.into();
+    }
     let source = "the store failed a moment ago; try again".into();
     PortError::Unavailable { doing: format!("loading execution `{id}` again"), source }.into()
 }

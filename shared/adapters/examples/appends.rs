@@ -14,7 +14,9 @@ use serde_json::json;
 use shared_adapters::{Config, SystemClock, open};
 use shared_model::{ExecutionId, Status};
 use shared_ports::Clock;
-use shared_ports::journal::{Append, Appended, Head, HistoryEntry, Journal, StageBody, StageRow};
+use shared_ports::journal::{
+    Append, Appended, Head, HistoryEntry, Journal, Kind, StageBody, StageRow,
+};
 
 /// How long each number of callers is measured, and how long it runs before that.
 const MEASURED: Duration = Duration::from_secs(4);
@@ -85,6 +87,7 @@ fn step(execution: &ExecutionId, expected: u64) -> Append {
         execution: execution.clone(),
         expected,
         head: Head {
+            kind: Kind::Pipeline,
             application: "shop".to_owned(),
             name: "release".to_owned(),
             pipeline_config_id: Some("pipeline-1".to_owned()),

@@ -25,7 +25,7 @@ use shared_ports::{BlobRef, Blobs, LogName, PortError};
 
 use self::logs::Logs;
 use self::store::Store;
-use crate::folder::sync_folder;
+use crate::folder::{room, sync_folder};
 
 /// Blobs and logs in a local folder.
 #[derive(Debug, Clone)]
@@ -74,6 +74,10 @@ impl Blobs for FolderBlobs {
         }
         let (store, blobs) = (Arc::clone(&self.store), blobs.to_vec());
         blocking("removing blobs", move || store.remove(&blobs)).await
+    }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        room(self.store.folder(), "storing blobs")
     }
 }
 

@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use shared_ports::PortError;
+
 use crate::open::OpenError;
 
 const LOCK_FILE: &str = "capstan.lock";
@@ -47,6 +49,14 @@ pub(crate) fn make_private(path: &Path) -> io::Result<()> {
 /// Makes the names in a folder survive a crash of the machine.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Refuses what is to be done in a folder without room.
+pub(crate) fn room(folder: &Path, doing: &str) -> Result<(), PortError> {
+    if is_full(folder) {
+        return Err(PortError::Full { doing: format!("{doing} in `{}`", folder.display()) });
+    }
+    Ok(())
 }
 
 /// Whether the file system has no room worth mentioning; false if it cannot be asked.

@@ -23,7 +23,7 @@ use serde_json::json;
 use shared_adapters::{Config, SystemClock, open};
 use shared_model::{ExecutionId, Status};
 use shared_ports::documents::{Change, Changed};
-use shared_ports::journal::{Append, Appended, Head, HistoryEntry, StageBody, StageRow};
+use shared_ports::journal::{Append, Appended, Head, HistoryEntry, Kind, StageBody, StageRow};
 use shared_ports::{Clock, LogName, Ports};
 
 const FOLDER: &str = "CAPSTAN_TEST_APPEND_IN";
@@ -192,6 +192,7 @@ fn append(appender: usize, expected: u64) -> Append {
         execution: id(appender),
         expected,
         head: Head {
+            kind: Kind::Pipeline,
             application: "shop".to_owned(),
             name: "release".to_owned(),
             pipeline_config_id: None,

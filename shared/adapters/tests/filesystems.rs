@@ -12,7 +12,7 @@ use serde_json::json;
 use shared_adapters::{Config, OpenError, open};
 use shared_model::{ExecutionId, Status};
 use shared_ports::documents::Change;
-use shared_ports::journal::{Append, Appended, Head};
+use shared_ports::journal::{Append, Appended, Head, Kind};
 use shared_ports::{LogName, PortError, Ports};
 use tempfile::TempDir;
 
@@ -172,6 +172,7 @@ async fn append(
     history_bytes: usize,
 ) -> Result<Vec<Appended>, PortError> {
     let head = Head {
+        kind: Kind::Pipeline,
         application: "shop".to_owned(),
         name: "release".to_owned(),
         pipeline_config_id: None,

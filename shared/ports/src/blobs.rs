@@ -61,4 +61,10 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// [`PortError`] if something could not be removed; what is gone already is no error.
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError>;
+
+    /// Whether something could be stored now, as far as that shows without storing: for probes.
+    ///
+    /// # Errors
+    /// [`PortError`] says what is in the way.
+    async fn ready(&self) -> Result<(), PortError>;
 }

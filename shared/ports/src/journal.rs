@@ -33,9 +33,31 @@ pub struct Append {
     pub history: Vec<HistoryEntry>,
 }
 
+/// What an execution was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// A pipeline.
+    #[default]
+    Pipeline,
+    /// Operations that were asked for one by one.
+    Task,
+}
+
+impl Kind {
+    /// As it is stored.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Pipeline => 0,
+            Self::Task => 1,
+        }
+    }
+}
+
 /// The execution's own row: what lists and searches need, and the engine's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
+    /// What it was made of.
+    pub kind: Kind,
     /// The application, as written; searched without regard to case (D28).
     pub application: String,
     /// The pipeline's name.
@@ -52,6 +74,13 @@ pub struct Head {
     pub end_time: Option<Timestamp>,
     /// The engine's state of the execution as a whole, in the engine's own versioned encoding.
     pub state: Bytes,
+}
+
+impl Head {
+    /// What tells an application's pipelines apart: the saved one's id, else the name.
+    pub fn pipeline(&self) -> &str {
+        self.pipeline_config_id.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// One stage's row.
@@ -120,6 +149,10 @@ pub enum Appended {
 /// Which executions to list. Empty lists and `None` do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
+    /// Their own ids.
+    pub ids: Vec<ExecutionId>,
+    /// What they were made of.
+    pub kind: Option<Kind>,
     /// The application, without regard to case.
     pub application: Option<String>,
     /// The saved pipelines' ids.
@@ -134,6 +167,11 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Continues after this one, in the order of the list.
     pub after: Option<(Timestamp, ExecutionId)>,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
+    /// At most this many of each pipeline, those that the list comes to first. Needs a kind and an
+    /// application.
+    pub of_each: Option<u32>,
     /// At most this many.
     pub limit: u32,
 }
@@ -182,10 +220,12 @@ pub trait Journal: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ExecutionId>, PortError>;
 
-    /// Executions, newest submitted first.
+    /// Executions, newest submitted first unless the query says otherwise. It costs what it finds,
+    /// however many there are.
     ///
     /// # Errors
-    /// [`PortError`] if they cannot be read.
+    /// [`PortError`] if they cannot be read; [`PortError::Refused`] for more values in one list than
+    /// the store takes, or `of_each` without a kind and an application.
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError>;
 
     /// History after entry `after` (0 for all), oldest first, each with its number.
@@ -198,4 +238,10 @@ pub trait Journal: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError>;
+
+    /// Whether something could be stored now, as far as that shows without storing: for probes.
+    ///
+    /// # Errors
+    /// [`PortError`] says what is in the way.
+    async fn ready(&self) -> Result<(), PortError>;
 }

@@ -1,7 +1,7 @@
 //! Ports that fail, hang or are slow when a test says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,6 +64,8 @@ pub(crate) struct Faults {
     pub(crate) acks: Fault,
     /// A delivery that fails is an end of the connection.
     pub(crate) deliveries: Fault,
+    /// There is no room for logs.
+    pub(crate) is_full: AtomicBool,
 }
 
 /// The same ports, with faults.
@@ -199,6 +201,9 @@ impl Blobs for FaultyBlobs {
 
     async fn append(&self, log: &LogName, chunk: Bytes) -> Result<(), PortError> {
         self.faults.appends.strike("appending").await?;
+        if self.faults.is_full.load(Ordering::SeqCst) {
+            return Err(PortError::Full { doing: "appending".to_owned() });
+        }
         self.inner.append(log, chunk).await
     }
 
@@ -208,5 +213,9 @@ impl Blobs for FaultyBlobs {
 
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError> {
         self.inner.remove(blobs, execution).await
+    }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        self.inner.ready().await
     }
 }

@@ -1,5 +1,6 @@
 //! A stage's log: readable while the stage runs, bounded, and whole.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shared_model::TaskAnswer;
@@ -115,4 +116,47 @@ async fn lines_that_could_not_be_stored_are_counted_and_said_later() {
     let log = world.log("1").await;
     assert!(log.contains("2 lines before this one could not be stored"), "{log}");
     assert!(log.ends_with("line 2\n"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_wait_for_room_and_their_attempt_with_them() {
+    let (probe, _) = probe("probe", |cx| async move {
+        for line in 0..3 {
+            cx.log.line(&format!("line {line}")).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        TaskAnswer::done()
+    });
+    let (ports, faults) = faulty(ports());
+    let mut world = World::of(ports, config(), Catalog::default().with(probe)).await;
+    faults.is_full.store(true, Ordering::SeqCst);
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.log("1").await, "", "nothing of it is stored yet");
+    faults.is_full.store(false, Ordering::SeqCst);
+    assert_eq!(world.answer().await, TaskAnswer::done());
+    let log = world.log("1").await;
+    let texts: Vec<&str> = log.lines().filter_map(|line| line.split_once(' ')).map(|l| l.1).collect();
+    assert_eq!(texts, ["line 0", "line 1", "line 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_does_not_wait_for_ever_for_the_room_of_its_log() {
+    let (probe, _) = probe("probe", |cx| async move {
+        for _ in 0..200 {
+            cx.log.line(&"x".repeat(10_000)).await;
+        }
+        TaskAnswer::done()
+    });
+    let (ports, faults) = faulty(ports());
+    let mut world = World::of(ports, config(), Catalog::default().with(probe)).await;
+    faults.is_full.store(true, Ordering::SeqCst);
+    let began = tokio::time::Instant::now();
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    assert_eq!(world.answer().await, TaskAnswer::done(), "a log never fails its task");
+    let waited = began.elapsed();
+    assert!((60..70).contains(&waited.as_secs()), "{waited:?}");
+    assert!(faults.appends.calls() < 100, "{} tries are too many", faults.appends.calls());
 }

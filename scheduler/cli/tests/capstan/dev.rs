@@ -20,11 +20,17 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_in(folder, &folder.join("data"), &[])
+    }
+
+    /// Starts it on a data folder that lies elsewhere, with more arguments.
+    pub(crate) fn start_in(folder: &Path, data: &Path, more: &[&str]) -> Self {
         let said = folder.join("said");
         let err = File::create(&said).unwrap();
         let child = capstan()
             .args(["dev", "--port", "0", "--data-dir"])
-            .arg(folder.join("data"))
+            .arg(data)
+            .args(more)
             .stdout(Stdio::null())
             .stderr(err)
             .spawn()

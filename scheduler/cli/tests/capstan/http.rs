@@ -24,5 +24,8 @@ pub(crate) fn send(address: &str, method: &str, path: &str, body: &str) -> Optio
     if body.is_empty() {
         return Some((status, Value::Null));
     }
+    if head.contains("text/plain") {
+        return Some((status, Value::from(body)));
+    }
     Some((status, serde_json::from_str(body).ok()?))
 }

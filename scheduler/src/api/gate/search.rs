@@ -1,4 +1,5 @@
-//! Lists of executions.
+//! Lists of executions. The store finds the rows and only what is shown is loaded, so that a list
+//! costs what it shows, whatever was ever run.
 
 use axum::Json;
 use axum::extract::{Path, Query as QueryOf, State as Shared};
@@ -6,16 +7,23 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use shared_model::{ExecutionId, Status};
-use shared_ports::journal::Query;
+use shared_ports::journal::{Head, Kind, Query};
 
 use super::super::State;
 use super::super::error::ApiError;
 use super::super::request::{Answer, Listing, list as names, statuses};
+use crate::view::Detail;
 
 /// Executions that one answer holds.
 const EXECUTIONS_MAX: u32 = 500;
 /// Executions of one pipeline that a list of an application holds, unless it says otherwise.
 const OF_PIPELINE: u32 = 5;
+/// Rows that a search passes over for its `startIndex`.
+const ROWS_PASSED_MAX: u32 = 10_000;
+/// Executions that a search looks at for the types of their triggers, which no row has.
+const TRIGGERS_LOOKED_AT_MAX: usize = 2_000;
+
+type Row = (ExecutionId, Head);
 
 /// `GET /executions`: by their own ids, or those of saved pipelines.
 pub(in super::super) async fn list(
@@ -24,13 +32,14 @@ pub(in super::super) async fn list(
 ) -> Answer<Json<Vec<Value>>> {
     let (ids, configs) = (names(&listing.execution_ids), names(&listing.pipeline_config_ids));
     let statuses = statuses(&listing.statuses)?;
+    let detail = detail(listing.expand.unwrap_or(true));
     match (ids.is_empty(), configs.is_empty()) {
-        (false, true) => by_ids(&state, ids, &statuses).await.map(Json),
+        (false, true) => by_ids(&state, ids, statuses, detail).await.map(Json),
         (true, false) => {
             // Gate's own default is one of each pipeline.
-            let limit = listing.limit.unwrap_or(1);
-            let query = Query { statuses, limit, ..Query::default() };
-            of_configs(&state, &query, configs).await.map(Json)
+            let limit = listing.limit.unwrap_or(1).min(EXECUTIONS_MAX);
+            let query = Query { statuses, limit, ..pipelines() };
+            of_configs(&state, &query, configs, detail).await.map(Json)
         }
         (true, true) | (false, false) => {
             let why = "give either `executionIds` or `pipelineConfigIds`";
@@ -39,60 +48,61 @@ pub(in super::super) async fn list(
     }
 }
 
-async fn by_ids(state: &State, ids: Vec<String>, statuses: &[Status]) -> Answer<Vec<Value>> {
-    let mut found = Vec::new();
-    for id in ids.into_iter().take(EXECUTIONS_MAX as usize) {
-        found.extend(state.scheduler.execution(&ExecutionId::new(id)).await?);
-    }
-    let named =
-        |execution: &Value| statuses.iter().any(|status| execution["status"] == status.name());
-    found.retain(|execution| statuses.is_empty() || named(execution));
-    Ok(found)
+/// In the order in which they were asked for.
+async fn by_ids(
+    state: &State,
+    ids: Vec<String>,
+    statuses: Vec<Status>,
+    detail: Detail,
+) -> Answer<Vec<Value>> {
+    let ids: Vec<_> =
+        ids.into_iter().take(EXECUTIONS_MAX as usize).map(ExecutionId::new).collect();
+    let query =
+        Query { ids: ids.clone(), statuses, limit: EXECUTIONS_MAX, ..Query::default() };
+    let mut rows = state.scheduler.ports().journal.search(&query).await?;
+    rows.sort_by_key(|(id, _)| ids.iter().position(|asked| asked == id));
+    shown(state, rows, detail).await
 }
 
-async fn of_configs(state: &State, query: &Query, configs: Vec<String>) -> Answer<Vec<Value>> {
-    let mut found = Vec::new();
+async fn of_configs(
+    state: &State,
+    query: &Query,
+    configs: Vec<String>,
+    detail: Detail,
+) -> Answer<Vec<Value>> {
+    let mut rows = Vec::new();
     for id in configs {
         let query = Query { pipeline_config_ids: vec![id], ..query.clone() };
-        found.extend(search_in(state, query).await?);
+        rows.extend(state.scheduler.ports().journal.search(&query).await?);
+        if rows.len() >= EXECUTIONS_MAX as usize {
+            break;
+        }
     }
-    Ok(found)
+    rows.truncate(EXECUTIONS_MAX as usize);
+    shown(state, rows, detail).await
 }
 
 /// `GET /applications/{app}/pipelines`: the newest executions of each saved pipeline, and those of
-/// pipelines that nobody saved.
+/// pipelines that nobody saved; newest first.
 pub(in super::super) async fn of_application(
     Shared(state): Shared<State>,
     Path(app): Path<String>,
     QueryOf(listing): QueryOf<Listing>,
 ) -> Answer<Json<Vec<Value>>> {
-    let limit = listing.limit.unwrap_or(OF_PIPELINE);
-    let application = Some(app.clone());
-    let statuses = statuses(&listing.statuses)?;
-    let query = Query { application, statuses, limit: EXECUTIONS_MAX, ..Query::default() };
-    let mut of_each = std::collections::BTreeMap::<String, u32>::new();
-    let mut found = search_in(&state, query).await?;
-    found.retain(|execution| {
-        let name = execution["pipelineConfigId"].as_str().or(execution["name"].as_str());
-        let count = of_each.entry(name.unwrap_or_default().to_owned()).or_default();
-        *count += 1;
-        *count <= limit
-    });
+    let of_each = listing.limit.unwrap_or(OF_PIPELINE).min(EXECUTIONS_MAX);
     let filter = listing.pipeline_name_filter.to_lowercase();
-    let name = |found: &Value| found["name"].as_str().unwrap_or_default().to_lowercase();
-    found.retain(|execution| name(execution).contains(&filter));
-    if listing.expand == Some(false) {
-        found.iter_mut().for_each(without_details);
-    }
-    Ok(Json(found))
-}
-
-/// Lists need no contexts where nobody asked for them.
-fn without_details(execution: &mut Value) {
-    for stage in execution["stages"].as_array_mut().into_iter().flatten() {
-        stage["context"] = Value::Object(shared_model::Object::new());
-        stage["outputs"] = Value::Object(shared_model::Object::new());
-    }
+    let query = Query {
+        application: Some(app),
+        statuses: statuses(&listing.statuses)?,
+        of_each: Some(of_each),
+        // Names are looked at here, so that those that are not meant take no one's place.
+        limit: if filter.is_empty() { EXECUTIONS_MAX } else { ROWS_PASSED_MAX },
+        ..pipelines()
+    };
+    let mut rows = state.scheduler.ports().journal.search(&query).await?;
+    rows.retain(|(_, head)| head.name.to_lowercase().contains(&filter));
+    rows.truncate(EXECUTIONS_MAX as usize);
+    shown(&state, rows, detail(listing.expand.unwrap_or(true))).await.map(Json)
 }
 
 #[derive(Deserialize, Default)]
@@ -103,7 +113,7 @@ pub(in super::super) struct Search {
     trigger_types: String,
     trigger_time_start_boundary: Option<i64>,
     trigger_time_end_boundary: Option<i64>,
-    start_index: usize,
+    start_index: u32,
     size: Option<u32>,
     reverse: bool,
     expand: Option<bool>,
@@ -115,28 +125,55 @@ pub(in super::super) async fn search(
     Path(app): Path<String>,
     QueryOf(search): QueryOf<Search>,
 ) -> Answer<Json<Vec<Value>>> {
-    let size = search.size.unwrap_or(10).min(EXECUTIONS_MAX) as usize;
+    let detail = detail(search.expand == Some(true));
     let query = Query {
         application: (app != "*").then_some(app),
         name: Some(search.pipeline_name).filter(|name| !name.is_empty()),
         statuses: statuses(&search.statuses)?,
         from: boundary(search.trigger_time_start_boundary)?,
         until: boundary(search.trigger_time_end_boundary)?,
-        limit: EXECUTIONS_MAX,
-        ..Query::default()
+        oldest_first: search.reverse,
+        ..pipelines()
     };
+    if search.start_index > ROWS_PASSED_MAX {
+        let why = format!(
+            "`startIndex` is more than {ROWS_PASSED_MAX}; go on with `triggerTimeEndBoundary`"
+        );
+        return Err(ApiError::invalid(why));
+    }
+    let limit = search.start_index + search.size.unwrap_or(10).min(EXECUTIONS_MAX);
     let types = names(&search.trigger_types);
-    let mut found = search_in(&state, query).await?;
-    found
-        .retain(|one| types.is_empty() || types.iter().any(|kind| one["trigger"]["type"] == *kind));
-    if search.reverse {
-        found.reverse();
+    if !types.is_empty() {
+        let found = by_trigger(&state, query, &types, limit, detail).await?;
+        return Ok(Json(found.into_iter().skip(search.start_index as usize).collect()));
     }
-    let mut page: Vec<Value> = found.into_iter().skip(search.start_index).take(size).collect();
-    if search.expand != Some(true) {
-        page.iter_mut().for_each(without_details);
+    let query = Query { limit, ..query };
+    let rows = state.scheduler.ports().journal.search(&query).await?;
+    let page = rows.into_iter().skip(search.start_index as usize).collect();
+    shown(&state, page, detail).await.map(Json)
+}
+
+/// Executions whose trigger is of one of these types, looked for page by page.
+async fn by_trigger(
+    state: &State,
+    mut query: Query,
+    types: &[String],
+    wanted: u32,
+    detail: Detail,
+) -> Answer<Vec<Value>> {
+    query.limit = 100;
+    let (mut found, mut looked_at) = (Vec::new(), 0);
+    while found.len() < wanted as usize && looked_at < TRIGGERS_LOOKED_AT_MAX {
+        let rows = state.scheduler.ports().journal.search(&query).await?;
+        let Some((id, head)) = rows.last() else { break };
+        query.after = Some((head.build_time, id.clone()));
+        looked_at += rows.len();
+        let mut page = shown(state, rows, detail).await?;
+        page.retain(|one| types.iter().any(|kind| one["trigger"]["type"] == *kind));
+        found.extend(page);
     }
-    Ok(Json(page))
+    found.truncate(wanted as usize);
+    Ok(found)
 }
 
 fn boundary(milliseconds: Option<i64>) -> Answer<Option<Timestamp>> {
@@ -148,12 +185,19 @@ fn boundary(milliseconds: Option<i64>) -> Answer<Option<Timestamp>> {
 }
 
 /// Executions of pipelines; ad-hoc tasks are none.
-async fn search_in(state: &State, query: Query) -> Answer<Vec<Value>> {
-    let query = Query { limit: query.limit.min(EXECUTIONS_MAX), ..query };
-    let mut found = Vec::new();
-    for (id, _) in state.scheduler.ports().journal.search(&query).await? {
-        found.extend(state.scheduler.execution(&id).await?);
+fn pipelines() -> Query {
+    Query { kind: Some(Kind::Pipeline), ..Query::default() }
+}
+
+/// Lists need no contexts where nobody asked for them.
+fn detail(is_expanded: bool) -> Detail {
+    if is_expanded { Detail::Full } else { Detail::Outline }
+}
+
+async fn shown(state: &State, rows: Vec<Row>, detail: Detail) -> Answer<Vec<Value>> {
+    let mut found = Vec::with_capacity(rows.len());
+    for (id, _) in rows {
+        found.extend(state.scheduler.look(&id, detail).await?);
     }
-    found.retain(|execution| execution["type"] == "PIPELINE");
     Ok(found)
 }

@@ -11,7 +11,7 @@ use shared_ports::LogName;
 use shared_ports::journal::HistoryEntry;
 
 use super::super::State;
-use super::super::request::{Answer, execution, reference};
+use super::super::request::{Answer, head, outline, reference};
 
 /// Most of a log that one answer holds.
 const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -30,7 +30,7 @@ pub(in super::super) async fn history(
     Query(After { after }): Query<After>,
 ) -> Answer<Json<Value>> {
     let id = ExecutionId::new(id);
-    execution(&state, &id).await?;
+    head(&state, &id).await?;
     let entries = state.scheduler.history(&id, after, HISTORY_ENTRIES_MAX).await?;
     Ok(Json(entries.iter().map(|(number, entry)| shown(*number, entry)).collect()))
 }
@@ -54,7 +54,7 @@ pub(in super::super) async fn log(
     Path((id, stage)): Path<(String, String)>,
     Query(Offset { offset }): Query<Offset>,
 ) -> Answer<impl IntoResponse> {
-    let found = execution(&state, &ExecutionId::new(&id)).await?;
+    let found = outline(&state, &ExecutionId::new(&id)).await?;
     let name = LogName { execution: id, stage: reference(&found, &stage)? };
     let text = state.scheduler.ports().blobs.read(&name, offset, LOG_BYTES_MAX).await?;
     let headers = [

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use shared_ports::journal::Query;
+use shared_ports::journal::{Kind, Query};
 use shared_ports::{LogName, PortError};
 
 use super::super::State;
@@ -30,12 +30,21 @@ pub(in super::super) async fn live() -> Json<Value> {
 /// A check by name for each thing that work needs; 503 if one of them fails.
 pub(in super::super) async fn ready(Shared(state): Shared<State>) -> (StatusCode, Json<Value>) {
     let ports = state.scheduler.ports();
-    let newest = Query { limit: 1, ..Query::default() };
+    let newest = Query { kind: Some(Kind::Pipeline), limit: 1, ..Query::default() };
     let nobody = LogName { execution: "readiness".into(), stage: "0".into() };
     let checks = [
-        check("journal", async { ports.journal.search(&newest).await.map(drop) }).await,
+        check("journal", async {
+            ports.journal.search(&newest).await?;
+            state.scheduler.is_storing()?;
+            ports.journal.ready().await
+        })
+        .await,
         check("documents", async { ports.documents.get("readiness", "0").await.map(drop) }).await,
-        check("blobs", async { ports.blobs.read(&nobody, 0, 1).await.map(drop) }).await,
+        check("blobs", async {
+            ports.blobs.read(&nobody, 0, 1).await?;
+            ports.blobs.ready().await
+        })
+        .await,
         check("driver", async { state.scheduler.is_running() }).await,
     ];
     let is_ready = checks.iter().all(|check| check["status"] == "ok");

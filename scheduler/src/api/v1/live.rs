@@ -10,16 +10,18 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
 use futures::stream::unfold;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared_model::ExecutionId;
 use shared_ports::LogName;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::super::request::{Answer, execution, reference};
+use super::super::request::{Answer, head, outline, reference};
 use super::executions::{HISTORY_ENTRIES_MAX, shown};
 use crate::control::Update;
+use crate::view::Detail;
 
 /// How often a stream looks by itself: an update may be missed, a log has none.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -39,7 +41,7 @@ pub(in super::super) async fn events(
 ) -> Answer<Sse<impl Stream<Item = Events>>> {
     let id = ExecutionId::new(id);
     let updates = state.scheduler.subscribe();
-    execution(&state, &id).await?;
+    head(&state, &id).await?;
     let after = last_id(&headers)?;
     let follower = Follower { state, id, after, updates, ready: VecDeque::new(), is_over: false };
     let stream = unfold(follower, |mut follower| async {
@@ -93,9 +95,9 @@ impl Follower {
     }
 
     /// The status that it ended with.
-    async fn ended(&self) -> Option<Value> {
-        let found = self.state.scheduler.execution(&self.id).await.ok()??;
-        (!found["endTime"].is_null()).then(|| found["status"].clone())
+    async fn ended(&self) -> Option<&'static str> {
+        let head = self.state.scheduler.head(&self.id).await.ok()??;
+        head.end_time.map(|_| head.status.name())
     }
 
     /// Until something happened to it, or it is time to look.
@@ -113,9 +115,11 @@ pub(in super::super) async fn log(
     Path((id, stage)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer<Sse<impl Stream<Item = Events>>> {
-    let found = execution(&state, &ExecutionId::new(&id)).await?;
+    let updates = state.scheduler.subscribe();
+    let found = outline(&state, &ExecutionId::new(&id)).await?;
     let name = LogName { execution: id, stage: reference(&found, &stage)? };
-    let tail = Tail { state, name, offset: last_id(&headers)?, is_over: false };
+    let offset = last_id(&headers)?;
+    let tail = Tail { state, name, offset, updates, has_changed: true, is_over: false };
     let stream =
         unfold(tail, |mut tail| async { tail.next().await.map(|event| (Ok(event), tail)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -125,6 +129,9 @@ struct Tail {
     state: State,
     name: LogName,
     offset: u64,
+    updates: broadcast::Receiver<Update>,
+    /// Whether the execution may have changed since it was last looked at.
+    has_changed: bool,
     is_over: bool,
 }
 
@@ -154,13 +161,35 @@ impl Tail {
         event("log", self.offset, text.trim_end_matches('\n').replace('\r', ""))
     }
 
-    async fn has_ended(&self) -> bool {
+    /// Whether the stage, or all of it, has ended. Its stages are looked at only where something
+    /// happened to it.
+    async fn has_ended(&mut self) -> bool {
         let id = ExecutionId::new(&self.name.execution);
-        let Ok(Some(found)) = self.state.scheduler.execution(&id).await else { return false };
+        let Ok(Some(head)) = self.state.scheduler.head(&id).await else { return false };
+        if head.end_time.is_some() {
+            return true;
+        }
+        self.note_updates(&id);
+        if !self.has_changed {
+            return false;
+        }
+        let found = self.state.scheduler.look(&id, Detail::Outline).await;
+        let Ok(Some(found)) = found else { return false };
+        self.has_changed = false;
         let stages = found["stages"].as_array().into_iter().flatten();
         let mut stage = stages.filter(|stage| stage["refId"] == self.name.stage.as_str());
-        let ended = stage.next().is_some_and(|stage| !stage["endTime"].is_null());
-        ended || !found["endTime"].is_null()
+        stage.next().is_some_and(|stage| !stage["endTime"].is_null())
+    }
+
+    /// Whoever falls behind has missed something.
+    fn note_updates(&mut self, id: &ExecutionId) {
+        loop {
+            match self.updates.try_recv() {
+                Ok(update) => self.has_changed |= update.execution == *id,
+                Err(TryRecvError::Lagged(_)) => self.has_changed = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
     }
 }
 

@@ -38,6 +38,10 @@ impl Store {
         Ok(Self { folder, blob_bytes_max, incoming: AtomicU64::new(0), naming: Mutex::default() })
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn put(&self, bytes: &Bytes) -> Result<BlobRef, PortError> {
         let name = name_of(bytes);
         if name.bytes > self.blob_bytes_max {

@@ -57,4 +57,8 @@ impl Blobs for MemoryBlobs {
         }
         Ok(())
     }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        Ok(())
+    }
 }

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
@@ -75,10 +76,25 @@ impl Journal for MemoryJournal {
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {
+        if query.of_each.is_some() && (query.kind.is_none() || query.application.is_none()) {
+            return Err(PortError::Refused {
+                doing: "searching executions of each pipeline".to_owned(),
+                why: "it needs a kind and an application; name them".to_owned(),
+            });
+        }
         let executions = lock(&self.executions);
         let mut found: Vec<_> =
             executions.iter().filter(|(id, record)| matches(query, id, &record.head)).collect();
-        found.sort_by_key(|(id, record)| std::cmp::Reverse((record.head.build_time, *id)));
+        found.sort_by_key(|(id, record)| (record.head.build_time, *id));
+        if !query.oldest_first {
+            found.reverse();
+        }
+        let mut of_each = BTreeMap::<&str, u32>::new();
+        found.retain(|(_, record)| {
+            let count = of_each.entry(record.head.pipeline()).or_default();
+            *count += 1;
+            query.of_each.is_none_or(|most| *count <= most)
+        });
         let found = found.into_iter().take(query.limit as usize);
         Ok(found.map(|(id, record)| (id.clone(), record.head.clone())).collect())
     }
@@ -93,6 +109,10 @@ impl Journal for MemoryJournal {
         let entries = executions.get(execution).map_or(&[][..], |record| &record.history);
         let numbered = (1..).zip(entries).filter(|(number, _)| *number > after);
         Ok(numbered.take(limit as usize).map(|(number, entry)| (number, entry.clone())).collect())
+    }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        Ok(())
     }
 }
 
@@ -121,15 +141,26 @@ fn decide(
 }
 
 fn matches(query: &Query, id: &ExecutionId, head: &Head) -> bool {
-    let Query { application, pipeline_config_ids, name, statuses, from, until, after, limit: _ } =
-        query;
+    let Query { ids, kind, application, pipeline_config_ids, name, statuses, .. } = query;
     let of_application = |wanted: &String| head.application.to_lowercase() == wanted.to_lowercase();
     let of_pipeline = |wanted: &String| head.pipeline_config_id.as_ref() == Some(wanted);
-    application.as_ref().is_none_or(of_application)
+    (ids.is_empty() || ids.contains(id))
+        && kind.is_none_or(|wanted| head.kind == wanted)
+        && application.as_ref().is_none_or(of_application)
         && (pipeline_config_ids.is_empty() || pipeline_config_ids.iter().any(of_pipeline))
         && name.as_ref().is_none_or(|wanted| head.name == *wanted)
         && (statuses.is_empty() || statuses.contains(&head.status))
-        && from.is_none_or(|from| head.build_time >= from)
+        && is_in_time(query, id, head)
+}
+
+fn is_in_time(query: &Query, id: &ExecutionId, head: &Head) -> bool {
+    let Query { from, until, after, oldest_first, .. } = query;
+    let here = (head.build_time, id);
+    let is_beyond = |(time, last): &(Timestamp, ExecutionId)| match oldest_first {
+        true => here > (*time, last),
+        false => here < (*time, last),
+    };
+    from.is_none_or(|from| head.build_time >= from)
         && until.is_none_or(|until| head.build_time < until)
-        && after.as_ref().is_none_or(|(time, last)| (head.build_time, id) < (*time, last))
+        && after.as_ref().is_none_or(is_beyond)
 }

@@ -11,6 +11,7 @@ use super::prepare::PreparedAppend;
 use super::rows::{self, signed};
 use super::writer::Writer;
 use super::{Readers, search};
+use crate::folder::room;
 
 /// The journal in SQL.
 #[derive(Debug, Clone)]
@@ -82,7 +83,10 @@ impl Journal for SqlJournal {
         let mut statement = search::statement(query)?;
         let found = statement.build().fetch_all(&self.readers.pool).await;
         let heads = found.and_then(|found| found.iter().map(rows::head).collect());
-        heads.map_err(|error| self.readers.failed(error, "searching executions"))
+        let mut heads: Vec<_> =
+            heads.map_err(|error| self.readers.failed(error, "searching executions"))?;
+        search::keep_of_each(query, &mut heads);
+        Ok(heads)
     }
 
     async fn history(
@@ -103,6 +107,10 @@ impl Journal for SqlJournal {
         let entries = found.and_then(|found| found.iter().map(rows::entry).collect());
         let doing = || format!("reading the history of execution {execution}");
         entries.map_err(|error| self.readers.failed(error, doing()))
+    }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        room(&self.readers.folder, "storing executions")
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) struct HeadRow {
 /// The columns that indexes hold: seldom changed, and only then written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listed {
+    pub(super) kind: i64,
     pub(super) application: String,
     pub(super) name: String,
     pub(super) pipeline_config_id: Option<String>,
@@ -131,6 +132,7 @@ pub(super) fn nanoseconds(at: Timestamp, doing: impl Fn() -> String) -> Result<i
 
 fn prepare_head(head: Head, doing: impl Fn() -> String) -> Result<HeadRow, PortError> {
     let Head {
+        kind,
         application,
         name,
         pipeline_config_id,
@@ -142,6 +144,7 @@ fn prepare_head(head: Head, doing: impl Fn() -> String) -> Result<HeadRow, PortE
     } = head;
     let instant = |at| nanoseconds(at, &doing);
     let listed = Listed {
+        kind: kind.number(),
         application,
         name,
         pipeline_config_id,

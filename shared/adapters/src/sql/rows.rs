@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Head, HistoryEntry};
+use shared_ports::journal::{Head, HistoryEntry, Kind};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -15,10 +15,10 @@ use super::prepare::Listed;
 use crate::standing::Standing;
 
 /// The columns that [`found`] reads.
-pub(super) const FOUND: &str = "id, version, stage_count, history_count, application, name, \
-     pipeline_config_id, status, build_time";
+pub(super) const FOUND: &str = "id, version, stage_count, history_count, kind, application, \
+     name, pipeline_config_id, status, build_time";
 /// The columns that [`head`] reads.
-pub(super) const HEAD: &str = "id, application, name, pipeline_config_id, status, build_time, \
+pub(super) const HEAD: &str = "id, kind, application, name, pipeline_config_id, status, build_time, \
      start_time, end_time, state";
 
 /// What stands in a column is not what was ever written there.
@@ -33,6 +33,7 @@ pub(super) fn found(row: &SqliteRow) -> Result<(ExecutionId, Found), sqlx::Error
     let standing =
         Standing { version: count(row, "version")?, stages: row.try_get("stage_count")? };
     let listed = Listed {
+        kind: row.try_get("kind")?,
         application: row.try_get("application")?,
         name: row.try_get("name")?,
         pipeline_config_id: row.try_get("pipeline_config_id")?,
@@ -46,7 +47,10 @@ pub(super) fn found(row: &SqliteRow) -> Result<(ExecutionId, Found), sqlx::Error
 pub(super) fn head(row: &SqliteRow) -> Result<(ExecutionId, Head), sqlx::Error> {
     let status: String = row.try_get("status")?;
     let optional = |column| row.try_get::<Option<i64>, _>(column)?.map(instant).transpose();
+    let kind: i64 = row.try_get("kind")?;
+    let kind = [Kind::Pipeline, Kind::Task].into_iter().find(|known| known.number() == kind);
     let head = Head {
+        kind: kind.ok_or_else(|| unreadable("kind", "it is neither 0 nor 1".to_owned()))?,
         application: row.try_get("application")?,
         name: row.try_get("name")?,
         pipeline_config_id: row.try_get("pipeline_config_id")?,

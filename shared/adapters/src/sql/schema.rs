@@ -11,11 +11,14 @@ use super::sqlite::open_failed;
 use crate::open::OpenError;
 
 /// Version, description, statements; ascending.
-const SQLITE: [(i64, &str, &str); 1] = [(
-    1,
-    "executions and documents",
-    include_str!("migrations/sqlite/0001_executions_and_documents.sql"),
-)];
+const SQLITE: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "executions and documents",
+        include_str!("migrations/sqlite/0001_executions_and_documents.sql"),
+    ),
+    (2, "lists", include_str!("migrations/sqlite/0002_lists.sql")),
+];
 
 /// Brings a database to the newest schema; refuses one that is newer.
 pub(super) async fn migrate(

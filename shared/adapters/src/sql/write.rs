@@ -47,14 +47,14 @@ pub(super) async fn write(
         group.executions.iter().partition(|(id, row)| group.is_listed_anew(id, row));
     put(
         connection,
-        "INSERT INTO execution (id, version, stage_count, history_count, application, \
+        "INSERT INTO execution (id, version, stage_count, history_count, kind, application, \
          application_key, name, pipeline_config_id, status, is_complete, build_time, start_time, \
          end_time, state) ",
         &listed,
         |row, (id, execution)| bind_whole(row, id, execution),
         " ON CONFLICT (id) DO UPDATE SET version = excluded.version, \
          stage_count = excluded.stage_count, history_count = excluded.history_count, \
-         application = excluded.application, application_key = excluded.application_key, \
+         kind = excluded.kind, application = excluded.application, application_key = excluded.application_key, \
          name = excluded.name, pipeline_config_id = excluded.pipeline_config_id, \
          status = excluded.status, is_complete = excluded.is_complete, \
          build_time = excluded.build_time, start_time = excluded.start_time, \
@@ -173,8 +173,8 @@ fn bind_whole(mut row: RowOf<'_>, id: &ExecutionId, execution: &ExecutionRow) {
     let listed = &head.listed;
     let is_complete = listed.status.parse::<Status>().is_ok_and(Status::is_complete);
     row.push_bind(id.as_str()).push_bind(signed(standing.version)).push_bind(standing.stages);
-    row.push_bind(signed(*history_count)).push_bind(listed.application.as_str());
-    row.push_bind(listed.application.to_lowercase()).push_bind(listed.name.as_str());
+    row.push_bind(signed(*history_count)).push_bind(listed.kind);
+    row.push_bind(listed.application.as_str()).push_bind(listed.application.to_lowercase()).push_bind(listed.name.as_str());
     row.push_bind(listed.pipeline_config_id.as_deref()).push_bind(listed.status.as_str());
     row.push_bind(is_complete).push_bind(listed.build_time).push_bind(head.start_time);
     row.push_bind(head.end_time).push_bind(&head.state[..]);

@@ -110,4 +110,8 @@ impl Blobs for Broken {
         let execution = if self.breaks == Breaks::Logs { None } else { execution };
         self.blobs.remove(blobs, execution).await
     }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        self.blobs.ready().await
+    }
 }

@@ -208,4 +208,8 @@ impl Journal for Broken {
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
         self.journal.history(execution, after, limit).await
     }
+
+    async fn ready(&self) -> Result<(), PortError> {
+        self.journal.ready().await
+    }
 }

@@ -39,6 +39,7 @@ pub fn journal() -> Suite<Subject<dyn Journal>> {
         list::unfinished_goes_by_status,
         list::a_search_finds_what_its_query_says,
         list::a_search_is_read_in_pages,
+        list::some_of_each_pipeline_are_asked_for_by_application,
         list::a_search_goes_by_what_was_stored_last,
     )
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared_model::{ExecutionId, Status};
 
-use crate::journal::{Append, Head, HistoryEntry, StageBody, StageRow, Version};
+use crate::journal::{Append, Head, HistoryEntry, Kind, StageBody, StageRow, Version};
 
 /// Numbers by chance, the same in every run.
 pub(super) struct Chance(u64);
@@ -45,6 +45,7 @@ pub(super) fn awkward() -> Value {
 
 pub(super) fn head(status: Status) -> Head {
     Head {
+        kind: Kind::Pipeline,
         application: "Shop".to_owned(),
         name: "release".to_owned(),
         pipeline_config_id: Some("pipeline-1".to_owned()),

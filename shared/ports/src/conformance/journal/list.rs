@@ -3,7 +3,8 @@ use shared_model::{ExecutionId, Status};
 use super::{append, store, unfinished};
 use crate::conformance::Subject;
 use crate::conformance::samples::{Chance, creation, head, id, instant, step};
-use crate::journal::{Append, Head, Journal, Query};
+use crate::PortError;
+use crate::journal::{Append, Head, Journal, Kind, Query};
 
 const STATUSES: [Status; 4] =
     [Status::Running, Status::Succeeded, Status::Terminal, Status::NotStarted];
@@ -60,6 +61,8 @@ pub(super) async fn a_search_finds_what_its_query_says(subject: Subject<dyn Jour
     let text = |text: &str| Some(text.to_owned());
     let pipelines = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
     let all = Query { limit: 1000, ..Query::default() };
+    let shop =
+        Query { kind: Some(Kind::Pipeline), application: text("shop"), ..all.clone() };
     let queries = [
         all.clone(),
         Query { limit: 0, ..Query::default() },
@@ -77,7 +80,24 @@ pub(super) async fn a_search_finds_what_its_query_says(subject: Subject<dyn Jour
         Query { from: Some(first), until: Some(last), ..all.clone() },
         Query { from: Some(last), until: Some(first), ..all.clone() },
         Query { after: Some((instant(4), id("e17"))), ..all.clone() },
+        Query { after: Some((instant(4), id("e17"))), oldest_first: true, ..all.clone() },
+        Query { oldest_first: true, limit: 5, ..Query::default() },
+        Query { kind: Some(Kind::Task), ..all.clone() },
+        Query { kind: Some(Kind::Pipeline), ..all.clone() },
+        Query { ids: vec![id("e3"), id("e50"), id("unknown")], ..all.clone() },
+        Query { ids: vec![id("e3")], application: text("other"), ..all.clone() },
+        Query { pipeline_config_ids: pipelines(&["p2", "p1"]), limit: 4, ..Query::default() },
+        Query { statuses: vec![Status::Running, Status::Terminal], limit: 6, ..Query::default() },
+        Query { of_each: Some(2), ..shop.clone() },
+        Query { of_each: Some(1), statuses: vec![Status::Running, Status::Terminal], ..shop.clone() },
+        Query { of_each: Some(2), after: Some((instant(4), id("e17"))), ..shop.clone() },
+        Query { of_each: Some(3), oldest_first: true, limit: 4, ..shop.clone() },
+        Query { of_each: Some(0), ..shop },
         Query {
+            ids: Vec::new(),
+            kind: Some(Kind::Pipeline),
+            oldest_first: false,
+            of_each: None,
             application: text("SHOP"),
             pipeline_config_ids: pipelines(&["p0", "p1"]),
             name: text("release"),
@@ -91,6 +111,21 @@ pub(super) async fn a_search_finds_what_its_query_says(subject: Subject<dyn Jour
     for query in queries {
         let found = journal.search(&query).await.expect("searching");
         assert_eq!(found, wanted(&stored, &query), "{query:?}");
+    }
+}
+
+pub(super) async fn some_of_each_pipeline_are_asked_for_by_application(
+    subject: Subject<dyn Journal>,
+) {
+    let journal = subject.port;
+    store(&*journal, creation("e")).await;
+    let each = Query { of_each: Some(1), limit: 10, ..Query::default() };
+    let (kind, application) = (Some(Kind::Pipeline), Some("shop".to_owned()));
+    for query in
+        [each.clone(), Query { kind, ..each.clone() }, Query { application, ..each.clone() }]
+    {
+        let answer = journal.search(&query).await;
+        assert!(matches!(answer, Err(PortError::Refused { .. })), "{query:?}: {answer:?}");
     }
 }
 
@@ -160,6 +195,7 @@ async fn fill(journal: &dyn Journal) -> Vec<(ExecutionId, Head)> {
         let status = STATUSES[number % STATUSES.len()];
         let head = Head {
             application: pick(&["Shop", "shop", "SHOP", "shopping", "Été", "été"]),
+            kind: if number % 7 == 0 { Kind::Task } else { Kind::Pipeline },
             name: pick(&["release", "Release", "roll back"]),
             pipeline_config_id: Some(pick(&["p0", "p1", "p2", ""])).filter(|id| !id.is_empty()),
             build_time: instant(pick(&["0", "2", "3", "4", "5", "6"]).parse().unwrap_or_default()),
@@ -174,23 +210,38 @@ async fn fill(journal: &dyn Journal) -> Vec<(ExecutionId, Head)> {
 
 /// What a query must find, by looking at everything.
 fn wanted(stored: &[(ExecutionId, Head)], query: &Query) -> Vec<(ExecutionId, Head)> {
-    let is_wanted = |(id, head): &&(ExecutionId, Head)| {
-        let application = query.application.as_ref();
-        let pipelines = &query.pipeline_config_ids;
-        application.is_none_or(|name| name.to_lowercase() == head.application.to_lowercase())
-            && (pipelines.is_empty()
-                || head.pipeline_config_id.as_ref().is_some_and(|of| pipelines.contains(of)))
-            && query.name.as_ref().is_none_or(|name| *name == head.name)
-            && (query.statuses.is_empty() || query.statuses.contains(&head.status))
-            && query.from.is_none_or(|from| head.build_time >= from)
-            && query.until.is_none_or(|until| head.build_time < until)
-            && query
-                .after
-                .as_ref()
-                .is_none_or(|(time, after)| (head.build_time, id) < (*time, after))
-    };
-    let mut wanted: Vec<_> = stored.iter().filter(is_wanted).cloned().collect();
+    let mut wanted: Vec<_> =
+        stored.iter().filter(|(id, head)| is_wanted(id, head, query)).cloned().collect();
     wanted.sort_by(|(a_id, a), (b_id, b)| (b.build_time, b_id).cmp(&(a.build_time, a_id)));
+    if query.oldest_first {
+        wanted.reverse();
+    }
+    let mut counts = std::collections::BTreeMap::<String, u32>::new();
+    wanted.retain(|(_, head)| {
+        let pipeline = head.pipeline_config_id.clone().unwrap_or(head.name.clone());
+        let count = counts.entry(pipeline).or_default();
+        *count += 1;
+        query.of_each.is_none_or(|most| *count <= most)
+    });
     wanted.truncate(query.limit as usize);
     wanted
+}
+
+fn is_wanted(id: &ExecutionId, head: &Head, query: &Query) -> bool {
+    let application = query.application.as_ref();
+    let pipelines = &query.pipeline_config_ids;
+    let is_beyond = |(time, after): &(_, ExecutionId)| match query.oldest_first {
+        true => (head.build_time, id) > (*time, after),
+        false => (head.build_time, id) < (*time, after),
+    };
+    (query.ids.is_empty() || query.ids.contains(id))
+        && query.kind.is_none_or(|kind| kind == head.kind)
+        && application.is_none_or(|name| name.to_lowercase() == head.application.to_lowercase())
+        && (pipelines.is_empty()
+            || head.pipeline_config_id.as_ref().is_some_and(|of| pipelines.contains(of)))
+        && query.name.as_ref().is_none_or(|name| *name == head.name)
+        && (query.statuses.is_empty() || query.statuses.contains(&head.status))
+        && query.from.is_none_or(|from| head.build_time >= from)
+        && query.until.is_none_or(|until| head.build_time < until)
+        && query.after.as_ref().is_none_or(is_beyond)
 }
