@@ -23,6 +23,20 @@ pub(crate) struct Source {
     pub(crate) place: Place,
 }
 
+impl Source {
+    /// All of it, which is a file.
+    pub(crate) fn bytes(&self, bytes_max: u64, limit: &'static str) -> Result<Vec<u8>, InputError> {
+        let path = &self.name;
+        match &self.place {
+            Place::Bytes(bytes) if bytes.len() as u64 > bytes_max => {
+                Err(InputError::TooLarge { path: path.clone(), bytes_max, limit })
+            }
+            Place::Bytes(bytes) => Ok(bytes.to_vec()),
+            Place::Local { path: at, .. } => local::read(at, path, bytes_max, limit),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Here.
@@ -63,6 +77,12 @@ fn artifact(field: &str, entry: &Value, cx: &TaskContext) -> Result<Artifact, In
     }
     let inline = entry.get("artifact").and_then(Value::as_object).filter(|found| !found.is_empty());
     inline.map(|found: &Map<String, Value>| Artifact(found.clone())).ok_or_else(no_reference)
+}
+
+/// The artifact that `<field>Id` or `<field>` of the stage means.
+pub(crate) fn named(cx: &TaskContext, field: &str) -> Result<Input, InputError> {
+    let artifact = cx.artifact(field)?;
+    Ok(Input { field: field.to_owned(), artifact })
 }
 
 impl Input {

@@ -69,16 +69,8 @@ fn put_chart(
 }
 
 fn put_values(source: &Source, to: &Path, limits: &Limits) -> Result<(), InputError> {
-    let (name, bytes_max) = (&source.name, limits.values_bytes_max);
-    let limit = "values_bytes_max";
-    let bytes = match &source.place {
-        Place::Bytes(bytes) if bytes.len() as u64 > bytes_max => {
-            return Err(InputError::TooLarge { path: name.clone(), bytes_max, limit });
-        }
-        Place::Bytes(bytes) => bytes.to_vec(),
-        Place::Local { path, .. } => local::read(path, name, bytes_max, limit)?,
-    };
-    std::fs::write(to, bytes).map_err(InputError::io(name))
+    let bytes = source.bytes(limits.values_bytes_max, "values_bytes_max")?;
+    std::fs::write(to, bytes).map_err(InputError::io(&source.name))
 }
 
 /// The chart is at the top, or where the stage says; a packaged chart has its own folder there.

@@ -109,12 +109,10 @@ pub enum InputError {
         path: String,
     },
     /// There is no room for it.
-    #[error(
-        "no space is left for the chart on the device of the data folder; free some and run it again"
-    )]
+    #[error("no space is left on the device of the data folder; free some and run it again")]
     NoSpace,
     /// The stage was told to end.
-    #[error("cancelled while the chart was read")]
+    #[error("cancelled while what is baked from was read")]
     Cancelled,
 }
 

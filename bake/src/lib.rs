@@ -7,6 +7,7 @@ mod chart;
 mod input;
 mod local;
 pub mod manifest;
+pub mod packer;
 pub mod recipe;
 mod stage;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use shared_runtime::Tools;
 
 pub use input::InputError;
+pub use packer::{Bake, PackerConfig};
 pub use stage::BakeManifest;
 
 /// How baking is done here.

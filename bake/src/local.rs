@@ -1,8 +1,8 @@
 //! Files under the artifact root. Nothing outside is read, whatever links say (D25).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -134,6 +134,10 @@ impl Copy<'_> {
         let mut limited = open(from, name)?.take(bytes_max - self.bytes + 1);
         let mut copy = File::create(to).map_err(InputError::io(name))?;
         self.bytes += std::io::copy(&mut limited, &mut copy).map_err(InputError::io(name))?;
+        // What may be run stays so, and what only its owner may read; we have to read it ourselves.
+        let mode = limited.get_ref().metadata().map_err(InputError::io(name))?.permissions().mode();
+        let mode = Permissions::from_mode(mode & 0o777 | 0o600);
+        copy.set_permissions(mode).map_err(InputError::io(name))?;
         if self.bytes > bytes_max {
             let path = self.name.clone();
             return Err(InputError::TooLarge { path, bytes_max, limit: "chart_bytes_max" });

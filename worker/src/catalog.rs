@@ -1,6 +1,6 @@
 //! The list of everything plugged in: one line per stage type.
 
-pub use bake::Config as BakeConfig;
+pub use bake::{Config as BakeConfig, PackerConfig};
 pub use deploy_kubernetes::{Account, AccountError, Accounts};
 use deploy_local::{DeployLocal, OperateLocal, Operation};
 pub use deploy_local::{LocalConfig, balancer_main, sample};
@@ -10,6 +10,8 @@ use shared_plugin::Catalog;
 pub struct CatalogConfig {
     /// Tools, and where charts may lie.
     pub bake: BakeConfig,
+    /// Packer, and where its templates lie.
+    pub packer: PackerConfig,
     /// Clusters and how to reach them.
     pub kubernetes: Accounts,
     /// Server groups of processes on this machine; none where stages may not start any (D27).
@@ -20,6 +22,7 @@ pub struct CatalogConfig {
 pub fn catalog(config: CatalogConfig) -> Catalog {
     let catalog = Catalog::default()
         .with(bake::BakeManifest::new(config.bake))
+        .with(bake::Bake::new(config.packer))
         .with(deploy_kubernetes::DeployManifest::new(config.kubernetes));
     match config.local {
         Some(config) => with_local(catalog, &config),

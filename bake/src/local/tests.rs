@@ -55,6 +55,18 @@ fn a_missing_path_is_named() {
 }
 
 #[test]
+fn what_may_be_run_can_be_run_where_it_was_copied_to() {
+    let (_folder, root) = scene();
+    let script = root.join("chart/install.sh");
+    std::fs::write(&script, "exit 0").unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o750)).unwrap();
+    let copied = copy(&root, "chart", &Limits::default()).unwrap();
+    let mode = |name: &str| copied.path().join(name).metadata().unwrap().permissions().mode();
+    assert_eq!(mode("install.sh") & 0o777, 0o750);
+    assert_eq!(mode("Chart.yaml") & 0o111, 0);
+}
+
+#[test]
 fn a_folder_is_copied_with_links_that_stay_inside() {
     let (_folder, root) = scene();
     std::fs::write(root.join("shared.yaml"), "shared").unwrap();

@@ -61,7 +61,7 @@ impl Scene {
         stage_type.run(&task, &self.context(context)).await
     }
 
-    fn context(&self, context: &Value) -> TaskContext {
+    pub(crate) fn context(&self, context: &Value) -> TaskContext {
         let attempt = AttemptId {
             execution: ExecutionId::new("execution"),
             stage: StageRef::new("1"),
@@ -102,7 +102,7 @@ pub(crate) fn error(answer: TaskAnswer) -> TaskError {
 }
 
 /// The example `bake-guard`, which `cargo test` builds beside the tests.
-fn guard() -> PathBuf {
+pub(crate) fn guard() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let guard = test.ancestors().nth(2).unwrap().join("examples/bake-guard");
     assert!(guard.is_file(), "{} is not built: run all of `cargo test`", guard.display());

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -139,12 +139,31 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM",
           value_parser = NonEmptyStringValueParser::new())]
     pub(crate) helm: String,
+    /// The packer to run: a name on the PATH, or a path.
+    #[arg(long, value_name = "PROGRAM", default_value = "packer", env = "CAPSTAN_PACKER",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) packer: String,
+    /// The folder of Packer templates [default: `recipes` below the artifacts root, or here].
+    #[arg(long, value_name = "DIR", env = "CAPSTAN_RECIPES")]
+    pub(crate) recipes: Option<PathBuf>,
+    /// The docker that Packer bakes with, e.g. `unix:///run/docker.sock` [default: docker's own].
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    docker_host: Option<OsString>,
+    /// A variable of the environment that Packer gets as well, e.g. for the credentials of a cloud;
+    /// may be repeated.
+    #[arg(long = "packer-env", value_name = "NAME")]
+    pub(crate) packer_env: Vec<String>,
     /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
     #[arg(long, value_name = "FILTER", default_value = LOG, env = "CAPSTAN_LOG")]
     pub(crate) log: String,
 }
 
 impl EngineArgs {
+    /// Where docker listens; like docker, an empty one in the environment is none.
+    pub(crate) fn docker_host(&self) -> Option<&OsStr> {
+        self.docker_host.as_deref().filter(|host| !host.is_empty())
+    }
+
     /// The kubeconfig; like kubectl, an empty one in the environment is none.
     pub(crate) fn kubeconfig(&self) -> Option<PathBuf> {
         self.kubeconfig.clone().filter(|file| !file.is_empty()).map(PathBuf::from)

@@ -1,27 +1,29 @@
 //! Ports, scheduler, worker and API in one process.
 
-use std::ffi::OsString;
+mod tools;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use scheduler::{Config, Scheduler};
 use shared_adapters::open::{self, Guard};
 use shared_model::WorkerId;
-use shared_plugin::{Catalog, StageDescriptor};
+use shared_plugin::StageDescriptor;
 use shared_runtime::Supervisor;
-use shared_runtime::tool::{GuardCommand, Tools};
+use shared_runtime::tool::GuardCommand;
 use tokio::net::TcpListener;
-use worker::catalog::{
-    Account, AccountError, Accounts, BakeConfig, CatalogConfig, LocalConfig, catalog,
-};
+use worker::catalog::{Account, AccountError, Accounts, CatalogConfig, LocalConfig, catalog};
 
 use crate::args::EngineArgs;
 use crate::say::say;
 
 /// How long everything may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How long a stage may take to end once it is cancelled: longer than Packer may take to take down
+/// what it made half, and we to remove what it could not.
+const CANCEL_GRACE: Duration = Duration::from_secs(120);
 
 /// Everything, running.
 pub(crate) struct Engine {
@@ -41,19 +43,21 @@ impl Engine {
     pub(crate) async fn start(arguments: &EngineArgs, address: SocketAddr) -> Result<Self> {
         // Before the data folder is made: a mistyped path or a taken port must leave nothing behind.
         let clusters = clusters(arguments)?;
-        let artifacts = artifacts_root(arguments)?;
-        let helm = helm(&arguments.helm)?;
+        let tools = tools::configured(arguments)?;
         let listener = TcpListener::bind(address).await.with_context(|| cannot_listen(address))?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
-        let catalog = stage_types(&arguments.data_dir, artifacts, helm, clusters)?;
+        let local = Some(local_config(&arguments.data_dir)?);
+        let tools::Configured { bake, packer } = tools;
+        let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local });
         let descriptors = catalog.descriptors();
         let scheduler =
             Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
         let id = WorkerId::new(format!("worker-{}", std::process::id()));
-        worker::start(worker::Config::named(id), ports, catalog, &supervisor).await?;
+        let config = worker::Config { cancel_grace: CANCEL_GRACE, ..worker::Config::named(id) };
+        worker::start(config, ports, catalog, &supervisor).await?;
         let served = scheduler::api::serve(scheduler.clone(), listener, &supervisor).await;
         let address = served.context("the API is not served")?;
         Ok(Self { scheduler, supervisor, address, guard })
@@ -76,60 +80,9 @@ fn cannot_listen(address: SocketAddr) -> String {
     )
 }
 
-fn stage_types(
-    data: &Path,
-    artifacts: PathBuf,
-    helm: String,
-    kubernetes: Accounts,
-) -> Result<Catalog> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let bake = bake_config(data, artifacts, path.clone())?;
-    let bake = BakeConfig { helm, ..bake };
-    let local = Some(local_config(data, path)?);
-    Ok(catalog(CatalogConfig { bake, kubernetes, local }))
-}
-
-/// Local charts lie below the current folder unless told otherwise.
-fn artifacts_root(arguments: &EngineArgs) -> Result<PathBuf> {
-    let root = arguments.artifacts_root.as_deref().unwrap_or(Path::new("."));
-    let shown = root.display();
-    anyhow::ensure!(
-        root.is_dir(),
-        "the folder of local artifacts, `{shown}`, is not there or no folder; name the one that \
-         charts lie in with --artifacts-root"
-    );
-    std::path::absolute(root).with_context(|| format!("`{shown}` cannot be found"))
-}
-
-/// A helm that is named by a path is there; one on the PATH is looked for when a stage needs it.
-fn helm(named: &str) -> Result<String> {
-    if !named.contains('/') {
-        return Ok(named.to_owned());
-    }
-    anyhow::ensure!(
-        Path::new(named).metadata().is_ok_and(|file| file.is_file() && may_run(&file)),
-        "the helm `{named}` is not there, or no program that may be run; name another with --helm, \
-         or one on the PATH"
-    );
-    // Tools run in folders of their own.
-    let path = std::path::absolute(named).with_context(|| format!("`{named}` cannot be found"))?;
-    path.into_os_string().into_string().ok().context("the path of helm is not UTF-8")
-}
-
-fn may_run(file: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    file.permissions().mode() & 0o111 != 0
-}
-
-/// Tools run under this very program.
-fn bake_config(data: &Path, root: PathBuf, path: OsString) -> Result<BakeConfig> {
-    let guard = GuardCommand::this_program("guard").context("this program cannot be found")?;
-    let tools = Tools::new(guard, &data.join("tools"), path).context("no folder for tools")?;
-    Ok(BakeConfig::new(tools, root))
-}
-
 /// Load balancers are processes of this very program, too.
-fn local_config(data: &Path, path: OsString) -> Result<LocalConfig> {
+fn local_config(data: &Path) -> Result<LocalConfig> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let balancer = GuardCommand::this_program("local-balancer");
     let balancer = balancer.context("this program cannot be found")?;
     LocalConfig::new(data, balancer, path).context("no folder for server groups")
@@ -161,7 +114,8 @@ fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
 /// # Errors
 /// If this program cannot be found.
 pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
-    let bake = bake_config(Path::new("."), ".".into(), OsString::new())?;
-    let local = Some(local_config(Path::new("."), OsString::new())?);
-    Ok(catalog(CatalogConfig { bake, kubernetes: Accounts::none(), local }).descriptors())
+    let tools::Configured { bake, packer } = tools::anywhere()?;
+    let local = Some(local_config(Path::new("."))?);
+    let kubernetes = Accounts::none();
+    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local }).descriptors())
 }

@@ -76,13 +76,16 @@ async fn guard(parent: &mut Parent, voice: &Voice) -> Option<Last> {
     if let Some(record) = held.record() {
         return Some(Last::Found(record));
     }
-    if let Err(error) = held.empty() {
-        return Some(failed("its run folder cannot be emptied", &error));
-    }
-    voice.say(Frame::Ready).await;
+    let again = match held.empty() {
+        Ok(again) => again,
+        Err(error) => return Some(failed("its run folder cannot be emptied", &error)),
+    };
+    voice.say(Frame::Ready { again }).await;
     let order = match parent.word().await {
         Word::Request(Request::Start(order)) => order,
         word @ (Word::Request(_) | Word::Gone | Word::Terminate) => {
+            // What was brought for the tool may hold secrets.
+            held.remove_work();
             return word.is_cancel().then_some(Last::Cancelled);
         }
     };

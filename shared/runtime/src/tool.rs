@@ -153,6 +153,7 @@ pub struct Run {
     tools: Tools,
     folder: PathBuf,
     path: PathBuf,
+    again: bool,
 }
 
 impl Tools {
@@ -186,10 +187,10 @@ impl Tools {
         let lock_wait = self.lock_wait();
         guard.say(&Request::Open { run: path.clone(), lock_wait }).await.map_err(failed)?;
         match guard.listen(&Nobody, cancel).await {
-            Some(Frame::Ready) => {
+            Some(Frame::Ready { again }) => {
                 let folder = run_folder::work(&path);
                 let tools = self.clone();
-                Ok(Opened::Fresh(Box::new(Run { guard, tools, folder, path })))
+                Ok(Opened::Fresh(Box::new(Run { guard, tools, folder, path, again })))
             }
             Some(Frame::Last(last)) => {
                 guard.end().await;
@@ -224,6 +225,12 @@ impl Run {
     /// The tool's working folder, empty, for what it needs. It is removed once the tool ended.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether a run was begun under the same key before and did not end by itself: what it made
+    /// outside of its folder may still be there.
+    pub fn is_again(&self) -> bool {
+        self.again
     }
 
     /// Runs the tool, which must not outlive this call but for its grace.

@@ -194,6 +194,18 @@ async fn cancel_ends_the_whole_group_and_leaves_no_result() {
 }
 
 #[tokio::test]
+async fn a_run_that_follows_one_that_did_not_end_by_itself_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tools, cancel) = (tools(folder.path()), CancellationToken::new());
+    let Opened::Fresh(first) = tools.open("k", &cancel).await.unwrap() else { panic!("found") };
+    assert!(!first.is_again());
+    let killed = first.start(&shell("kill -9 $$"), &Lines::default(), &cancel).await;
+    assert!(matches!(killed, Err(ToolError::Killed { .. })), "{killed:?}");
+    let Opened::Fresh(second) = tools.open("k", &cancel).await.unwrap() else { panic!("found") };
+    assert!(second.is_again());
+}
+
+#[tokio::test]
 async fn what_is_cancelled_before_it_begins_does_not_begin() {
     let folder = tempfile::tempdir().unwrap();
     let (tools, ran) = (tools(folder.path()), folder.path().join("ran"));

@@ -13,6 +13,12 @@ pub const AUDIT_LOG: &str = "CAPSTAN_TEST_AUDIT_LOG";
 pub const HELM3: &str = "CAPSTAN_TEST_HELM3";
 /// The variable of [`helm4`].
 pub const HELM4: &str = "CAPSTAN_TEST_HELM4";
+/// The variable of [`docker_host`].
+pub const DOCKER_HOST: &str = "CAPSTAN_TEST_DOCKER_HOST";
+/// The variable of [`registry`].
+pub const REGISTRY: &str = "CAPSTAN_TEST_REGISTRY";
+/// The image in the test stack's docker that others are made from: a shell and busybox, 2 MB.
+pub const BASE_IMAGE: &str = "capstan-base:1";
 /// The variable of [`corpus_dir`].
 pub const CORPUS: &str = "CAPSTAN_CORPUS";
 
@@ -49,6 +55,25 @@ pub fn helm4() -> PathBuf {
     of_stack(HELM4)
 }
 
+/// The docker of the test stack, as `DOCKER_HOST` has it: `unix://…`. It holds [`BASE_IMAGE`].
+///
+/// # Panics
+/// No stack is running.
+pub fn docker_host() -> String {
+    let host = value_of_stack(DOCKER_HOST);
+    let socket = host.strip_prefix("unix://").unwrap_or(&host);
+    check_is_there(DOCKER_HOST, Path::new(socket).exists(), socket);
+    host
+}
+
+/// The registry of the test stack, `127.0.0.1:<port>`: anybody may push to it, without TLS.
+///
+/// # Panics
+/// No stack is running.
+pub fn registry() -> String {
+    value_of_stack(REGISTRY)
+}
+
 /// The conformance corpus: the folder that `CAPSTAN_CORPUS` names, or `../shared/corpus` beside the
 /// checkout.
 ///
@@ -72,18 +97,22 @@ pub fn checkout() -> &'static Path {
 }
 
 fn of_stack(variable: &str) -> PathBuf {
-    let Some(value) = std::env::var_os(variable) else {
+    let path = PathBuf::from(value_of_stack(variable));
+    check_is_there(variable, path.is_file(), &path.display().to_string());
+    path
+}
+
+fn value_of_stack(variable: &str) -> String {
+    let value = std::env::var_os(variable).and_then(|value| value.into_string().ok());
+    value.unwrap_or_else(|| {
         panic!(
             "{variable} is not set: run `cargo xtask test`, or `export $(cargo xtask stack up)` first"
-        );
-    };
-    let path = PathBuf::from(value);
-    assert!(
-        path.is_file(),
-        "{variable} names {}, which is gone: run `cargo xtask stack up` again",
-        path.display()
-    );
-    path
+        )
+    })
+}
+
+fn check_is_there(variable: &str, is_there: bool, what: &str) {
+    assert!(is_there, "{variable} names {what}, which is gone: run `cargo xtask stack up` again");
 }
 
 #[cfg(test)]

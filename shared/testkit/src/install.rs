@@ -162,7 +162,7 @@ fn prints_version(program: &Path, tool: &Tool) -> bool {
 ///
 /// # Errors
 /// It could not be started or ended with a failure: its last lines are in the error.
-fn run(command: &mut Command, doing: &str) -> Result<()> {
+pub(crate) fn run(command: &mut Command, doing: &str) -> Result<()> {
     let output = command.output().with_context(|| format!("failed to start {doing}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);

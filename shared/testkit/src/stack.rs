@@ -1,11 +1,12 @@
-//! The real servers that tests run against: etcd, the three of Kubernetes, and KWOK in place of the
-//! kubelets.
+//! The real servers that tests run against: etcd, the three of Kubernetes, KWOK in place of the
+//! kubelets, docker and an image registry.
 //!
 //! Everything listens on a free port of 127.0.0.1, keeps its data in one temporary folder, and is
 //! ended by its own process id. A server also dies with the process that started it (by the
 //! kernel's parent-death signal), so that a killed test run leaves nothing behind.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ mod addresses;
 mod api;
 mod certificates;
 mod credentials;
+mod docker;
 mod ports;
 mod server;
 mod servers;
@@ -110,6 +112,9 @@ impl Stack {
     ) -> Result<()> {
         let deadline = Deadline::after(START_MAX);
         let api = Api::new(ports.apiserver, Some(layout.ca()), &credentials.admin);
+        // Docker needs nobody: it starts beside the others and is looked at last.
+        self.launch(docker::dockerd(layout))?;
+        self.launch(docker::registry(layout, ports))?;
         self.launch(servers::etcd(tools, layout, ports))?;
         self.launch(servers::kube_apiserver(tools, layout, ports))?;
         self.wait(&deadline, "kube-apiserver", || api.is_ok("/readyz"))?;
@@ -134,7 +139,20 @@ impl Stack {
         }
         self.wait(&deadline, "kube-controller-manager", || {
             api.is_ok("/api/v1/namespaces/default/serviceaccounts/default")
-        })
+        })?;
+        self.bring_up_docker(&deadline, layout, ports)
+    }
+
+    fn bring_up_docker(
+        &mut self,
+        deadline: &Deadline,
+        layout: &Layout,
+        ports: &Ports,
+    ) -> Result<()> {
+        self.wait(deadline, "dockerd", || docker::is_ready(layout))?;
+        docker::make_base_image(layout)?;
+        let registry = docker::registry_address(ports);
+        self.wait(deadline, "docker-registry", || TcpStream::connect(&registry).is_ok())
     }
 
     fn launch(&mut self, server: Result<Server>) -> Result<()> {

@@ -55,7 +55,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
 fn up(state: &State) -> Result<ExitCode> {
     if !state.is_kept()? {
         install::ensure_all(&mut say)?;
-        say("starting etcd, Kubernetes and KWOK");
+        say("starting etcd, Kubernetes, KWOK and docker");
         start_keeper(state)?;
     }
     let addresses = Deadline::after(UP_MAX).poll(|| {

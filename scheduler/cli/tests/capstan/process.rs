@@ -15,10 +15,13 @@ pub(crate) fn capstan() -> Command {
         "CAPSTAN_ARTIFACTS_ROOT",
         "CAPSTAN_HELM",
         "CAPSTAN_LOG",
+        "CAPSTAN_PACKER",
         "CAPSTAN_PORT",
+        "CAPSTAN_RECIPES",
         "CAPSTAN_SERVER",
         "CAPSTAN_TOKEN",
         "CAPSTAN_USER",
+        "DOCKER_HOST",
     ] {
         command.env_remove(name);
     }

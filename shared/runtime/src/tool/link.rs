@@ -71,7 +71,7 @@ impl Guard {
             };
             match serde_json::from_str(&line).ok()? {
                 Frame::Line(stream, text) => log.line(stream, &text).await,
-                other @ (Frame::Ready | Frame::Last(_)) => return Some(other),
+                other @ (Frame::Ready { .. } | Frame::Last(_)) => return Some(other),
             }
         }
     }

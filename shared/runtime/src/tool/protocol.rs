@@ -55,7 +55,10 @@ pub(crate) struct Order {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Frame {
     /// The run folder is ours and empty: bring what the tool needs, then say what to run.
-    Ready,
+    Ready {
+        /// Whether an earlier run was begun there and did not end by itself.
+        again: bool,
+    },
     /// A line of its output.
     Line(Stream, String),
     /// Nothing further comes.

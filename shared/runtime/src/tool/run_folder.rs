@@ -119,20 +119,24 @@ impl Held {
         (record.v == RECORD_VERSION).then_some(record)
     }
 
-    /// Removes what a run that did not end left behind, and makes the working folder.
-    pub(crate) fn empty(&self) -> io::Result<()> {
+    /// Removes what a run that did not end left behind, and makes the working folder; whether there
+    /// was such a run.
+    pub(crate) fn empty(&self) -> io::Result<bool> {
+        let mut was_begun = false;
         for entry in std::fs::read_dir(&self.path)? {
             let entry = entry?;
             if entry.file_name() == LOCK {
                 continue;
             }
+            was_begun = true;
             if entry.file_type()?.is_dir() {
                 std::fs::remove_dir_all(entry.path())?;
             } else {
                 std::fs::remove_file(entry.path())?;
             }
         }
-        std::fs::create_dir(work(&self.path))
+        std::fs::create_dir(work(&self.path))?;
+        Ok(was_begun)
     }
 
     /// Writes down how the tool ended: whole or not at all, and after all that it stands for.
@@ -224,7 +228,7 @@ mod tests {
         let held = Held::try_take(folder.path()).unwrap().unwrap();
         std::fs::create_dir_all(folder.path().join("work/deep")).unwrap();
         std::fs::write(folder.path().join("stdout"), "half").unwrap();
-        held.empty().unwrap();
+        assert!(held.empty().unwrap(), "a run was begun");
         assert!(!folder.path().join("stdout").exists());
         assert_eq!(std::fs::read_dir(work(folder.path())).unwrap().count(), 0);
         assert!(Held::try_take(folder.path()).unwrap().is_none());

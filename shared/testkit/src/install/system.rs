@@ -8,11 +8,19 @@ use anyhow::{Result, bail};
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 12] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
     ("timeout", "coreutils"),
     ("nice", "coreutils"),
+    ("tar", "tar"),
+    ("dockerd", "docker.io"),
+    ("docker", "docker.io"),
+    ("docker-init", "docker.io"),
+    ("docker-registry", "docker-registry"),
+    ("packer", "packer"),
+    ("busybox", "busybox-static"),
 ];
 
 /// Makes sure that the commands that the stack uses are there: with `apt-get` where we are root on

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::docker;
 use super::ports::Ports;
 use super::servers::Layout;
 use crate::env;
@@ -23,6 +24,10 @@ pub struct StackAddresses {
     pub helm3: PathBuf,
     /// A Helm 4 program.
     pub helm4: PathBuf,
+    /// Where docker listens: `unix://…`.
+    pub docker_host: String,
+    /// Where the image registry listens: `127.0.0.1:<port>`.
+    pub registry: String,
 }
 
 impl StackAddresses {
@@ -34,6 +39,8 @@ impl StackAddresses {
             logs: layout.logs(),
             helm3: tools.helm3.clone(),
             helm4: tools.helm4.clone(),
+            docker_host: docker::host(layout),
+            registry: docker::registry_address(ports),
         }
     }
 
@@ -47,10 +54,14 @@ impl StackAddresses {
             ("STACK_LOGS", text(&self.logs)),
             ("HELM3", text(&self.helm3)),
             ("HELM4", text(&self.helm4)),
+            ("DOCKER_HOST", self.docker_host.clone()),
+            ("REGISTRY", self.registry.clone()),
             (env::KUBECONFIG, text(&self.kubeconfig)),
             (env::AUDIT_LOG, text(&self.audit_log)),
             (env::HELM3, text(&self.helm3)),
             (env::HELM4, text(&self.helm4)),
+            (env::DOCKER_HOST, self.docker_host.clone()),
+            (env::REGISTRY, self.registry.clone()),
         ]
     }
 }

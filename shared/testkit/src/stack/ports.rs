@@ -22,18 +22,28 @@ pub(super) struct Ports {
     pub(super) controller_manager: u16,
     pub(super) scheduler: u16,
     pub(super) kwok: u16,
+    pub(super) registry: u16,
 }
 
 impl Ports {
-    /// Chooses six that are free now; all are held until the last is chosen.
+    /// Chooses seven that are free now; all are held until the last is chosen.
     pub(super) fn choose() -> Result<Self> {
-        let listeners = listen::<6>()?;
-        let mut ports = [0; 6];
+        let listeners = listen::<7>()?;
+        let mut ports = [0; 7];
         for (port, listener) in ports.iter_mut().zip(&listeners) {
             *port = listener.local_addr()?.port();
         }
-        let [etcd_clients, etcd_peers, apiserver, controller_manager, scheduler, kwok] = ports;
-        Ok(Self { etcd_clients, etcd_peers, apiserver, controller_manager, scheduler, kwok })
+        let [etcd_clients, etcd_peers, apiserver, controller_manager, scheduler, kwok, registry] =
+            ports;
+        Ok(Self {
+            etcd_clients,
+            etcd_peers,
+            apiserver,
+            controller_manager,
+            scheduler,
+            kwok,
+            registry,
+        })
     }
 }
 
@@ -65,7 +75,8 @@ mod tests {
             ports.controller_manager,
             ports.scheduler,
             ports.kwok,
+            ports.registry,
         ]);
-        assert_eq!(set.len(), 6);
+        assert_eq!(set.len(), 7);
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Server {
     name: &'static str,
     child: Child,
     log: PathBuf,
+    /// Whether it is the parent of the first process of a process namespace of its own.
+    is_walled: bool,
 }
 
 impl Server {
@@ -49,7 +51,24 @@ impl Server {
             .process_group(0)
             .spawn()
             .with_context(|| format!("failed to start `{name}` ({})", program.display()))?;
-        Ok(Self { name, child, log })
+        Ok(Self { name, child, log, is_walled: false })
+    }
+
+    /// Starts `program` as [`Server::start`] does, in a process and a mount namespace of its own:
+    /// whatever it starts and mounts is gone once it is, by whatever means it ends.
+    pub(super) fn start_walled(
+        name: &'static str,
+        program: &str,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        logs: &Path,
+    ) -> Result<Self> {
+        let wall = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+        // The first process of a namespace has to reap the orphans of the others.
+        let wall = wall.into_iter().chain(["docker-init", "--", program]).map(OsString::from);
+        let args = wall.chain(args.into_iter().map(Into::into));
+        let mut server = Self::start(name, Path::new("unshare"), args, logs)?;
+        server.is_walled = true;
+        Ok(server)
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -79,12 +98,27 @@ impl Server {
         self.end().with_context(|| format!("failed to stop `{}` (pid {})", self.name, self.pid()))
     }
 
+    /// The first process of the server's namespace. The kernel lets its parent know of its end
+    /// once every other process of the namespace has ended.
+    fn inmost(&self) -> Result<Option<Pid>> {
+        if !self.is_walled {
+            return Ok(None);
+        }
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let first = children.split_whitespace().next();
+        Ok(first.and_then(|first| first.parse().ok()).map(Pid::from_raw))
+    }
+
     fn end(&mut self) -> Result<()> {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
         // The child is not reaped yet, so the id is still its own.
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
+        match self.inmost()? {
+            Some(first) => kill(first, Signal::SIGKILL)?,
+            None => kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?,
+        }
         if Deadline::after(STOP_MAX).poll(|| self.child.try_wait())?.is_none() {
             self.child.kill()?;
             self.child.wait()?;

@@ -66,11 +66,16 @@ impl Layout {
         self.folder.join("ca.crt")
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 
-    fn start(&self, name: &'static str, program: &Path, args: &[String]) -> Result<Server> {
+    pub(super) fn start(
+        &self,
+        name: &'static str,
+        program: &Path,
+        args: &[String],
+    ) -> Result<Server> {
         Server::start(name, program, args, &self.logs())
     }
 
