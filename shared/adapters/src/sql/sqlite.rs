@@ -3,17 +3,18 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tracing::log::LevelFilter;
 
-use super::failure::Failure;
-use super::schema::migrate;
+use super::failure::{Failure, Place};
+use super::schema;
 use crate::open::OpenError;
 
-const FILE: &str = "capstan.db";
+const FILE_NAME: &str = "capstan.db";
 /// Nobody else writes, so a lock is held only while a failed connection still closes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,14 +32,14 @@ const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 
 /// Knows where the database is and how to connect to it.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(super) struct File {
     folder: PathBuf,
     file: PathBuf,
 }
 
-impl Connector {
+impl File {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), file: folder.join(FILE) }
+        Self { folder: folder.to_owned(), file: folder.join(FILE_NAME) }
     }
 
     /// Connects for the first time: makes the file and brings it to the newest schema.
@@ -48,7 +49,9 @@ impl Connector {
         let mut connection = connected.map_err(|error| {
             open_failed(self.failure(error), &self.file, "opening the database")
         })?;
-        migrate(&mut connection, &self.file).await?;
+        schema::migrate_sqlite(&mut connection, &self.file)
+            .await
+            .map_err(|error| self.schema_refusal(error))?;
         Ok(connection)
     }
 
@@ -76,8 +79,21 @@ impl Connector {
             .connect_lazy_with(self.options().read_only(true))
     }
 
-    pub(super) fn failure(&self, error: sqlx::Error) -> Failure {
-        Failure::of(error, &self.folder)
+    pub(super) fn place(&self) -> Place {
+        Place::Folder(Arc::from(self.folder.as_path()))
+    }
+
+    fn failure(&self, error: sqlx::Error) -> Failure {
+        Failure::of(error, &self.place())
+    }
+
+    fn schema_refusal(&self, error: schema::SchemaError) -> OpenError {
+        match error {
+            schema::SchemaError::Open(error) => error,
+            schema::SchemaError::Sql(error) => {
+                open_failed(self.failure(error), &self.file, "preparing the database's schema")
+            }
+        }
     }
 
     fn options(&self) -> SqliteConnectOptions {
@@ -101,13 +117,13 @@ impl Connector {
 }
 
 /// What a failure means for opening a data folder.
-pub(super) fn open_failed(failure: Failure, file: &Path, doing: &'static str) -> OpenError {
+fn open_failed(failure: Failure, file: &Path, doing: &'static str) -> OpenError {
     let folder = file.parent().unwrap_or(file).to_owned();
     match failure {
         Failure::Full(_) => OpenError::Full { folder },
         Failure::ReadOnly(why) => OpenError::NotWritable { folder, why },
         Failure::Damaged(why) => OpenError::Damaged { file: file.to_owned(), why },
-        Failure::ForNow(error) => OpenError::Io { folder, doing, source: Box::new(error) },
+        Failure::ForNow(error) | Failure::Race(error) => OpenError::Io { folder, doing, source: Box::new(error) },
         Failure::Content(why) | Failure::Other(why) => {
             OpenError::Io { folder, doing, source: why.into() }
         }
