@@ -12,5 +12,6 @@ mod standing;
 pub use blobs::FolderBlobs;
 pub use clock::SystemClock;
 pub use open::{
-    Config, Distributed, Embedded, Guard, OpenError, Postgres, ServerError, TlsClient, TlsMode, open,
+    Config, Distributed, Embedded, Guard, OpenError, Postgres, ServerError, TlsClient, TlsMode,
+    open,
 };

@@ -80,7 +80,7 @@ impl Database {
         let server = Server::new(config)?;
         server.prepare().await?;
         let connection = Connection::Postgres(Box::new(server.connect_first().await?));
-        Ok(Self::start(Connector::Server(server), connection, folder))
+        Ok(Self::start(Connector::Server(Box::new(server)), connection, folder))
     }
 
     fn start(
@@ -104,9 +104,8 @@ impl Database {
     /// The server's clock.
     pub(crate) async fn now(&self) -> Result<Timestamp, PortError> {
         let doing = "asking the database for the time";
-        let sql = || {
-            Sql::new("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now")
-        };
+        let sql =
+            || Sql::new("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now");
         let found = self.readers.pool.fetch(sql).await;
         let microseconds = found.and_then(|rows| match rows.first() {
             Some(row) => row.get::<i64>("now"),

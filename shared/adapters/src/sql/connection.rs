@@ -8,6 +8,7 @@ use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Connection as _, Decode, PgConnection, Row as _, SqliteConnection, SqlitePool, Type};
 
+use super::postgres::{READ_TIMEOUT, READERS_MAX};
 use super::statement::{Dialect, Sql};
 
 /// How long a server may take to answer one statement; without a limit, one that is cut off from
@@ -15,7 +16,7 @@ use super::statement::{Dialect, Sql};
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// How often a read begins again on another connection: once for each that the pool may hold, all
 /// of which a restart of the server breaks.
-const READ_AGAIN_MAX: u32 = super::postgres::READERS_MAX + 1;
+const READ_AGAIN_MAX: u32 = READERS_MAX + 1;
 
 /// A connection to write.
 #[derive(Debug)]
@@ -146,13 +147,26 @@ impl Pool {
 }
 
 async fn read(pool: &PgPool, sql: Sql<'_>) -> Result<Vec<Row>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
+    let mut connection = pool.acquire().await.map_err(explain)?;
     let read = limited(sql.postgres().fetch_all(&mut *connection)).await;
-    if read.as_ref().is_err_and(was_lost) {
+    if read.as_ref().is_err_and(|error| was_lost(error) || is_timeout(error)) {
         // What an answer that nobody waits for any more is mixed up with is not worth knowing.
         drop(connection.detach());
     }
     Ok(read?.into_iter().map(Row::Postgres).collect())
+}
+
+/// Says what it means that the pool had no connection to lend.
+fn explain(error: sqlx::Error) -> sqlx::Error {
+    if let sqlx::Error::PoolTimedOut = error {
+        let seconds = READ_TIMEOUT.as_secs();
+        let why = format!(
+            "no connection within {seconds} s: the server is down or has none left, or all of ours \
+             are busy"
+        );
+        return sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, why));
+    }
+    error
 }
 
 /// Whether a connection is of no more use, while another one may be.
@@ -160,8 +174,14 @@ pub(super) fn was_lost(error: &sqlx::Error) -> bool {
     let ended = |code: &str| ["57P01", "57P02", "57P05"].contains(&code) || code.starts_with("08");
     match error.as_database_error() {
         Some(error) => error.code().is_some_and(|code| ended(&code)),
+        // What took too long takes no shorter on another connection.
+        None if is_timeout(error) => false,
         None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
     }
+}
+
+fn is_timeout(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Waits for a server, but not for ever.

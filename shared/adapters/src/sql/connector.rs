@@ -9,7 +9,7 @@ use super::sqlite::File;
 #[derive(Debug, Clone)]
 pub(super) enum Connector {
     File(File),
-    Server(Server),
+    Server(Box<Server>),
 }
 
 impl Connector {

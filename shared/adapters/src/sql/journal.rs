@@ -87,9 +87,8 @@ impl Journal for SqlJournal {
         limit: u32,
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
         let sql = || {
-            let mut sql = Sql::new(
-                "SELECT number, at, stage, kind, message FROM history WHERE execution = ",
-            );
+            let mut sql =
+                Sql::new("SELECT number, at, stage, kind, message FROM history WHERE execution = ");
             sql.bind(execution.as_str()).push(" AND number > ").bind(signed(after));
             sql.push(" ORDER BY number LIMIT ").bind(limit);
             sql

@@ -18,7 +18,7 @@ use crate::open::{OpenError, Postgres, ServerError, TlsMode};
 
 pub(super) const READERS_MAX: u32 = 8;
 /// How long a read waits for a connection: long enough for a server to start again.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers that nobody needs are closed: a server has few connections for all of us.
 const READER_IDLE_MAX: Duration = Duration::from_secs(300);
 /// Statements differ by what a group writes, of which there are few sorts; see `write.rs`.
@@ -69,8 +69,7 @@ impl Server {
             return Err(bad("it does not begin with `postgres://`".to_owned()));
         }
         // Its errors do not repeat the URL.
-        let options =
-            PgConnectOptions::from_str(url).map_err(|error| bad(without(url, &error)))?;
+        let options = PgConnectOptions::from_str(url).map_err(|error| bad(without(url, &error)))?;
         let options = secured(options, config, says_tls(url))
             .application_name("capstan")
             .statement_cache_capacity(STATEMENTS_KEPT)

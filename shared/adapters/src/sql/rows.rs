@@ -29,8 +29,7 @@ struct Unreadable {
 }
 
 pub(super) fn found(row: &Row) -> Result<(ExecutionId, Found), sqlx::Error> {
-    let standing =
-        Standing { version: count(row, "version")?, stages: place(row, "stage_count")? };
+    let standing = Standing { version: count(row, "version")?, stages: place(row, "stage_count")? };
     let listed = Listed {
         kind: row.get("kind")?,
         application: row.get("application")?,

@@ -68,17 +68,12 @@ async fn migrate<C: Migrate>(
     let migrated = migrator.run_direct(None, connection, false).await;
     migrated.map_err(|error| {
         let database = database.to_owned();
-        match error {
-            MigrateError::VersionMissing(found) => {
-                SchemaError::Open(OpenError::Newer { database, found, known })
-            }
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-                SchemaError::Sql(error)
-            }
-            other => {
-                let why = other.to_string();
-                SchemaError::Open(OpenError::Schema { database, known, why })
-            }
+        if let MigrateError::VersionMissing(found) = error {
+            return SchemaError::Open(OpenError::Newer { database, found, known });
         }
+        if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+            return SchemaError::Sql(error);
+        }
+        SchemaError::Open(OpenError::Schema { database, known, why: error.to_string() })
     })
 }

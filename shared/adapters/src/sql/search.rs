@@ -53,7 +53,8 @@ pub(super) fn statement<'a>(conditions: &'a Conditions<'a>) -> Sql<'a> {
     let Conditions { query, lists, .. } = conditions;
     let (order, _) = order(query);
     let mut sql = Sql::new("");
-    if let (Some(_), Some(kind), Some(application)) = (query.of_each, query.kind, &query.application)
+    if let (Some(_), Some(kind), Some(application)) =
+        (query.of_each, query.kind, &query.application)
     {
         push_named(&mut sql, kind, application);
     }

@@ -123,7 +123,9 @@ fn open_failed(failure: Failure, file: &Path, doing: &'static str) -> OpenError 
         Failure::Full(_) => OpenError::Full { folder },
         Failure::ReadOnly(why) => OpenError::NotWritable { folder, why },
         Failure::Damaged(why) => OpenError::Damaged { file: file.to_owned(), why },
-        Failure::ForNow(error) | Failure::Race(error) => OpenError::Io { folder, doing, source: Box::new(error) },
+        Failure::ForNow(error) | Failure::Race(error) => {
+            OpenError::Io { folder, doing, source: Box::new(error) }
+        }
         Failure::Content(why) | Failure::Other(why) => {
             OpenError::Io { folder, doing, source: why.into() }
         }

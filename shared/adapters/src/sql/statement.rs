@@ -243,7 +243,9 @@ mod tests {
         let types: Vec<_> = lists.iter().map(List::sql_type).collect();
         assert_eq!(types, ["text[]", "bigint[]", "bytea[]", "text[]"]);
         assert!(matches!(&lists[2], List::Bytes(bytes) if bytes[..] == [&b"\0"[..], b""]));
-        assert!(matches!(&lists[3], List::Texts(texts) if texts[0].as_deref() == Some("a\u{fffd}b")));
+        assert!(
+            matches!(&lists[3], List::Texts(texts) if texts[0].as_deref() == Some("a\u{fffd}b"))
+        );
     }
 
     #[test]

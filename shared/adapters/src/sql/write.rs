@@ -154,7 +154,11 @@ fn executions(group: &Group) -> Vec<Part<'_>> {
 fn of_executions(group: &Group) -> [Part<'_>; 4] {
     let documents = Part {
         before: "INSERT INTO execution_document (execution, document) ",
-        rows: group.documents.iter().map(|(id, text)| vec![id.as_str().into(), text.into()]).collect(),
+        rows: group
+            .documents
+            .iter()
+            .map(|(id, text)| vec![id.as_str().into(), text.into()])
+            .collect(),
         after: " ON CONFLICT (execution) DO UPDATE SET document = excluded.document",
     };
     let stages = Part {

@@ -18,7 +18,10 @@ struct Mounted(tempfile::TempDir);
 impl Mounted {
     fn tmpfs(size: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        run("mount", &["-t", "tmpfs", "-o", &format!("size={size},mode=0777"), "tmpfs", text(folder.path())]);
+        run(
+            "mount",
+            &["-t", "tmpfs", "-o", &format!("size={size},mode=0777"), "tmpfs", text(folder.path())],
+        );
         Self(folder)
     }
 
@@ -41,7 +44,10 @@ async fn a_full_disk_leaves_nothing_half_done_and_the_work_goes_on_when_there_is
     let (mut stored, error) = append_until_full(&store, 0).await;
     let PortError::Full { .. } = &error else { panic!("{error:?}") };
     let (said, end) = (error.to_string(), "free some room, the work goes on by itself");
-    assert!(said.starts_with("storing execution e in database `postgres://capstan@127.0.0.1:"), "{said}");
+    assert!(
+        said.starts_with("storing execution e in database `postgres://capstan@127.0.0.1:"),
+        "{said}"
+    );
     assert!(said.ends_with(end), "{said}");
     assert_eq!(whole(&store.ports, "e").await, stored, "acknowledged and nothing more");
     disk.grow("48m");
@@ -55,6 +61,8 @@ async fn a_full_disk_leaves_nothing_half_done_and_the_work_goes_on_when_there_is
 async fn a_database_without_room_for_tables_is_refused() {
     let disk = Mounted::tmpfs("24m");
     let server = server_on(&disk);
+    // The first session of a database writes files of its own.
+    server.sql("full", "SELECT 1").unwrap();
     let room = run("df", &["--output=avail", "--block-size=1", text(disk.0.path())]);
     let room: usize = room.lines().last().unwrap().trim().parse().unwrap();
     std::fs::write(disk.0.path().join("ballast"), vec![0; room]).unwrap();

@@ -9,5 +9,7 @@ mod lists;
 mod outages;
 mod races;
 mod refusals;
-mod schema;
 mod scene;
+mod tls;
+mod schema;
+mod trips;

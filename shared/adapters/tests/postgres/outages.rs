@@ -30,16 +30,14 @@ async fn sessions_that_are_ended_in_the_middle_of_appends() {
     let end_sessions = async {
         for round in 0..40 {
             let before = tally.stored.load(Ordering::Relaxed);
-            until("an append", async || tally.stored.load(Ordering::Relaxed) > before + round % 7).await;
+            until("an append", async || tally.stored.load(Ordering::Relaxed) > before + round % 7)
+                .await;
             let statement = format!(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                  WHERE datname = '{}' AND application_name = 'capstan'",
                 database.name()
             );
-            let url = database.url();
-            tokio::task::spawn_blocking(move || shared_testkit::stack::sql(&url, &statement).unwrap())
-                .await
-                .unwrap();
+            tokio::task::block_in_place(|| database.sql(&statement));
         }
         tally.stop.store(true, Ordering::Relaxed);
     };
@@ -61,13 +59,11 @@ async fn a_server_that_crashes_and_starts_again() {
         for _ in 0..3 {
             let before = tally.stored.load(Ordering::Relaxed);
             until("appends", async || tally.stored.load(Ordering::Relaxed) > before + 100).await;
-            server = tokio::task::spawn_blocking(move || {
+            // On this thread: a server ends with the thread that started it.
+            tokio::task::block_in_place(|| {
                 server.kill().unwrap();
                 server.launch().unwrap();
-                server
-            })
-            .await
-            .unwrap();
+            });
         }
         tally.stop.store(true, Ordering::Relaxed);
     };

@@ -97,8 +97,10 @@ async fn of_two_processes_one_changes_a_document() {
             by: by.to_owned(),
             at: Timestamp::UNIX_EPOCH,
         };
-        let (of_a, of_b) =
-            tokio::join!(a.ports.documents.change(change("a")), b.ports.documents.change(change("b")));
+        let (of_a, of_b) = tokio::join!(
+            a.ports.documents.change(change("a")),
+            b.ports.documents.change(change("b"))
+        );
         let conflict = Changed::Conflict { newest: version + 1 };
         let winner = match (of_a.unwrap(), of_b.unwrap()) {
             (Changed::Stored(_), other) if other == conflict => "a",

@@ -8,15 +8,12 @@ use shared_testkit::stack::PostgresServer;
 use crate::scene::{Database, config, refusal};
 
 async fn server_error(url: &str) -> ServerError {
-    match refusal(url).await {
-        OpenError::Server(error) => {
-            let password = url.split([':', '@']).nth(2).unwrap();
-            let shown = format!("{error} {error:?}");
-            assert!(!shown.contains(password), "the password is shown: {shown}");
-            error
-        }
-        other => panic!("{other:?}"),
-    }
+    let error = refusal(url).await;
+    let password = url.split([':', '@']).nth(2).unwrap();
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains(password), "the password is shown: {shown}");
+    let OpenError::Server(error) = error else { panic!("{error:?}") };
+    error
 }
 
 #[tokio::test]
@@ -40,7 +37,10 @@ async fn a_wrong_password() {
     let error = server_error(&format!("postgres://capstan:hunter2@{address}")).await;
     assert!(matches!(error, ServerError::NotLetIn { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("password authentication failed for user \"capstan\"; correct"), "{text}");
+    assert!(
+        text.contains("password authentication failed for user \"capstan\"; correct"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -78,9 +78,8 @@ async fn a_read_only_server() {
 async fn another_encoding() {
     let database = Database::new();
     let other = format!("{}_latin", database.name());
-    database.sql(&format!(
-        "CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
-    ));
+    database
+        .sql(&format!("CREATE DATABASE {other} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
     let error = server_error(&database.url().replace(database.name(), &other)).await;
     database.sql(&format!("DROP DATABASE {other}"));
     assert!(matches!(error, ServerError::Encoding { .. }), "{error:?}");
@@ -99,15 +98,17 @@ async fn no_connection_left() {
         // One that writes, one that told the time.
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder, &server.url("postgres"));
-        match shared_adapters::open(&config).await {
-            Ok(opened) => stores.push((opened, folder)),
-            Err(OpenError::Server(error)) => {
-                assert!(matches!(error, ServerError::NoConnectionLeft { .. }), "{error:?}");
-                assert!(error.to_string().contains("max_connections"), "{error}");
-                return;
+        let error = match shared_adapters::open(&config).await {
+            Ok(opened) => {
+                stores.push((opened, folder));
+                continue;
             }
-            Err(error) => panic!("{error:?}"),
-        }
+            Err(error) => error,
+        };
+        let OpenError::Server(error) = error else { panic!("{error:?}") };
+        assert!(matches!(error, ServerError::NoConnectionLeft { .. }), "{error:?}");
+        assert!(error.to_string().contains("max_connections"), "{error}");
+        return;
     }
     panic!("four stores on four connections");
 }

@@ -71,7 +71,8 @@ fn debian_postgres() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let version = |folder: &PathBuf| folder.file_name()?.to_str()?.parse::<u32>().ok();
     let folders = versions.filter_map(|entry| entry.ok()).map(|entry| entry.path());
-    let newest = folders.filter(|folder| folder.join("bin/initdb").is_file()).max_by_key(version)?;
+    let newest =
+        folders.filter(|folder| folder.join("bin/initdb").is_file()).max_by_key(version)?;
     Some(newest.join("bin"))
 }
 

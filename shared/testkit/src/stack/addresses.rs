@@ -34,12 +34,7 @@ pub struct StackAddresses {
 }
 
 impl StackAddresses {
-    pub(super) fn of(
-        layout: &Layout,
-        ports: &Ports,
-        tools: &Tools,
-        postgres: &Cluster,
-    ) -> Self {
+    pub(super) fn of(layout: &Layout, ports: &Ports, tools: &Tools, postgres: &Cluster) -> Self {
         Self {
             kubeconfig: layout.kubeconfig(),
             kube_server: format!("https://127.0.0.1:{}", ports.apiserver),

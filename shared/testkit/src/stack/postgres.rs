@@ -97,7 +97,9 @@ impl PostgresServer {
             server.check()?;
             anyhow::Ok(is_ready(&self.url("postgres")).then_some(()))
         })?;
-        ready.with_context(|| format!("`postgres` is not ready; its log ends:\n{}", server.log_tail()))?;
+        ready.with_context(|| {
+            format!("`postgres` is not ready; its log ends:\n{}", server.log_tail())
+        })?;
         self.server = Some(server);
         Ok(())
     }

@@ -2,7 +2,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The URL is none.
-    #[error("the store's URL is wrong: {why}; it reads `postgres://user:password@host:port/database`")]
+    #[error(
+        "the store's URL is wrong: {why}; it reads `postgres://user:password@host:port/database`"
+    )]
     BadUrl {
         /// What is wrong with it.
         why: String,
@@ -50,7 +52,9 @@ pub enum ServerError {
         why: String,
     },
     /// There is no room.
-    #[error("no space left on the device of database `{database}`; free some room there and start again")]
+    #[error(
+        "no space left on the device of database `{database}`; free some room there and start again"
+    )]
     Full {
         /// Its address.
         database: String,
@@ -135,13 +139,23 @@ impl ServerError {
                 _ => Self::Unavailable { database, doing, source: Box::new(error) },
             };
         }
-        match error {
-            sqlx::Error::Io(error) => Self::NoServer { database, why: error.to_string() },
-            sqlx::Error::Tls(error) => Self::Tls { database, why: error.to_string() },
-            sqlx::Error::Configuration(_) => Self::BadUrl { why },
-            error => Self::Unavailable { database, doing, source: Box::new(error) },
+        if let sqlx::Error::Io(_) = error {
+            return Self::NoServer { database, why: cause(&error) };
         }
+        if let sqlx::Error::Tls(_) = error {
+            return Self::Tls { database, why: cause(&error) };
+        }
+        if let sqlx::Error::Configuration(_) = error {
+            return Self::BadUrl { why };
+        }
+        Self::Unavailable { database, doing, source: Box::new(error) }
     }
+}
+
+/// What is behind an error of sqlx's, in one line.
+fn cause(error: &sqlx::Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// What the server said, without what sqlx says around it.

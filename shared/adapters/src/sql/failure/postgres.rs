@@ -6,11 +6,11 @@ use super::{Failure, Place};
 /// (postgresql.org/docs/current/errcodes-appendix.html).
 pub(super) fn failure(error: sqlx::Error, place: &Place) -> Failure {
     let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
-        // A lost connection, a limit on waiting; or a setting that no other try changes.
-        return match error {
-            sqlx::Error::Configuration(why) => Failure::Other(why.to_string()),
-            error => Failure::ForNow(Arc::new(error)),
-        };
+        // A setting that no other try changes; else a lost connection, or a limit on waiting.
+        if let sqlx::Error::Configuration(why) = error {
+            return Failure::Other(why.to_string());
+        }
+        return Failure::ForNow(Arc::new(error));
     };
     let code = code.into_owned();
     let text = format!("{error} (PostgreSQL's code {code})");
