@@ -1,3 +1,5 @@
+use std::io;
+
 /// Why a database on a server cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -139,11 +141,16 @@ impl ServerError {
                 _ => Self::Unavailable { database, doing, source: Box::new(error) },
             };
         }
-        if let sqlx::Error::Io(_) = error {
-            return Self::NoServer { database, why: cause(&error) };
-        }
         if let sqlx::Error::Tls(_) = error {
             return Self::Tls { database, why: cause(&error) };
+        }
+        if let sqlx::Error::Io(error) = error {
+            let why = error.to_string();
+            // What the TLS library refuses reads as data that is not valid.
+            return match error.kind() {
+                io::ErrorKind::InvalidData => Self::Tls { database, why },
+                _ => Self::NoServer { database, why },
+            };
         }
         if let sqlx::Error::Configuration(_) = error {
             return Self::BadUrl { why };
