@@ -22,9 +22,10 @@ pub(super) fn failure(error: sqlx::Error, place: &Place) -> Failure {
         // the new first one.
         "25006" | "55P03" | "57014" => Failure::ForNow(Arc::new(error)),
         "XX001" | "XX002" => Failure::Damaged(text),
-        "28000" | "28P01" | "3D000" | "42501" => Failure::Other(text),
+        // It let us in once: somebody is changing something, and the work waits until that is done.
+        "42501" => Failure::ForNow(Arc::new(error)),
         other => match &other[..other.len().min(2)] {
-            "08" | "53" | "57" | "58" => Failure::ForNow(Arc::new(error)),
+            "08" | "28" | "3D" | "53" | "57" | "58" | "XX" => Failure::ForNow(Arc::new(error)),
             "22" | "23" | "42" | "54" => Failure::Content(text),
             _ => Failure::Other(text),
         },
