@@ -50,13 +50,13 @@ impl Config {
 /// Limits on what goes into a baking and comes out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Size of a chart, unpacked.
+    /// Size of a chart, unpacked, or of a folder of recipes.
     pub chart_bytes_max: u64,
-    /// Files and folders of a chart.
+    /// Files and folders of a chart, or of a folder of recipes.
     pub chart_entries_max: u64,
     /// How often larger a chart may be unpacked than packed.
     pub archive_ratio_max: u64,
-    /// Size of one values file.
+    /// Size of one values file, or of a Packer template.
     pub values_bytes_max: u64,
     /// Size of what is rendered.
     pub manifest_bytes_max: u64,

@@ -286,6 +286,22 @@ async fn a_cancelled_bake_leaves_no_container_and_no_process() {
     wait_for("the end of its processes", || processes(scene.data.path()).is_empty().then_some(()));
 }
 
+/// Killed before it removed its container: we do.
+#[tokio::test]
+async fn a_packer_that_does_not_end_when_it_is_asked_to_leaves_nothing() {
+    let scene = Scene::new();
+    let template = hcl("echo half-way; busybox sleep 300", "example.test/never", "1");
+    let recipes = recipes(scene.data.path(), &[("t.pkr.hcl", &template)]);
+    let mut config = config(&scene, &recipes);
+    config.tools.limits.kill_grace = Duration::from_millis(1);
+    let cancel = scene.cancel.clone();
+    let context = json!({"templateFileName": "t.pkr.hcl"});
+    let answer = meddled(&scene, config, &context, move || cancel.cancel()).await;
+    assert!(matches!(answer, TaskAnswer::Canceled { .. }), "{answer:?}");
+    assert_eq!(containers(scene.data.path()), [""; 0]);
+    wait_for("the end of its processes", || processes(scene.data.path()).is_empty().then_some(()));
+}
+
 #[tokio::test]
 async fn a_bake_that_takes_too_long_leaves_nothing_either() {
     let scene = Scene::new();

@@ -54,7 +54,7 @@ impl Scene {
             .arg(&self.recipes)
             .args([env::docker_host(), epoch.to_string(), context.to_string()])
             .stdin(Stdio::null())
-            .stdout(File::create(self.folder.path().join("log")).unwrap())
+            .stderr(File::create(self.folder.path().join("log")).unwrap())
             .spawn()
             .unwrap()
     }
@@ -105,31 +105,28 @@ fn a_killed_worker_leaves_nothing_and_another_bakes() {
 fn a_killed_worker_and_guard_leave_what_the_next_run_removes() {
     let scene = Scene::new("killed-all");
     let mut worker = scene.half_way();
-    let mut all = processes(scene.folder.path());
-    // The guard names no folder: it is the parent of what runs in one.
-    let guards: Vec<i32> = all.iter().filter_map(|(pid, _)| parent_of(*pid)).collect();
-    all.extend(guards.into_iter().filter(|pid| *pid > 1).map(|pid| (pid, String::new())));
+    let guards = children_of(worker.id());
+    assert_eq!(guards.len(), 1, "{guards:?}");
     worker.kill().unwrap();
-    for (pid, _) in all {
-        if is_ours(pid) {
-            kill_now(pid);
-        }
-    }
+    guards.into_iter().for_each(kill_now);
     worker.wait().unwrap();
+    // What Packer started holds on for as long as Packer would.
+    for (pid, _) in processes(scene.folder.path()) {
+        kill_now(pid);
+    }
     scene.wait_for_no_process();
     assert_eq!(containers(scene.folder.path()).len(), 1, "nobody was there to remove it");
     scene.take_over();
     assert!(scene.log().contains("removed 1 container(s)"), "{}", scene.log());
 }
 
-/// Whether a process is a guard of this test's or Packer.
-fn is_ours(pid: i32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&line).into_owned();
-    line.contains("packer") || line.contains("guard")
+fn children_of(parent: u32) -> Vec<i32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
 }
 
-fn parent_of(pid: i32) -> Option<i32> {
+fn parent_of(pid: i32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat[stat.rfind(')')? + 1..].split_whitespace().nth(1)?.parse().ok()
 }

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
 
 pub mod embedded;
+pub mod serve;
 pub mod sim;

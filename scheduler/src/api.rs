@@ -1,27 +1,7 @@
 //! HTTP: Gate's routes as far as they are built, `/v1` for what Gate does not have.
 //!
-//! | Call | Answer |
-//! | --- | --- |
-//! | `GET /health`, `/version`, `/livez`, `/readyz` | that it is there, which version, what it stands on |
-//! | `GET /auth/user` | as whom a request acts |
-//! | `GET /applications`, `/applications/{app}` | applications |
-//! | `GET /applications/{app}/pipelineConfigs[/{name}]` | saved pipelines |
-//! | `POST /pipelines`, `PUT /pipelines/{id}` | saves one |
-//! | `DELETE /pipelines/{app}/{name}` | deletes one |
-//! | `GET /pipelineConfigs/{id}/history` | its versions, newest first |
-//! | `POST /pipelines/{app}/{nameOrId}`, `POST /pipelines/start` | starts a saved one, or the one in the body: 202 and `ref` |
-//! | `GET /executions`, `/applications/{app}/pipelines`, `/applications/{app}/executions/search` | executions |
-//! | `GET /pipelines/{id}` | an execution in Gate's shape, with `waitingFor` |
-//! | `PUT /pipelines/{id}/cancel?reason=` | nothing; the execution ends |
-//! | `PATCH /pipelines/{id}/stages/{stage}` | the execution; `judgmentStatus`, `judgmentInput`, `skipRemainingWait` or `outcome` go into the stage |
-//! | `POST /tasks`, `GET /tasks/{id}` | operations one by one, outside of pipelines |
-//! | `POST /v1/pipelines/validate` | everything that is wrong with a document |
-//! | `GET /v1/executions/{id}/history?after=` | what happened, oldest first |
-//! | `GET /v1/executions/{id}/events` | the same, as it happens: server-sent events |
-//! | `GET /v1/executions/{id}/stages/{stage}/log?offset=` | a stage's log as text, from a byte on |
-//! | `GET /v1/executions/{id}/stages/{stage}/log/stream` | the same, as it is written |
-//!
-//! | `POST`, `GET /v1/tokens`, `DELETE /v1/tokens/{id}` | makes a token (its text is shown once), lists them, takes one back |
+//! Every route describes itself; [`openapi`] makes one document of that, which is served as
+//! `/v1/openapi.json` and kept as `scheduler/openapi.json`: the table of routes.
 //!
 //! On loopback nobody needs a token; anywhere else everybody does, probes excepted.
 //!
@@ -33,26 +13,36 @@ mod connections;
 mod error;
 mod gate;
 mod guard;
+mod limits;
 mod login;
+mod observed;
+pub mod openapi;
+mod rates;
 mod request;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod v1;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use shared_ports::Ports;
 use shared_runtime::{Kind, Supervisor};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
 
 use self::error::ApiError;
+pub use self::limits::ApiLimits;
+use self::rates::Rates;
 use crate::Scheduler;
-use crate::access::TokenError;
+use crate::access::{TokenError, Tokens};
 
 /// Size of a request's body.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -64,6 +54,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 struct State {
     scheduler: Scheduler,
     address: SocketAddr,
+    rates: Arc<Rates>,
     stop: CancellationToken,
 }
 
@@ -98,37 +89,52 @@ pub enum ServeError {
 pub async fn serve(
     scheduler: Scheduler,
     listener: TcpListener,
+    limits: ApiLimits,
     supervisor: &Supervisor,
 ) -> Result<SocketAddr, ServeError> {
     let address = listener.local_addr()?;
-    may_serve(&scheduler, address).await?;
+    may_serve(scheduler.ports(), address).await?;
     let stop = supervisor.stopping_of(Kind::Http);
-    let router = router(State { scheduler, address, stop: stop.clone() });
+    let rates = Arc::new(Rates::new(&limits));
+    let router = router(State { scheduler, address, rates, stop: stop.clone() });
     supervisor.spawn(Kind::Http, async move {
-        connections::serve(listener, router, stop).await;
+        connections::serve(listener, router, limits, stop).await;
         Ok(())
     });
     Ok(address)
 }
 
-/// Refuses an address that others reach while nobody could log in.
-async fn may_serve(scheduler: &Scheduler, address: SocketAddr) -> Result<(), ServeError> {
-    if address.ip().is_loopback() || scheduler.tokens().has_live_one().await? {
+/// Refuses an address that others reach while nobody could log in: ask before any work begins.
+///
+/// # Errors
+/// [`ServeError::Open`] on an address that is not loopback while there is no token.
+pub async fn may_serve(ports: &Ports, address: SocketAddr) -> Result<(), ServeError> {
+    if address.ip().is_loopback() || Tokens::new(ports).has_live_one().await? {
         return Ok(());
     }
     Err(ServeError::Open(address))
 }
 
+/// Every route, with its description.
+fn routes() -> OpenApiRouter<State> {
+    gate::router().merge(v1::router())
+}
+
+/// The routes, and around them what looks at a request before its route is chosen.
 fn router(state: State) -> Router {
-    gate::router()
-        .merge(v1::router())
+    let (router, _) = routes().split_for_parts();
+    let routed = router
+        .route_layer(from_fn(observed::note_route))
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(state.clone());
+    Router::new()
+        .fallback_service(routed)
         .layer(from_fn_with_state(state.clone(), login::check))
         .layer(from_fn_with_state(state.clone(), guard::check))
         .layer(from_fn(error::limit_time))
         .layer(from_fn_with_state(state.clone(), error::shape))
-        .with_state(state)
+        .layer(from_fn_with_state(state, observed::observe))
 }
 
 async fn no_route(OriginalUri(uri): OriginalUri) -> ApiError {

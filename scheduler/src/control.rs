@@ -8,11 +8,14 @@ mod facts;
 mod fold;
 mod inputs;
 mod loaded;
+mod notices;
 mod outage;
 mod planning;
 mod requests;
+mod storing;
 mod sweep;
 mod timers;
+mod traces;
 mod turn;
 
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use shared_model::{ExecutionId, Limits, Object, Problem, Status};
+use shared_model::{Capability, ExecutionId, Limits, Object, Problem, Status};
 use shared_plugin::StageDescriptor;
 use shared_ports::journal::{Head, HistoryEntry, Query};
 use shared_ports::{PortError, Ports};
@@ -30,12 +33,13 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::access::Tokens;
 use crate::start::{self, Start, SubmitError};
 use crate::view::{self, Detail};
-use crate::{Library, Registry};
+use crate::{Account, Library, Registry};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
 use outage::Outage;
 pub(crate) use requests::{Ask, Request};
+pub(crate) use traces::CALLER as TRACE_CALLER;
 
 /// Requests that may wait for the loop; more wait at the caller.
 const REQUESTS_MAX: usize = 4_096;
@@ -59,6 +63,10 @@ pub struct Config {
     pub turn_events_max: usize,
     /// Executions whose stage bodies are kept in memory.
     pub bodies_cached_max: usize,
+    /// Executions that have not ended: further ones are refused, but those that a stage starts.
+    pub executions_unfinished_max: usize,
+    /// Accounts that stages deploy to, by name.
+    pub accounts: Vec<Account>,
 }
 
 impl Default for Config {
@@ -71,6 +79,8 @@ impl Default for Config {
             leases_are_fresh: true,
             turn_events_max: 256,
             bodies_cached_max: 1_000,
+            executions_unfinished_max: 100_000,
+            accounts: Vec::new(),
         }
     }
 }
@@ -270,9 +280,19 @@ impl Scheduler {
         Tokens::new(&self.ports)
     }
 
+    /// The accounts that stages deploy to.
+    pub fn accounts(&self) -> &[Account] {
+        &self.config.accounts
+    }
+
     /// Whether a stage of this type can run.
     pub fn knows(&self, stage_type: &str) -> bool {
         self.registry.find(stage_type).is_some() || scheduler_engine::native::is_native(stage_type)
+    }
+
+    /// What workers must be able to do for the stage types that are known; one may come more than once.
+    pub fn capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
+        self.registry.capabilities()
     }
 
     /// Whether what happens can be stored, as far as the loop tried.

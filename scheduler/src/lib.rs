@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod access;
+pub mod account;
 pub mod api;
 pub mod control;
 pub mod library;
@@ -8,6 +9,7 @@ pub mod registry;
 pub mod start;
 pub mod view;
 
+pub use account::Account;
 pub use control::{Config, ControlError, Scheduler, StartError, Update};
 pub use library::{Library, LibraryError};
 pub use registry::Registry;

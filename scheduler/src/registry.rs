@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use shared_model::StageView;
+use shared_model::{Capability, StageView};
 use shared_plugin::StageDescriptor;
 
 /// Descriptors by name and alias.
@@ -35,6 +35,12 @@ impl Registry {
         [stage.alias(), stage.kind()]
             .into_iter()
             .any(|name| self.find(name).is_some() || scheduler_engine::native::is_native(name))
+    }
+
+    /// What workers must be able to do; one may come more than once.
+    pub fn capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
+        let tasks = self.by_name.values().flat_map(|descriptor| &descriptor.tasks);
+        tasks.map(|task| task.capability.clone())
     }
 
     /// Every known name, for errors.

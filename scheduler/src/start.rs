@@ -9,9 +9,10 @@ use shared_model::{
 };
 use shared_ports::PortError;
 use shared_ports::journal::{Kind, Query, StageBody};
+use shared_runtime::telemetry::TraceContext;
 
 use crate::Registry;
-use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded};
+use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
 
 mod warnings;
 
@@ -28,6 +29,8 @@ pub struct Start {
     pub source: Option<String>,
     /// The execution's id, if the caller brings one.
     pub id: Option<ExecutionId>,
+    /// In which trace the caller stands, if in one.
+    pub trace: Option<TraceContext>,
     /// Whether a stage of another execution starts it: a required parameter that it does not give is
     /// absent then, as in Orca.
     pub is_child: bool,
@@ -47,6 +50,15 @@ pub enum SubmitError {
     /// An execution of that id exists.
     #[error("an execution with the id `{0}` exists already; send another id or none")]
     Exists(ExecutionId),
+    /// Too many executions have not ended.
+    #[error(
+        "{unfinished} executions have not ended, which is as many as may be \
+         (executions_unfinished_max); try again when some have"
+    )]
+    TooMany {
+        /// How many there are.
+        unfinished: usize,
+    },
     /// The store or the broker failed, or the scheduler is stopping.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -341,6 +353,9 @@ fn document(
     let user = if start.user.is_empty() { "anonymous" } else { &start.user };
     document.insert("authentication".into(), json!({ "user": user, "allowedAccounts": [] }));
     document.insert("trigger".into(), trigger);
+    if let Some(caller) = start.trace {
+        document.insert(TRACE_CALLER.into(), caller.to_string().into());
+    }
     Value::Object(document)
 }
 

@@ -14,11 +14,13 @@ use shared_ports::messages::{
     TaskInput,
 };
 use shared_ports::{Claim, LogName, Outgoing, PortError, Ports, Queue};
+use shared_runtime::telemetry;
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 use crate::in_flight::{Begin, InFlight, Why};
 use crate::log::BlobLog;
+use crate::observed::Watched;
 
 /// First and longest pause between tries to send a report.
 const REPORT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -114,20 +116,33 @@ impl Bench {
     async fn run(&self, ready: &AttemptReady, input: Readable, cancel: CancellationToken) {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
         self.report(ready, Report::Started).await;
+        let (clock, worker) = (&*self.ports.clock, &self.config.id);
+        let watched = Watched::begin(clock, ready, input.as_ref().ok());
         let answer = match input {
             Ok(_) if ready.needs_grant && !self.is_granted(ready, &cancel).await => {
                 TaskAnswer::HandedOver { checkpoint: Value::Null }
             }
-            Ok(input) => self.answer(ready, input, cancel).await,
+            Ok(input) => {
+                let work = self.answer(ready, input, cancel);
+                match watched.place() {
+                    Some(place) => Box::pin(telemetry::within(place, work)).await,
+                    None => work.await,
+                }
+            }
             Err(error) => TaskAnswer::terminal(error),
         };
-        match self.in_flight.why(attempt, epoch) {
+        let answer = match self.in_flight.why(attempt, epoch) {
             // Nobody else may go on with it: what it says is all that will ever be known.
-            _ if ready.needs_grant => self.finish(ready, answer).await,
-            Some(Why::LeaseLost) => tracing::warn!(%attempt, %epoch, "lost; its answer is dropped"),
-            Some(Why::Draining) => self.finish(ready, handed_over(answer)).await,
-            Some(Why::Aborted) | None => self.finish(ready, answer).await,
-        }
+            _ if ready.needs_grant => answer,
+            Some(Why::LeaseLost) => {
+                watched.end(clock, ready, worker, None);
+                return tracing::warn!(%attempt, %epoch, "lost; its answer is dropped");
+            }
+            Some(Why::Draining) => handed_over(answer),
+            Some(Why::Aborted) | None => answer,
+        };
+        watched.end(clock, ready, worker, Some(&answer));
+        self.finish(ready, answer).await;
     }
 
     /// Waits until the claim is in the journal; `false` if it is to end before that, or it takes too
@@ -137,8 +152,9 @@ impl Bench {
         for _ in 0..GRANT_ASKED_MAX {
             tokio::select! {
                 biased;
-                () = granted.cancelled() => return true,
+                // First: who was away may hear both at once, and its lease is gone.
                 () = cancel.cancelled() => return false,
+                () = granted.cancelled() => return true,
                 () = self.ports.clock.sleep(GRANT_PAUSE) => {}
             }
             // Either word may have been lost.
@@ -191,7 +207,8 @@ impl Bench {
         };
         let ended = CancellationToken::new();
         let work = async {
-            let answer = self.bounded(found, &cx, ready.needs_grant).await;
+            let answer = self.bounded(Arc::clone(&found), &cx, ready.needs_grant).await;
+            self.make_good(found, &cx, &answer).await;
             ended.cancel();
             answer
         };
@@ -225,6 +242,34 @@ impl Bench {
             biased;
             answer = run => answer.unwrap_or_else(|panic| panicked(&task, &*panic)),
             () = late => self.dropped(&task, cx, needs_grant),
+        }
+    }
+
+    /// Lets the stage type tell the outside world that nobody waits any more; one that failed has done
+    /// so where it failed.
+    async fn make_good(
+        &self,
+        stage_type: Arc<dyn StageType>,
+        cx: &TaskContext,
+        answer: &TaskAnswer,
+    ) {
+        let aborted = self.in_flight.why(&cx.attempt, cx.epoch) == Some(Why::Aborted);
+        if !aborted || matches!(answer, TaskAnswer::Failed { .. }) {
+            return;
+        }
+        let cx = TaskContext { cancel: CancellationToken::new(), ..cx.clone() };
+        let task = cx.input.task.clone();
+        let made_good = AssertUnwindSafe(stage_type.cancelled(&task, &cx)).catch_unwind();
+        tokio::select! {
+            biased;
+            ended = made_good => {
+                if let Err(panic) = ended {
+                    let _logged = panicked(&task, &*panic);
+                }
+            }
+            () = self.ports.clock.sleep(self.config.cancel_grace) => {
+                tracing::warn!(attempt = %cx.attempt, task, "did not make good in time");
+            }
         }
     }
 

@@ -3,8 +3,11 @@
 pub use bake::{Config as BakeConfig, PackerConfig};
 pub use deploy_kubernetes::{Account, AccountError, Accounts};
 use deploy_local::{DeployLocal, OperateLocal, Operation};
-pub use deploy_local::{LocalConfig, balancer_main, sample};
+pub use deploy_local::{LOCAL, LocalConfig, balancer_main, sample};
 use shared_plugin::Catalog;
+
+use crate::stages::webhook::Webhook;
+pub use crate::stages::webhook::{AllowEntry, AllowError, AllowList, WebhookConfig};
 
 /// What the stage types need to know.
 pub struct CatalogConfig {
@@ -16,6 +19,8 @@ pub struct CatalogConfig {
     pub kubernetes: Accounts,
     /// Server groups of processes on this machine; none where stages may not start any (D27).
     pub local: Option<LocalConfig>,
+    /// What webhooks may ask.
+    pub webhook: WebhookConfig,
 }
 
 /// Every stage type of this binary.
@@ -23,7 +28,8 @@ pub fn catalog(config: CatalogConfig) -> Catalog {
     let catalog = Catalog::default()
         .with(bake::BakeManifest::new(config.bake))
         .with(bake::Bake::new(config.packer))
-        .with(deploy_kubernetes::DeployManifest::new(config.kubernetes));
+        .with(deploy_kubernetes::DeployManifest::new(config.kubernetes))
+        .with(Webhook::new(config.webhook));
     match config.local {
         Some(config) => with_local(catalog, &config),
         None => catalog,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use shared_model::Capability;
 use shared_ports::{Heartbeat, Ports};
+use shared_runtime::metrics::metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
@@ -64,8 +65,12 @@ impl Beats {
         let heard = tokio::select! {
             biased;
             heard = beat => heard,
-            () = self.ports.clock.sleep(limit) => return false,
+            () = self.ports.clock.sleep(limit) => {
+                metrics().heartbeat(false);
+                return false;
+            }
         };
+        metrics().heartbeat(heard.is_ok());
         match heard {
             Ok(lost) => {
                 let listed = heartbeat.in_flight.iter();

@@ -5,8 +5,10 @@ pub mod catalog;
 mod heartbeat;
 mod in_flight;
 mod log;
+mod observed;
 mod queues;
 mod runner;
+pub mod stages;
 mod vitals;
 
 use std::time::Duration;

@@ -9,9 +9,11 @@ use shared_model::{AttemptId, Epoch};
 use shared_plugin::Catalog;
 use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
 use shared_ports::{Consumer, Delivery, PortError, Ports, Queue};
+use shared_runtime::metrics::metrics;
 use shared_runtime::{Kind, Supervisor};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::Config;
 use crate::attempt::{Bench, Message};
@@ -78,7 +80,10 @@ impl Runner {
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
         let bench = Bench { config, ports, catalog, in_flight };
         let done = mpsc::channel(1_024);
-        Ok(Self { bench, supervisor, queues, control, done, beats_end, draining, busy: 0 })
+        let runner =
+            Self { bench, supervisor, queues, control, done, beats_end, draining, busy: 0 };
+        runner.count_slots();
+        Ok(runner)
     }
 
     /// Runs until the supervisor stops, then drains.
@@ -121,9 +126,11 @@ impl Runner {
             }
         };
         self.busy += 1;
+        self.count_slots();
+        let span = span_of(&ready.attempt, ready.epoch);
         let (bench, done) = (self.bench.clone(), self.done.0.clone());
         let stop = self.supervisor.stopping();
-        self.supervisor.spawn(Kind::Attempt, async move {
+        let work = async move {
             if let Some(message) = carry_out(&bench, &done, place, ready).await {
                 if message == Message::Again {
                     pause_before_again(&bench, &stop).await;
@@ -132,7 +139,8 @@ impl Runner {
             }
             let _closed = done.send(Done::Slot).await;
             Ok(())
-        });
+        };
+        self.supervisor.spawn(Kind::Attempt, work.instrument(span));
     }
 
     /// Gives back, after a pause, a message that a newer scheduler wrote.
@@ -152,9 +160,16 @@ impl Runner {
 
     async fn done(&mut self, done: Done) {
         match done {
-            Done::Slot => self.busy = self.busy.saturating_sub(1),
+            Done::Slot => {
+                self.busy = self.busy.saturating_sub(1);
+                self.count_slots();
+            }
             Done::Message(place, message) => self.queues.settle(place, message).await,
         }
+    }
+
+    fn count_slots(&self) {
+        metrics().slots(self.bench.config.slots, self.busy);
     }
 
     async fn obey(&mut self, delivery: Delivery) {
@@ -279,6 +294,14 @@ async fn with_deadline(
         }
     }
     work.await
+}
+
+/// What a log line of an attempt says of where it comes from.
+fn span_of(attempt: &AttemptId, epoch: Epoch) -> tracing::Span {
+    tracing::info_span!(
+        "attempt", execution.id = %attempt.execution, stage.ref = %attempt.stage,
+        task = attempt.task, attempt = attempt.number, %epoch
+    )
 }
 
 /// Names what a catalog announces.

@@ -14,6 +14,7 @@ use super::declared::{Declared, Language};
 use super::error::BakeError;
 use super::request::{Request, Template};
 use crate::artifact::Input;
+use crate::recipe::RecipeError;
 use crate::{InputError, Limits, local};
 
 /// What is ours beside the recipes: Packer's home, its temporary files, the file of variables.
@@ -59,7 +60,7 @@ impl Sources {
         make_ours(work).map_err(InputError::io(OURS))?;
         let (template, language, text) = match (&request.template, &self.artifact) {
             (Template::File(name), _) => self.file(name, work, cancel)?,
-            (Template::Artifact(_), Some(artifact)) => self.from_artifact(artifact, work)?,
+            (Template::Artifact(_), Some(artifact)) => self.artifact_file(artifact, work)?,
             (Template::Artifact(field), None) => return Err(BakeError::NoArtifact(field)),
         };
         let mut var_files = Vec::new();
@@ -92,7 +93,7 @@ impl Sources {
         Ok((format!("./{name}"), Language::of(&name, &text), text))
     }
 
-    fn from_artifact(
+    fn artifact_file(
         &self,
         artifact: &Input,
         work: &Path,
@@ -113,12 +114,11 @@ impl Sources {
         if !self.recipes.is_dir() {
             return Err(BakeError::NoRecipes { field, folder: self.recipes.clone() });
         }
-        let (path, root) = local::resolve(&self.recipes, name).map_err(|error| match error {
-            InputError::NotFound { .. } => missing(),
-            error => BakeError::Recipe(crate::recipe::RecipeError::Unusable {
-                field: field.into(),
-                why: error.to_string(),
-            }),
+        let (path, root) = local::resolve(&self.recipes, name).map_err(|error| {
+            if matches!(error, InputError::NotFound { .. }) {
+                return missing();
+            }
+            RecipeError::Unusable { field: field.into(), why: error.to_string() }.into()
         })?;
         if !path.is_file() {
             return Err(missing());

@@ -17,8 +17,8 @@ use shared_runtime::Tools;
 use shared_runtime::tool::GuardCommand;
 use tokio_util::sync::CancellationToken;
 
-/// `guard`, or `bake DATA RECIPES DOCKER_HOST EPOCH CONTEXT`: runs a `bake` stage, prints its log
-/// and then its answer.
+/// `guard`, or `bake DATA RECIPES DOCKER_HOST EPOCH CONTEXT`: runs a `bake` stage, says its log
+/// and then its answer on stderr.
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
@@ -35,7 +35,7 @@ async fn bake(args: &[String]) -> ExitCode {
     let context = serde_json::from_str(context).unwrap_or(Value::Null);
     let cx = task(&context, epoch.parse().unwrap_or_default());
     let answer = stage_type.run("createBake", &cx).await;
-    println!("{}", serde_json::to_string(&answer).unwrap_or_default());
+    eprintln!("{}", serde_json::to_string(&answer).unwrap_or_default());
     ExitCode::from(u8::from(!matches!(answer, TaskAnswer::Succeeded { .. })))
 }
 
@@ -74,7 +74,7 @@ struct Printed;
 #[async_trait]
 impl StageLog for Printed {
     async fn line(&self, text: &str) {
-        println!("{text}");
+        eprintln!("{text}");
     }
     async fn flush(&self) {}
 }

@@ -89,6 +89,11 @@ impl Accounts {
         Self::default()
     }
 
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.accounts.keys().map(String::as_str)
+    }
+
     /// Every context of a kubeconfig as an account of its name, and further ones.
     ///
     /// # Errors

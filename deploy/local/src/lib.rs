@@ -16,4 +16,5 @@ mod store;
 
 pub use balancer::serve::main as balancer_main;
 pub use config::{Limits, LocalConfig};
+pub use request::LOCAL;
 pub use stage::{DeployLocal, OperateLocal, Operation};

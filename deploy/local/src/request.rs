@@ -14,7 +14,7 @@ use crate::error::{LocalError, invalid};
 use crate::group::Service;
 
 /// The name of the provider, and of its one account and one region.
-pub(crate) const LOCAL: &str = "local";
+pub const LOCAL: &str = "local";
 /// Variables of a process that are ours to set.
 const RESERVED: [&str; 3] = ["CAPSTAN_EFFECT", "CAPSTAN_SERVER_GROUP", "PORT"];
 /// What is known from Spinnaker, changes what a deploy does, and is not built (D18).

@@ -1,15 +1,20 @@
 //! The command line.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scheduler::api::ApiLimits;
+use shared_runtime::telemetry::{self, Format};
+use worker::catalog::AllowEntry;
 
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
 use crate::execution::ExecutionArgs;
 use crate::pipeline::PipelineArgs;
+use crate::say;
 use crate::token::TokenArgs;
 
 /// Continuous delivery: runs Spinnaker's pipelines.
@@ -41,6 +46,8 @@ pub(crate) enum Command {
     /// Prints the completions for a shell.
     #[command(after_help = completion::HELP)]
     Completion(CompletionArgs),
+    /// Prints the description of the API (OpenAPI 3.1).
+    Openapi,
     /// Owns one run of a tool.
     #[command(hide = true)]
     Guard {
@@ -74,8 +81,17 @@ Examples:
   capstan dev
   capstan dev --port 9000 --data-dir /var/lib/capstan --kubeconfig ~/.kube/config";
 
-/// The Kubernetes client logs what a stage says better.
-const LOG: &str = "warn,kube_client=off";
+/// Where a server is unless told otherwise.
+pub(crate) const DEFAULT_PORT: u16 = 8084;
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line: `time`, `level`, `target`, `message`, and fields.
+    Json,
+}
 
 /// How the result is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -114,10 +130,12 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", env = "CAPSTAN_HOST")]
     pub(crate) host: std::net::IpAddr,
     /// The port to serve; 0 takes a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 8084, env = "CAPSTAN_PORT")]
+    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_PORT, env = "CAPSTAN_PORT")]
     pub(crate) port: u16,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// What an engine in one process works with.
@@ -153,10 +171,30 @@ pub(crate) struct EngineArgs {
     /// may be repeated.
     #[arg(long = "packer-env", value_name = "NAME")]
     pub(crate) packer_env: Vec<String>,
-    /// What is logged to stderr beside the progress: a level, or a filter such as `worker=debug`.
-    #[arg(long, value_name = "FILTER", default_value = LOG, env = "CAPSTAN_LOG")]
-    pub(crate) log: String,
+    /// What webhooks may ask beside the Internet: a host, everything below one (`*.example.com`), an
+    /// address or a network, each with a port if need be; may be repeated.
+    #[arg(
+        long = "allow-url",
+        value_name = "HOST|CIDR[:PORT]",
+        env = "CAPSTAN_ALLOW_URLS",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_urls: Vec<AllowEntry>,
+    /// What is logged to stderr: a level, or a filter such as `worker=debug` [default: what happens
+    /// to executions for `dev`, warnings for `run`, which shows its progress by itself].
+    #[arg(long, value_name = "FILTER", env = "CAPSTAN_LOG",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) log: Option<String>,
+    /// How everything on stderr looks.
+    #[arg(long, value_enum, default_value = "text", env = "CAPSTAN_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
 }
+
+/// Warnings. The Kubernetes client logs what a stage says better, and how exporting goes is said once
+/// by whoever exports.
+const LOG_WARNINGS: &str = "warn,kube_client=off,opentelemetry=off";
+/// The state changes of executions, too.
+const LOG_CHANGES: &str = "warn,scheduler=info,worker=info,kube_client=off,opentelemetry=off";
 
 impl EngineArgs {
     /// Where docker listens; like docker, an empty one in the environment is none.
@@ -164,9 +202,56 @@ impl EngineArgs {
         self.docker_host.as_deref().filter(|host| !host.is_empty())
     }
 
+    /// Starts logging; `with_changes` is whether state changes of executions are logged unless
+    /// somebody said what is.
+    ///
+    /// # Errors
+    /// If the filter cannot be read.
+    pub(crate) fn start_logs(&self, with_changes: bool) -> anyhow::Result<()> {
+        let usual = if with_changes { LOG_CHANGES } else { LOG_WARNINGS };
+        let format = match self.log_format {
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        };
+        say::in_format(format);
+        telemetry::start(self.log.as_deref().unwrap_or(usual), format)
+    }
+
     /// The kubeconfig; like kubectl, an empty one in the environment is none.
     pub(crate) fn kubeconfig(&self) -> Option<PathBuf> {
         self.kubeconfig.clone().filter(|file| !file.is_empty()).map(PathBuf::from)
+    }
+}
+
+/// How much clients may ask for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Connections at once [default: 10000, or fewer where the system allows fewer open files].
+    #[arg(long, value_name = "COUNT", env = "CAPSTAN_CONNECTIONS_MAX")]
+    pub(crate) connections_max: Option<NonZeroU32>,
+    /// Requests a second of one token, or of one address without one; without a token, loopback has
+    /// no limit.
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().requests_per_second_max, env = "CAPSTAN_REQUESTS_PER_SECOND_MAX")]
+    pub(crate) requests_per_second_max: NonZeroU32,
+    /// Requests at once of the same.
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().requests_burst_max, env = "CAPSTAN_REQUESTS_BURST_MAX")]
+    pub(crate) requests_burst_max: NonZeroU32,
+    /// Executions that have not ended; further ones are refused for as long, but those of stages.
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().executions_unfinished_max, env = "CAPSTAN_EXECUTIONS_UNFINISHED_MAX")]
+    pub(crate) executions_unfinished_max: usize,
+}
+
+impl Default for LimitArgs {
+    fn default() -> Self {
+        let api = ApiLimits::default();
+        let unfinished = scheduler::Config::default().executions_unfinished_max;
+        Self {
+            connections_max: None,
+            requests_per_second_max: api.requests_per_second_max,
+            requests_burst_max: api.requests_burst_max,
+            executions_unfinished_max: unfinished,
+        }
     }
 }
 

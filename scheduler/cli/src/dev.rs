@@ -1,10 +1,9 @@
 //! `capstan dev`: everything in one process, until it is told to stop.
 
 use anyhow::{Context, Result};
-use shared_runtime::telemetry::{self, Format};
 
 use crate::EXIT_FAILED;
-use crate::args::DevArgs;
+use crate::args::{DEFAULT_PORT, DevArgs};
 use crate::engine::Engine;
 use crate::sample;
 use crate::say::{quoted, say};
@@ -14,13 +13,14 @@ use crate::say::{quoted, say};
 /// # Errors
 /// What could not be started, and what to do.
 pub(crate) fn run(arguments: &DevArgs) -> Result<u8> {
-    telemetry::start(&arguments.engine.log, Format::Text)?;
+    arguments.engine.start_logs(true)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("no threads can be started")?.block_on(serve(arguments))
 }
 
 async fn serve(arguments: &DevArgs) -> Result<u8> {
-    let engine = Engine::start(&arguments.engine, (arguments.host, arguments.port).into()).await?;
+    let address = (arguments.host, arguments.port).into();
+    let engine = Engine::start(&arguments.engine, &arguments.limits, address).await?;
     greet(&engine, arguments).await?;
     engine.supervisor.stopping().cancelled().await;
     let has_failed = engine.supervisor.has_failed();
@@ -41,15 +41,17 @@ async fn greet(engine: &Engine, arguments: &DevArgs) -> Result<()> {
     if left > 0 {
         say(&format!("{left} executions of before go on"));
     }
-    if sample::save_once(&engine.scheduler).await? {
-        say(&next_steps(engine, arguments));
+    match sample::save_once(&engine.scheduler).await {
+        Ok(true) => say(&next_steps(engine, arguments)),
+        Ok(false) => {}
+        // Nobody needs it to go on with what is there.
+        Err(error) => say(&format!("warning: the sample was not saved: {error:#}")),
     }
     Ok(())
 }
 
 /// What to type now.
 fn next_steps(engine: &Engine, arguments: &DevArgs) -> String {
-    const DEFAULT_PORT: u16 = 8084;
     let program = std::env::args_os().next().unwrap_or_default();
     let program = quoted(&program.to_string_lossy());
     let server = match arguments.port {

@@ -13,10 +13,14 @@ use shared_model::WorkerId;
 use shared_plugin::StageDescriptor;
 use shared_runtime::Supervisor;
 use shared_runtime::tool::GuardCommand;
-use tokio::net::TcpListener;
-use worker::catalog::{Account, AccountError, Accounts, CatalogConfig, LocalConfig, catalog};
+use tokio::net::{TcpListener, TcpSocket};
+use worker::catalog::{
+    Account, AccountError, Accounts, AllowList, CatalogConfig, LOCAL, LocalConfig, WebhookConfig,
+    catalog,
+};
 
-use crate::args::EngineArgs;
+use crate::args::{EngineArgs, LimitArgs};
+use crate::limits;
 use crate::say::say;
 
 /// How long everything may take to stop.
@@ -24,6 +28,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How long a stage may take to end once it is cancelled: longer than Packer may take to take down
 /// what it made half, and we to remove what it could not.
 const CANCEL_GRACE: Duration = Duration::from_secs(120);
+
+/// Connections that the system keeps for us until we take them: each further one tries again a second
+/// later.
+const CONNECTIONS_WAITING_MAX: u32 = 4_096;
 
 /// Everything, running.
 pub(crate) struct Engine {
@@ -40,25 +48,43 @@ impl Engine {
     ///
     /// # Errors
     /// What is in the way, and what to do.
-    pub(crate) async fn start(arguments: &EngineArgs, address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(
+        arguments: &EngineArgs,
+        limits: &LimitArgs,
+        address: SocketAddr,
+    ) -> Result<Self> {
         // Before the data folder is made: a mistyped path or a taken port must leave nothing behind.
         let clusters = clusters(arguments)?;
         let tools = tools::configured(arguments)?;
-        let listener = TcpListener::bind(address).await.with_context(|| cannot_listen(address))?;
+        let listener = listen(address).with_context(|| cannot_listen(address))?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await?;
+        // Before anything runs: what an earlier process left is not taken up in vain.
+        scheduler::api::may_serve(&ports, listener.local_addr()?).await?;
         let supervisor = Supervisor::new();
         shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
+        shared_runtime::telemetry::start_export(&supervisor)?;
+        let config = Config {
+            executions_unfinished_max: limits.executions_unfinished_max,
+            accounts: accounts(&clusters),
+            ..Config::default()
+        };
         let local = Some(local_config(&arguments.data_dir)?);
         let tools::Configured { bake, packer } = tools;
-        let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local });
+        let webhook = webhook_config(arguments);
+        let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local, webhook });
         let descriptors = catalog.descriptors();
-        let scheduler =
-            Scheduler::start(Config::default(), ports.clone(), descriptors, &supervisor).await?;
+        let scheduler = Scheduler::start(config, ports.clone(), descriptors, &supervisor);
+        let scheduler = scheduler.await.with_context(|| {
+            let data = arguments.data_dir.display();
+            format!("what is in the data folder `{data}` cannot be taken up; nothing was changed")
+        })?;
         let id = WorkerId::new(format!("worker-{}", std::process::id()));
-        let config = worker::Config { cancel_grace: CANCEL_GRACE, ..worker::Config::named(id) };
-        worker::start(config, ports, catalog, &supervisor).await?;
-        let served = scheduler::api::serve(scheduler.clone(), listener, &supervisor).await;
+        let named = worker::Config::named(id);
+        let working = worker::Config { cancel_grace: CANCEL_GRACE, ..named };
+        worker::start(working, ports, catalog, &supervisor).await?;
+        let api = limits::of_api(limits)?;
+        let served = scheduler::api::serve(scheduler.clone(), listener, api, &supervisor).await;
         let address = served.context("the API is not served")?;
         Ok(Self { scheduler, supervisor, address, guard })
     }
@@ -74,10 +100,34 @@ impl Engine {
     }
 }
 
+/// What clients see of the accounts that stages may name.
+fn accounts(clusters: &Accounts) -> Vec<scheduler::Account> {
+    let clusters = clusters.names().map(|name| scheduler::Account::new("kubernetes", name));
+    let mut all: Vec<_> = clusters.chain([scheduler::Account::new(LOCAL, LOCAL)]).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // The port of a server that was just killed is free for us.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(CONNECTIONS_WAITING_MAX)
+}
+
 fn cannot_listen(address: SocketAddr) -> String {
     format!(
         "{address} cannot be listened on; choose another address with --host or another port with --port (0 takes a free one)"
     )
+}
+
+fn webhook_config(arguments: &EngineArgs) -> WebhookConfig {
+    let allow = AllowList::new(arguments.allow_urls.iter().cloned());
+    WebhookConfig { allow, ..WebhookConfig::default() }
 }
 
 /// Load balancers are processes of this very program, too.
@@ -116,6 +166,6 @@ fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
 pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
     let tools::Configured { bake, packer } = tools::anywhere()?;
     let local = Some(local_config(Path::new("."))?);
-    let kubernetes = Accounts::none();
-    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local }).descriptors())
+    let (kubernetes, webhook) = (Accounts::none(), WebhookConfig::default());
+    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook }).descriptors())
 }

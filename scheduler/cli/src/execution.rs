@@ -1,7 +1,7 @@
 //! `capstan execution`.
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use shared_client::{Execution, Listing, Stage, Which};
 
@@ -44,6 +44,8 @@ enum ExecutionCommand {
     },
     /// Answers a manual judgment.
     Judge(JudgeArgs),
+    /// Says what became of work whose worker was lost at it.
+    Outcome(OutcomeArgs),
     /// Shows the log of a stage, or of all.
     Logs {
         /// The execution's id.
@@ -93,6 +95,38 @@ struct JudgeArgs {
     input: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct OutcomeArgs {
+    /// The execution's id.
+    id: String,
+    /// What became of it: look at the target first.
+    #[arg(value_enum)]
+    outcome: Outcome,
+    /// The stage: its id, `refId`, or name; the one that waits, if it is the only one.
+    stage: Option<String>,
+}
+
+/// What became of work that nobody can recognise.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Outcome {
+    /// It was done: the stage goes on.
+    Done,
+    /// It is to be done, again.
+    Repeat,
+    /// It counts as failed.
+    Fail,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Repeat => "repeat",
+            Self::Fail => "fail",
+        }
+    }
+}
+
 /// `capstan execution`.
 ///
 /// # Errors
@@ -104,6 +138,7 @@ pub(crate) fn run(arguments: &ExecutionArgs) -> Result<u8> {
         ExecutionCommand::Watch { id } => watch::watch(session, id).await,
         ExecutionCommand::Cancel { id, reason } => cancel(session, id, reason.as_deref()).await,
         ExecutionCommand::Judge(arguments) => judge(session, arguments).await,
+        ExecutionCommand::Outcome(arguments) => tell(session, arguments).await,
         ExecutionCommand::Logs { id, stage, follow } => {
             logs::logs(session, id, stage.as_deref(), *follow).await
         }
@@ -136,8 +171,8 @@ async fn get(session: &Session, id: &str) -> Result<u8> {
     session.format.print(&found.0, || stages(&found))?;
     say(&format!("{}: {}", found.name(), found.status()));
     for wait in found.waits() {
-        match found.stage(wait.stage_id()).filter(|_| wait.is_judgment()) {
-            Some(stage) => say(&watch::question(session, id, stage)),
+        match found.stage(wait.stage_id()).filter(|_| wait.asks_somebody()) {
+            Some(stage) => say(&watch::question(session, id, stage, wait.kind())),
             None => say(&format!("it waits for {}", wait.unblock())),
         }
     }
@@ -156,7 +191,7 @@ async fn judge(session: &Session, arguments: &JudgeArgs) -> Result<u8> {
     let execution = session.client.execution(&arguments.id).await?;
     let stage = match &arguments.stage {
         Some(named) => stage_id(&execution, named)?,
-        None => waiting_judgment(&execution)?,
+        None => only_waiting(&execution, "judgment")?,
     };
     let status = if arguments.r#continue { "continue" } else { "stop" };
     let mut patch = json!({ "judgmentStatus": status });
@@ -164,6 +199,25 @@ async fn judge(session: &Session, arguments: &JudgeArgs) -> Result<u8> {
     let judged = session.client.patch_stage(&arguments.id, &stage, &patch).await?;
     say(&format!("judged: {status}"));
     session.format.print_change(&judged.0)?;
+    Ok(0)
+}
+
+async fn tell(session: &Session, arguments: &OutcomeArgs) -> Result<u8> {
+    let execution = session.client.execution(&arguments.id).await?;
+    let stage = match &arguments.stage {
+        Some(named) => stage_id(&execution, named)?,
+        None => only_waiting(&execution, "outcome")?,
+    };
+    let asks = execution.waits().any(|wait| wait.stage_id() == stage && wait.kind() == "outcome");
+    if !asks {
+        let why = "the stage does not ask for an outcome: nothing of it was lost at work";
+        return Err(Impossible(why.into()).into());
+    }
+    let outcome = arguments.outcome.name();
+    let patch = json!({ "outcome": outcome });
+    let told = session.client.patch_stage(&arguments.id, &stage, &patch).await?;
+    say(&format!("told: {outcome}"));
+    session.format.print_change(&told.0)?;
     Ok(0)
 }
 
@@ -180,12 +234,13 @@ pub(crate) fn stage_id(execution: &Execution, named: &str) -> Result<String, Imp
     })
 }
 
-fn waiting_judgment(execution: &Execution) -> Result<String, Impossible> {
+/// The id of the only stage that waits for something of a kind.
+fn only_waiting(execution: &Execution, kind: &str) -> Result<String, Impossible> {
     let waiting: Vec<&str> =
-        execution.waits().filter(|wait| wait.is_judgment()).map(|wait| wait.stage_id()).collect();
+        execution.waits().filter(|wait| wait.kind() == kind).map(|wait| wait.stage_id()).collect();
     match waiting[..] {
         [only] => Ok(only.to_owned()),
-        [] => Err(Impossible(format!("execution `{}` waits for no judgment", execution.id()))),
+        [] => Err(Impossible(format!("execution `{}` waits for no {kind}", execution.id()))),
         _ => {
             let all = waiting.join(", ");
             Err(Impossible(format!("several stages wait; name one of them: {all}")))

@@ -3,10 +3,12 @@
 mod application;
 mod args;
 mod completion;
+mod credentials;
 mod dev;
 mod document;
 mod engine;
 mod execution;
+mod limits;
 mod logs;
 mod output;
 mod pipeline;
@@ -48,7 +50,13 @@ fn main() -> ExitCode {
         Command::Token(arguments) => finish(token::run(&arguments)),
         Command::Application(arguments) => finish(application::run(&arguments)),
         Command::Completion(arguments) => finish(completion::run(&arguments)),
+        Command::Openapi => finish(describe_api()),
     }
+}
+
+fn describe_api() -> anyhow::Result<u8> {
+    output::write(scheduler::api::openapi::text().as_bytes())?;
+    Ok(0)
 }
 
 fn finish(done: anyhow::Result<u8>) -> ExitCode {

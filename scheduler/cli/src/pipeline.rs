@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use shared_model::{Limits, Object, parse};
+use shared_model::{Limits, Object, Problem, parse};
 
 use crate::document::{self, Document};
 use crate::output::{self, Format, Rows, text, time};
@@ -93,6 +93,7 @@ async fn save(session: &Session, file: &Path) -> Result<u8> {
     if let Err(error) = session.client.save_pipeline(&document.value).await {
         return Ok(refused(error, &document));
     }
+    warn(session, &document).await;
     let start = format!("pipeline execute -a {} {}", quoted(&application), quoted(&name));
     say(&format!("pipeline {} is saved; to start it:", quoted(&name)));
     say(&format!("  {} --watch", session.command(&start)));
@@ -121,15 +122,28 @@ async fn take_id(
     Ok(())
 }
 
-/// The server saw another text than the file's: its problems get the file's lines.
+/// What the server finds odd about a document that it took. A server that cannot say is no reason
+/// to call the save a failure.
+async fn warn(session: &Session, document: &Document) {
+    if let Ok(mut problems) = session.client.validate(&document.value).await {
+        place(&mut problems, document);
+        document::show(&document.name, &problems);
+    }
+}
+
 fn refused(mut error: shared_client::Error, document: &Document) -> u8 {
     if let shared_client::Error::Refused(refusal) = &mut error {
-        for problem in &mut refusal.problems {
-            let source = document.source.as_deref();
-            problem.line = source.and_then(|text| parse::line_of(text, &problem.pointer));
-        }
+        place(&mut refusal.problems, document);
     }
     server::show(&error, &document.name)
+}
+
+/// The server saw another text than the file's: its problems get the file's lines.
+fn place(problems: &mut [Problem], document: &Document) {
+    for problem in problems {
+        let source = document.source.as_deref();
+        problem.line = source.and_then(|text| parse::line_of(text, &problem.pointer));
+    }
 }
 
 async fn list(session: &Session, application: &str) -> Result<u8> {

@@ -32,6 +32,21 @@ fn options(arguments: &RunArgs) -> Vec<String> {
     if engine.helm != "helm" {
         option("--helm", engine.helm.clone());
     }
+    for entry in &engine.allow_urls {
+        option("--allow-url", entry.to_string());
+    }
+    if engine.packer != "packer" {
+        option("--packer", engine.packer.clone());
+    }
+    if let Some(recipes) = &engine.recipes {
+        option("--recipes", path(recipes));
+    }
+    if let Some(host) = engine.docker_host() {
+        option("--docker-host", host.to_string_lossy().into_owned());
+    }
+    for name in &engine.packer_env {
+        option("--packer-env", name.clone());
+    }
     if arguments.output == Output::Json {
         option("-o", "json".into());
     }
@@ -47,8 +62,9 @@ mod tests {
 
     #[test]
     fn what_the_first_run_was_told_is_told_again() {
-        let told =
-            "--data-dir d --kubeconfig k --account a=b --artifacts-root r --helm ./h -o json";
+        let told = "--data-dir d --kubeconfig k --account a=b --artifacts-root r --helm ./h \
+                    --allow-url *.x:80 --allow-url 10.0.0.0/8 --packer ./p --recipes c \
+                    --docker-host unix:///s --packer-env A -o json";
         let words = "capstan run p.json -p x=1".split(' ').chain(told.split(' '));
         let Command::Run(arguments) = Cli::parse_from(words).command else { panic!("no run") };
         assert_eq!(options(&arguments).join(" "), told);

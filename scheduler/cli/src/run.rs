@@ -9,7 +9,7 @@ use scheduler::{Scheduler, Start, SubmitError};
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits, Object};
 
-use crate::args::{Output, RunArgs};
+use crate::args::{LimitArgs, Output, RunArgs};
 use crate::document::{self, Document};
 use crate::engine::Engine;
 use crate::progress::Progress;
@@ -27,10 +27,7 @@ const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 /// # Errors
 /// What could not be started, and what to do.
 pub(crate) fn run(arguments: RunArgs) -> Result<u8> {
-    shared_runtime::telemetry::start(
-        &arguments.engine.log,
-        shared_runtime::telemetry::Format::Text,
-    )?;
+    arguments.engine.start_logs(false)?;
     let document = match &arguments.file {
         None => {
             check_folder(&arguments.engine.data_dir)?;
@@ -57,7 +54,7 @@ fn check_folder(folder: &Path) -> Result<()> {
 }
 
 async fn within(arguments: RunArgs, document: Option<Document>) -> Result<u8> {
-    let engine = Engine::start(&arguments.engine, ANYWHERE).await?;
+    let engine = Engine::start(&arguments.engine, &LimitArgs::default(), ANYWHERE).await?;
     let done = follow_all(&engine, &arguments, document).await;
     let stopped = engine.stop().await;
     let code = done?;

@@ -2,9 +2,25 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use shared_runtime::telemetry::{self, Format};
+
+/// Whether lines are JSON, as those of the log then are.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Says everything in a format from here on.
+pub(crate) fn in_format(format: Format) {
+    IS_JSON.store(format == Format::Json, Ordering::Relaxed);
+}
 
 /// Says a line. Whoever listened may be gone (`2>&1 | head`): that is no reason to end a run.
 pub(crate) fn say(text: &str) {
+    if IS_JSON.load(Ordering::Relaxed) {
+        let line = telemetry::json_line("INFO", "capstan", text);
+        let _nobody_listens = writeln!(std::io::stderr(), "{line}");
+        return;
+    }
     let _nobody_listens = writeln!(std::io::stderr(), "{}", printable(text));
 }
 

@@ -1,15 +1,17 @@
 //! Whom a command asks, and what it says when that fails.
 
 use std::error::Error as _;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use shared_client::{Client, Config, Error};
 
+use crate::args::DEFAULT_PORT;
 use crate::output::Format;
 use crate::say::say;
-use crate::{EXIT_FAILED, EXIT_USAGE, document};
+use crate::{EXIT_FAILED, EXIT_USAGE, credentials, document};
 
 /// What every command against a server says about exit codes.
 pub(crate) const EXIT_CODES: &str = "\
@@ -20,7 +22,9 @@ Exit codes:
   130  interrupted";
 
 /// Where `capstan dev` is unless told otherwise.
-const DEFAULT_SERVER: &str = "http://127.0.0.1:8084";
+fn default_server() -> String {
+    format!("http://127.0.0.1:{DEFAULT_PORT}")
+}
 
 /// The server, and how its answers are shown.
 #[derive(Debug, Args)]
@@ -31,7 +35,7 @@ pub(crate) struct ServerArgs {
         global = true,
         value_name = "URL",
         env = "CAPSTAN_SERVER",
-        default_value = DEFAULT_SERVER
+        default_value_t = default_server()
     )]
     server: String,
     /// The token that the server wants; rather give it by the environment, which others cannot see.
@@ -43,6 +47,9 @@ pub(crate) struct ServerArgs {
         hide_env_values = true
     )]
     token: Option<SecretString>,
+    /// A file with the token in it, which nobody else should be able to read.
+    #[arg(long, global = true, value_name = "FILE", env = "CAPSTAN_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
     /// As whom to act, where the server believes it; without a token, whoever is logged in.
     #[arg(long, global = true, value_name = "NAME", env = "CAPSTAN_USER")]
     user: Option<String>,
@@ -61,7 +68,7 @@ impl Session {
     /// A command to go on with, as it has to be typed.
     pub(crate) fn command(&self, words: &str) -> String {
         let server = self.client.server();
-        let is_known = server == DEFAULT_SERVER
+        let is_known = server == default_server()
             || std::env::var_os("CAPSTAN_SERVER").is_some_and(|known| known == server.as_str());
         let more = if is_known { String::new() } else { format!(" --server {server}") };
         format!("capstan {words}{more}")
@@ -106,15 +113,14 @@ pub(crate) fn with_server(
     Ok(EXIT_FAILED)
 }
 
-fn client(arguments: &ServerArgs) -> Result<Client, Error> {
-    // An empty variable is how a shell script says that there is none.
-    let token = arguments.token.clone().filter(|token| !token.expose_secret().is_empty());
+fn client(arguments: &ServerArgs) -> Result<Client> {
+    let token = credentials::token(arguments.token.as_ref(), arguments.token_file.as_deref())?;
     let user = arguments.user.clone().filter(|name| !name.is_empty());
     let user = user.or_else(|| {
         let logged_in = token.is_none().then(|| std::env::var_os("USER"));
         logged_in.flatten()?.into_string().ok().filter(|name| !name.is_empty())
     });
-    Client::new(Config { token, user, ..Config::of(&arguments.server) })
+    Ok(Client::new(Config { token, user, ..Config::of(&arguments.server) })?)
 }
 
 /// Says what a server, or the way to it, made of a request; the exit code for it.

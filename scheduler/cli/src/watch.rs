@@ -82,13 +82,13 @@ impl Watch<'_> {
     }
 
     fn ask(&mut self, execution: &Execution) {
-        for wait in execution.waits().filter(|wait| wait.is_judgment()) {
+        for wait in execution.waits().filter(|wait| wait.asks_somebody()) {
             let id = wait.stage_id();
             if self.asked.iter().any(|asked| asked == id) {
                 continue;
             }
             let Some(stage) = execution.stage(id) else { continue };
-            say(&question(self.session, self.id, stage));
+            say(&question(self.session, self.id, stage, wait.kind()));
             self.asked.push(id.to_owned());
         }
     }
@@ -114,14 +114,27 @@ fn interrupted(session: &Session, id: &str) -> u8 {
     EXIT_INTERRUPTED
 }
 
-/// What a judgment asks, and the command that answers it.
-pub(crate) fn question(session: &Session, id: &str, stage: Stage<'_>) -> String {
+/// What a stage asks somebody, and the command that answers it.
+pub(crate) fn question(session: &Session, id: &str, stage: Stage<'_>, kind: &str) -> String {
+    if kind == "outcome" {
+        return lost_outcome(session, id, stage);
+    }
     let instructions = stage.0["context"]["instructions"].as_str().unwrap_or_default();
     let answer = format!("execution judge {id} {} --continue", quoted(stage.reference()));
     format!(
         "{} waits for a judgment. {}\nto go on (or --stop):\n  {}",
         stage.name(),
         instructions,
+        session.command(&answer)
+    )
+}
+
+fn lost_outcome(session: &Session, id: &str, stage: Stage<'_>) -> String {
+    let answer = format!("execution outcome {id} done {}", quoted(stage.reference()));
+    format!(
+        "the worker of {} was lost at work. Look at the target whether it was done, then say so \
+         (done, repeat or fail):\n  {}",
+        stage.name(),
         session.command(&answer)
     )
 }

@@ -10,12 +10,16 @@
 mod dev;
 #[path = "capstan/ended.rs"]
 mod ended;
+#[path = "capstan/file.rs"]
+mod file;
 #[path = "capstan/http.rs"]
 mod http;
 #[path = "dev/local.rs"]
 mod local;
 #[path = "capstan/process.rs"]
 mod process;
+#[path = "dev/telemetry.rs"]
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

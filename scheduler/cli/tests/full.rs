@@ -57,7 +57,9 @@ fn on_a_full_disk_everything_waits_and_nothing_acknowledged_is_lost() {
     let helm = helm(folder.path());
     let more = ["--helm", helm.to_str().unwrap(), "--artifacts-root"];
     let root = folder.path().to_str().unwrap();
-    let dev = Dev::start_in(folder.path(), &disk.place.join("data"), &[&more[..], &[root]].concat());
+    let dev = Dev::start_in(folder.path(), &disk.place.join("data"), |command| {
+        command.args(more).arg(root);
+    });
     let mut done = Acknowledged::default();
     let bake = start(&dev, &bake());
     let ask = start(&dev, &ask());
@@ -91,6 +93,8 @@ fn on_a_full_disk_everything_waits_and_nothing_acknowledged_is_lost() {
         assert_eq!(ended["status"], "SUCCEEDED", "{path}: {ended:#}\n{}", dev.said());
     }
     everything_is_there(&dev, &done);
+    let Acknowledged { saved, started, refused } = &done;
+    println!("{} saved, {} started, {refused} refused", saved.len(), started.len());
     every_line_is_there(&log(&dev, &bake));
     assert!(dev.said().contains("it can be stored again; the work goes on"), "{}", dev.said());
     dev.kill_after(Duration::ZERO).join().unwrap();
@@ -204,9 +208,6 @@ fn everything_is_there(dev: &Dev, done: &Acknowledged) {
     let all = dev.get("/applications/full/executions/search?size=500");
     let all = all.as_array().unwrap().len();
     assert_eq!(all, done.started.len(), "what was refused was not started");
-    println!(
-        "{} saved, {} started, {} refused", done.saved.len(), done.started.len(), done.refused
-    );
 }
 
 fn log(dev: &Dev, execution: &str) -> String {
@@ -219,10 +220,8 @@ fn id(execution: &str) -> &str {
 }
 
 fn every_line_is_there(log: &str) {
-    let lines: Vec<usize> = log
-        .lines()
-        .filter_map(|line| line.rsplit_once("line ")?.1.trim().parse().ok())
-        .collect();
+    let lines: Vec<usize> =
+        log.lines().filter_map(|line| line.rsplit_once("line ")?.1.trim().parse().ok()).collect();
     let expected: Vec<usize> = (1..=lines.len()).collect();
     assert_eq!(lines, expected, "{log}");
     assert!(log.contains("no space is left on the device"), "why it waited: {log}");

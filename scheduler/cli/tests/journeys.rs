@@ -24,6 +24,8 @@ mod file;
 mod following;
 #[path = "capstan/http.rs"]
 mod http;
+#[path = "journeys/names.rs"]
+mod names;
 #[path = "journeys/pipeline.rs"]
 mod pipeline;
 #[path = "capstan/process.rs"]

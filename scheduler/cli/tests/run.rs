@@ -14,12 +14,14 @@ mod file;
 mod process;
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ended::{Ended, ended, run};
 use file::file;
 use process::{capstan, kill, wait_for};
 use serde_json::{Value, json};
+use shared_testkit::http_server::{HttpServer, Reply};
 
 fn example(name: &str) -> String {
     format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -133,6 +135,78 @@ fn a_deploy_without_a_cluster_says_how_to_name_one() {
     let text = r#"{"application":"a","name":"p","stages":[{"refId":"1","type":"deployManifest",
         "account":"prod","manifests":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"}}]}]}"#;
     run_text(text, &[]).expect(1, &["no account `prod`", "--kubeconfig"]);
+}
+
+/// Takes a job at `/jobs`, which is done at the third look.
+fn job_runner() -> HttpServer {
+    let looks = AtomicUsize::new(0);
+    HttpServer::start(move |asked| match asked.path.as_str() {
+        "/jobs?token=hunter2" => Reply::location(201, "/jobs/7"),
+        _ if looks.fetch_add(1, Ordering::SeqCst) < 2 => {
+            Reply::json(200, &json!({ "state": "running", "message": "1 of 2" }))
+        }
+        _ => Reply::json(200, &json!({ "state": "Passed", "message": "2 of 2" })),
+    })
+    .unwrap()
+}
+
+fn run_webhook(server: &HttpServer, more: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let document = format!("{}/../../worker/examples/webhook.json", env!("CARGO_MANIFEST_DIR"));
+    let url = format!("url={}", server.url("/jobs?token=hunter2"));
+    let data = folder.path().join("data");
+    run(capstan()
+        .args(["run", &document, "-p", &url, "-o", "json", "--data-dir"])
+        .arg(data)
+        .args(more))
+}
+
+#[test]
+fn a_webhook_asks_what_is_opened_and_waits_for_its_end() {
+    let server = job_runner();
+    let done = run_webhook(&server, &["--allow-url", "127.0.0.1"]);
+    done.expect(0, &["smoke test: SUCCEEDED"]);
+    let execution: Value = serde_json::from_str(&done.out).unwrap();
+    let webhook = &execution["stages"][0]["context"]["webhook"];
+    assert_eq!(webhook["statusEndpoint"], server.url("/jobs/7"));
+    assert_eq!(webhook["monitor"]["body"]["state"], "Passed");
+    assert_eq!(execution["stages"][1]["outputs"]["message"], "2 of 2");
+    let asked = server.asked();
+    assert_eq!(asked.len(), 4, "one request and three looks: {asked:?}");
+    let sent: Value = serde_json::from_str(&asked[0].body).unwrap();
+    assert_eq!(sent, json!({ "suite": "smoke", "for": execution["id"] }));
+    assert!(
+        asked[0].header("idempotency-key").unwrap().starts_with(execution["id"].as_str().unwrap())
+    );
+}
+
+#[test]
+fn the_target_of_a_webhook_hears_that_its_time_is_up() {
+    let server = HttpServer::start(|_| Reply::json(200, &json!({ "state": "running" }))).unwrap();
+    let text = json!({ "application": "a", "name": "p", "stages": [{
+        "refId": "1", "type": "webhook", "url": server.url("/job"), "stageTimeoutMs": 1500,
+        "waitForCompletion": true, "statusJsonPath": "$.state", "successStatuses": "done",
+        "cancelEndpoint": server.url("/stop"), "cancelMethod": "DELETE",
+    }]});
+    let done = run_text(&text.to_string(), &["--allow-url", "127.0.0.1"]);
+    done.expect(1, &["p: TERMINAL", "stageTimeoutMs"]);
+    let asked = server.asked();
+    let told: Vec<_> = asked.iter().filter(|asked| asked.path == "/stop").collect();
+    assert!(told.len() == 1 && told[0].method == "DELETE", "{asked:?}");
+}
+
+#[test]
+fn a_webhook_to_what_is_not_opened_says_how_to_open_it() {
+    let server = job_runner();
+    let open = format!("`--allow-url 127.0.0.1:{}`", server.port());
+    for more in [&[][..], &["--allow-url", "127.0.0.1:1,10.0.0.0/8"]] {
+        let done = run_webhook(&server, more);
+        done.expect(1, &["smoke test: TERMINAL", "this machine (loopback)", &open]);
+        assert!(!done.err.contains("hunter2"), "{}", done.err);
+    }
+    assert_eq!(server.asked(), []);
+    run_webhook(&server, &["--allow-url", "http://127.0.0.1/"])
+        .expect(2, &["is a URL", "*.example.com"]);
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub enum Event {
         attempt: AttemptKey,
         /// With which epoch.
         epoch: Epoch,
+        /// Who.
+        worker: WorkerId,
         /// What came of it.
         outcome: Outcome,
         /// Whether the stage's context now holds expressions that failed.

@@ -122,7 +122,16 @@ impl<'a> Turn<'a> {
             Event::LeaseGranted { attempt, epoch, worker, at: _ } => {
                 self.granted(attempt, epoch, worker)
             }
-            Event::AttemptFinished { attempt, epoch, outcome, expressions_failed, at: _ } => {
+            Event::AttemptFinished {
+                attempt,
+                epoch,
+                worker,
+                outcome,
+                expressions_failed,
+                at: _,
+            } => {
+                self.current_epoch(attempt, epoch)?;
+                self.not_anothers(attempt, &worker)?;
                 self.attempt_finished(attempt, epoch, &outcome, expressions_failed)
             }
             Event::LeaseExpired { attempt, epoch, at: _ } => self.lost(attempt, epoch),

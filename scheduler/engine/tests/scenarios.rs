@@ -321,3 +321,13 @@ fn unkeyed_work_that_its_worker_broke_off_asks_but_not_what_was_never_begun() {
     assert_eq!(given_back.statuses, "SUCCEEDED: 1 SUCCEEDED");
     assert_eq!(given_back.dispatched["1"], 2);
 }
+
+#[test]
+fn unkeyed_work_is_not_given_back_by_another_worker_than_the_one_that_began() {
+    let played = play("stage 1 unkeyed\n answer 1 doubled\n run");
+    assert_eq!(played.timeline[0], "0 refused: the attempt was taken over");
+    assert_eq!(played.statuses, "SUCCEEDED: 1 SUCCEEDED");
+    assert_eq!(played.dispatched["1"], 1);
+    let keyed = play("stage 1\n answer 1 doubled\n run");
+    assert_eq!(keyed.dispatched["1"], 2, "its key keeps it from being done twice");
+}

@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use shared_ports::documents::{Change, Changed};
 use shared_ports::{Clock, Documents, PortError, Ports};
 
+use utoipa::ToSchema;
+
 use super::Scope;
 
 const KIND: &str = "token";
@@ -25,7 +27,7 @@ const TOKENS_MAX: u32 = 10_000;
 const NAME_BYTES_MAX: usize = 100;
 
 /// What is kept of a token.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// Its public part.
@@ -47,17 +49,20 @@ pub struct Token {
 }
 
 /// What somebody asks for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewToken {
-    /// What it is for.
+    /// What it is for: 1 to 100 visible ASCII characters.
+    #[schema(pattern = "^[!-~]{1,100}$", example = "ci")]
     pub name: String,
     /// As whom its requests act; its name unless said.
     #[serde(default)]
+    #[schema(pattern = "^[!-~]{1,100}$")]
     pub user: Option<String>,
     /// How far it reaches.
     pub scope: Scope,
     /// How long it lives, in seconds.
+    #[schema(minimum = 1, example = 3_600)]
     pub expires_in_seconds: u32,
     /// Whether `X-Spinnaker-User` is believed with it.
     #[serde(default)]

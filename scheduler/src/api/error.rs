@@ -2,8 +2,10 @@
 
 mod shape;
 
+use std::time::Duration;
+
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use shared_model::Problem;
@@ -23,11 +25,26 @@ pub(super) struct ApiError {
     message: String,
     /// Everything that is wrong with a document.
     errors: Vec<Problem>,
+    /// When it is worth trying again.
+    retry_after: Option<Duration>,
 }
+
+/// When to submit again while too many executions are unfinished.
+const RETRY_SUBMIT: Duration = Duration::from_secs(5);
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), errors: Vec::new() }
+        Self { status, code, message: message.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    /// Says when it is worth trying again.
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// The same, as a header has it: whole seconds, at least one.
+    fn retry_after_seconds(&self) -> Option<HeaderValue> {
+        self.retry_after.map(|wait| wait.as_secs().saturating_add(1).into())
     }
 
     /// A document is refused.
@@ -118,6 +135,10 @@ impl From<SubmitError> for ApiError {
         match error {
             SubmitError::Refused { problems } => Self::refused(problems),
             SubmitError::Exists(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            SubmitError::TooMany { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-executions", message)
+                    .retry_after(RETRY_SUBMIT)
+            }
             SubmitError::Control(error) => error.into(),
             SubmitError::Port(error) => error.into(),
         }

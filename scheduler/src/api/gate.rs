@@ -1,36 +1,43 @@
 //! Gate's routes (reference §6).
 
 pub(super) mod applications;
+pub(super) mod credentials;
 pub(super) mod executions;
 pub(super) mod pipelines;
 pub(super) mod search;
 pub(super) mod session;
 pub(super) mod tasks;
 
-use axum::Router;
-use axum::routing::{get, patch, post, put};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use super::State;
 
-pub(super) fn router() -> Router<State> {
-    Router::new()
-        .route("/applications", get(applications::list))
-        .route("/applications/{app}", get(applications::get))
-        .route("/applications/{app}/pipelineConfigs", get(pipelines::list))
-        .route("/applications/{app}/pipelineConfigs/{name}", get(pipelines::get))
-        .route("/applications/{app}/pipelines", get(search::of_application))
-        .route("/applications/{app}/pipelines/{id}/cancel", put(executions::cancel_in))
-        .route("/applications/{app}/executions/search", get(search::search))
-        .route("/applications/{app}/tasks", post(tasks::start))
-        .route("/auth/user", get(session::who))
-        .route("/executions", get(search::list))
-        .route("/pipelineConfigs/{id}/history", get(pipelines::history))
-        .route("/pipelines", post(pipelines::save))
-        .route("/pipelines/start", post(pipelines::start))
-        .route("/pipelines/{id}", get(executions::get).put(pipelines::update))
-        .route("/pipelines/{app}/{name}", post(pipelines::execute).delete(pipelines::delete))
-        .route("/pipelines/{id}/cancel", put(executions::cancel))
-        .route("/pipelines/{id}/stages/{stage}", patch(executions::patch_stage))
-        .route("/tasks", post(tasks::start))
-        .route("/tasks/{id}", get(tasks::get))
+pub(super) fn router() -> OpenApiRouter<State> {
+    OpenApiRouter::default()
+        .routes(routes!(applications::list))
+        .routes(routes!(applications::get))
+        .routes(routes!(pipelines::list))
+        .routes(routes!(pipelines::get))
+        .routes(routes!(search::of_application))
+        .routes(routes!(executions::cancel_in))
+        .routes(routes!(search::search))
+        .routes(routes!(tasks::start_in))
+        .routes(routes!(session::who))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::get))
+        .routes(routes!(search::list))
+        .routes(routes!(pipelines::history))
+        .routes(routes!(pipelines::save))
+        .routes(routes!(pipelines::start))
+        .routes(routes!(executions::get, pipelines::update))
+        .routes(routes!(pipelines::execute, pipelines::delete))
+        .routes(
+            routes!(executions::cancel).map(|cancel| {
+                cancel.post(pipelines::execute_cancel).delete(pipelines::delete_cancel)
+            }),
+        )
+        .routes(routes!(executions::patch_stage))
+        .routes(routes!(tasks::start))
+        .routes(routes!(tasks::get))
 }

@@ -12,15 +12,39 @@ use super::error::ApiError;
 /// Refuses requests whose Host is not ours, whose Origin is not ours, and changes that are not JSON.
 pub(super) async fn check(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
     // Elsewhere a token is needed, which no page of another origin has.
-    let is_open = !state.address.ip().is_loopback();
-    let refused = refusal(state.address.port(), request.method(), request.headers());
-    match refused.filter(|_| !is_open) {
-        None => next.run(request).await,
-        Some(refusal) => refusal.into_response(),
+    if !state.address.ip().is_loopback() {
+        return next.run(request).await;
+    }
+    if let Some(refusal) = refusal(state.address.port(), request.headers()) {
+        return refusal.into_response();
+    }
+    if changes_something(request.method(), request.headers()) && !is_json(request.headers()) {
+        return wrong_type(request, next).await;
+    }
+    next.run(request).await
+}
+
+/// What is not there at all says so itself: routes are asked with a method that none of them has,
+/// which tells those that they have.
+async fn wrong_type(mut request: Request, next: Next) -> Response {
+    let Ok(none) = Method::from_bytes(b"NONE") else { return not_json() };
+    let asked = std::mem::replace(request.method_mut(), none);
+    let response = next.run(request).await;
+    let allowed = response.headers().get_all(header::ALLOW).iter();
+    let mut allowed =
+        allowed.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    match allowed.any(|method| method.trim() == asked.as_str()) {
+        true => not_json(),
+        false => response,
     }
 }
 
-fn refusal(port: u16, method: &Method, headers: &HeaderMap) -> Option<ApiError> {
+fn not_json() -> Response {
+    let why = "changes need the header `Content-Type: application/json`";
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", why).into_response()
+}
+
+fn refusal(port: u16, headers: &HeaderMap) -> Option<ApiError> {
     let ours = [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
     let is_ours = |host: &str| ours.iter().any(|known| known.eq_ignore_ascii_case(host));
     let host = text(headers, header::HOST).unwrap_or_default();
@@ -36,10 +60,6 @@ fn refusal(port: u16, method: &Method, headers: &HeaderMap) -> Option<ApiError> 
             return Some(ApiError::new(StatusCode::FORBIDDEN, "foreign-origin", why));
         }
     }
-    if changes_something(method, headers) && !is_json(headers) {
-        let why = "changes need the header `Content-Type: application/json`";
-        return Some(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", why));
-    }
     None
 }
 
@@ -50,7 +70,7 @@ fn changes_something(method: &Method, headers: &HeaderMap) -> bool {
     let is_empty = matches!(text(headers, header::CONTENT_LENGTH), None | Some("0"))
         && !headers.contains_key(header::TRANSFER_ENCODING);
     let asks_first = matches!(*method, Method::PUT | Method::PATCH | Method::DELETE);
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = method.is_safe();
     let has_no_type = !headers.contains_key(header::CONTENT_TYPE);
     !(reads || (asks_first && is_empty && has_no_type))
 }

@@ -6,7 +6,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::State;
+use super::connections::Peer;
 use super::error::ApiError;
+use super::rates::Client;
 use crate::access::{Token, policy};
 
 const USER: HeaderName = HeaderName::from_static("x-spinnaker-user");
@@ -20,12 +22,36 @@ pub(super) async fn check(
     next: Next,
 ) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    match log_in(&state, &method, &path, request.headers()).await {
+    let who = log_in(&state, &method, &path, request.headers()).await;
+    let peer = request.extensions().get::<Peer>().copied();
+    if let Err(refusal) = count(&state, &who, peer) {
+        return refusal.into_response();
+    }
+    match who {
         Ok(Some(token)) => act_as(&token, request.headers_mut()),
         Ok(None) => {}
         Err(refusal) => return refusal.into_response(),
     }
     next.run(request).await
+}
+
+/// Counts a request for the token that it brings, else for the address that it comes from: whoever
+/// guesses tokens is slowed down, too.
+fn count(
+    state: &State,
+    who: &Result<Option<Token>, ApiError>,
+    peer: Option<Peer>,
+) -> Result<(), ApiError> {
+    let client = match who {
+        Ok(Some(token)) => Some(Client::Token(token.id.clone())),
+        Ok(None) | Err(_) => peer.and_then(|Peer(address)| Client::at(address)),
+    };
+    let Some(client) = client else { return Ok(()) };
+    state.rates.count(&client).map_err(|wait| {
+        let why = "this token, or this address, asks more often than it may \
+                   (requests_per_second_max, requests_burst_max); wait as `Retry-After` says";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", why).retry_after(wait)
+    })
 }
 
 async fn log_in(
@@ -41,8 +67,7 @@ async fn log_in(
     };
     let token = state.scheduler.tokens().prove(text).await?;
     let token = token.ok_or_else(|| unknown("the token is unknown, was taken back, or is over"))?;
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let needed = policy::needed(!reads, path);
+    let needed = policy::needed(!method.is_safe(), path);
     if token.scope < needed {
         let why = format!(
             "the token `{}` has the scope `{}`, and this needs `{needed}`",

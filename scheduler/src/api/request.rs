@@ -2,10 +2,10 @@
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
-use serde::Deserialize;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits, Object, Status, parse};
 use shared_ports::journal::Head;
+use shared_runtime::telemetry::TraceContext;
 
 use super::State;
 use super::error::ApiError;
@@ -13,6 +13,8 @@ use crate::view::Detail;
 
 pub(super) type Answer<T> = Result<T, ApiError>;
 
+/// The header that names a place in a trace (W3C Trace Context).
+pub(super) const TRACEPARENT: &str = "traceparent";
 /// Length of a user's name.
 const USER_BYTES_MAX: usize = 250;
 
@@ -30,6 +32,11 @@ pub(super) fn named_user(headers: &HeaderMap) -> Answer<Option<&str>> {
         return Err(ApiError::invalid(why));
     }
     Ok(Some(name))
+}
+
+/// In which trace a request stands: behind `observed` in that of its own span, if it has one.
+pub(super) fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::parse(headers.get(TRACEPARENT)?.to_str().ok()?)
 }
 
 /// The JSON of a body.
@@ -94,14 +101,12 @@ pub(super) fn statuses(text: &str) -> Answer<Vec<Status>> {
     list(text).iter().map(known).collect()
 }
 
-/// A query that lists things.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Listing {
-    pub(super) limit: Option<u32>,
-    pub(super) statuses: String,
-    pub(super) expand: Option<bool>,
-    pub(super) execution_ids: String,
-    pub(super) pipeline_config_ids: String,
-    pub(super) pipeline_name_filter: String,
+/// The header that says as whom a request acts.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "described here, read by `user`")]
+pub(super) struct Acting {
+    /// As whom to act: believed on loopback without a token, and with a token that speaks for others.
+    #[param(rename = "X-Spinnaker-User", min_length = 1, max_length = 250)]
+    user: Option<String>,
 }

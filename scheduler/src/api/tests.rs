@@ -11,9 +11,14 @@ use super::*;
 use crate::{Config, Start};
 
 mod children;
+mod described;
 mod library;
 mod lists;
+mod slow;
 mod tokens;
+
+/// Executions of a scene that may be unfinished.
+const UNFINISHED_MAX: usize = 5;
 
 /// The API over a scheduler of its own, with one execution that waits for a judgment.
 struct Scene {
@@ -56,15 +61,18 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let (ports, guard) = open::open(&open::Config::embedded(folder.path())).await.unwrap();
         let supervisor = Supervisor::new();
-        let scheduler =
-            Scheduler::start(Config::default(), ports, Vec::new(), &supervisor).await.unwrap();
+        let accounts = vec![crate::Account::new("local", "local")];
+        let config =
+            Config { accounts, executions_unfinished_max: UNFINISHED_MAX, ..Config::default() };
+        let scheduler = Scheduler::start(config, ports, Vec::new(), &supervisor).await.unwrap();
         let document = json!({
             "application": "shop", "name": "release",
             "stages": [{"refId": "ask", "type": "manualJudgment", "name": "Ask"}],
         });
         let id = scheduler.submit(Start { document, ..Start::default() }).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = serve(scheduler.clone(), listener, &supervisor).await.unwrap();
+        let address =
+            serve(scheduler.clone(), listener, ApiLimits::default(), &supervisor).await.unwrap();
         while scheduler.execution(&id).await.unwrap().unwrap()["waitingFor"][0]["kind"]
             != "judgment"
         {
@@ -93,6 +101,7 @@ async fn raw(address: SocketAddr, method: &str, path: &str, head: &str, body: &s
         "{method} {path} HTTP/1.1\r\n{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
+    let sent = (method.to_owned(), path.to_owned());
     let exchange = move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -105,7 +114,9 @@ async fn raw(address: SocketAddr, method: &str, path: &str, head: &str, body: &s
     let text = tokio::task::spawn_blocking(exchange).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
-    Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let reply = Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() };
+    described::check(&sent, &reply);
+    reply
 }
 
 #[tokio::test(flavor = "multi_thread")]

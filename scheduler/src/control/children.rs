@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::evaluation::{Done, Scene, Shell};
 use super::loaded::{Content, Loaded};
+use super::traces::Trace;
 use super::turn::Work;
 use super::{expressions, fold};
 use crate::start::{self, Start, Submission, SubmitError};
@@ -149,7 +150,9 @@ impl Work {
         at: Timestamp,
     ) -> Result<bool, PortError> {
         let Some(task) = self.loaded.engine.stage(stage).current_task() else { return Ok(true) };
-        let found = view::load(&*shell.ports.journal, child, &shell.config.limits).await?;
+        let found =
+            view::load(&*shell.ports.journal, child, &shell.config.limits, view::Detail::Full)
+                .await?;
         let body = self.body(&*shell.ports.journal, stage).await?;
         let Some(found) = found else {
             let why = format!("execution `{child}`, which the stage waits for, does not exist");
@@ -217,6 +220,7 @@ async fn prepare(
         user: user(scene.content),
         id: Some(id.clone()),
         is_child: true,
+        trace: Trace::below(scene.engine.id(), &scene.content.document, stage),
         ..Start::default()
     };
     let prior = match start::prior_query(&start) {
@@ -245,9 +249,10 @@ fn not_started(name: &str, error: &SubmitError) -> TaskError {
                 error.and(problem.to_string())
             })
         }
-        SubmitError::Exists(_) | SubmitError::Control(_) | SubmitError::Port(_) => {
-            TaskError::new(NOT_STARTABLE, first).and(error.to_string())
-        }
+        SubmitError::Exists(_)
+        | SubmitError::TooMany { .. }
+        | SubmitError::Control(_)
+        | SubmitError::Port(_) => TaskError::new(NOT_STARTABLE, first).and(error.to_string()),
     }
 }
 

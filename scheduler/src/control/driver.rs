@@ -10,20 +10,20 @@ use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::Command;
 use scheduler_engine::event::Timer;
 use scheduler_engine::outstanding;
-use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Appended, Version};
+use shared_model::ExecutionId;
 use shared_ports::{Consumer, Delivery, Outgoing, PortError, Queue};
+use shared_runtime::metrics::metrics;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::children::Children;
 use super::evaluation::Shell;
 use super::loaded::Loaded;
-use super::outage::{Outage, again};
+use super::outage::Outage;
 use super::sweep::Missing;
 use super::timers::Timers;
 use super::turn::Work;
-use super::{ControlError, Request, Scheduler, Update, all_unfinished, inputs};
+use super::{ControlError, Request, Scheduler, Update, all_unfinished};
 use crate::start::{Submission, SubmitError};
 
 /// Reports that wait in memory for the loop.
@@ -67,13 +67,13 @@ pub(crate) enum Waiter {
 pub(crate) struct Driver {
     pub(crate) shell: Arc<Shell>,
     inbox: mpsc::Receiver<Input>,
-    reports: Box<dyn Consumer>,
-    updates: broadcast::Sender<Update>,
+    pub(super) reports: Box<dyn Consumer>,
+    pub(super) updates: broadcast::Sender<Update>,
     stop: CancellationToken,
     /// Executions that have not ended.
     pub(crate) executions: BTreeMap<ExecutionId, Loaded>,
     /// Executions whose content is in memory, least recently used first.
-    with_content: VecDeque<ExecutionId>,
+    pub(super) with_content: VecDeque<ExecutionId>,
     pub(crate) timers: Timers,
     /// Leased attempts that nobody seems to hold.
     pub(crate) missing: Missing,
@@ -84,9 +84,9 @@ pub(crate) struct Driver {
     /// Executions that are ahead of or behind the journal and must be loaded again.
     pub(crate) reload: Vec<ExecutionId>,
     /// Deliveries to give back once the store works again.
-    returned: Vec<u64>,
+    pub(super) returned: Vec<u64>,
     /// Commands that were left over when their execution's turn was long enough.
-    later: VecDeque<(ExecutionId, Vec<Command>)>,
+    pub(super) later: VecDeque<(ExecutionId, Vec<Command>)>,
     /// Whether the last thing that was to be stored was not.
     pub(crate) outage: Arc<Outage>,
     next_sweep: Duration,
@@ -97,8 +97,8 @@ pub(crate) struct Driver {
 /// One turn's executions and who waits for each.
 #[derive(Default)]
 pub(crate) struct Turn {
-    works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
-    acks: Vec<u64>,
+    pub(super) works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
+    pub(super) acks: Vec<u64>,
 }
 
 impl Turn {
@@ -156,12 +156,14 @@ impl Driver {
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         loop {
             let wake = self.wait().await;
+            let began = self.shell.ports.clock.elapsed();
             let stop = matches!(wake, Wake::Stop);
             let mut turn = Turn::default();
             self.handle(&mut turn, wake).await;
             self.take_at_hand(&mut turn).await;
             self.upkeep(&mut turn).await;
-            self.store(turn).await;
+            let stored = self.store(turn).await;
+            self.measure(stored, began);
             if stop {
                 return Ok(());
             }
@@ -241,6 +243,10 @@ impl Driver {
         reply: oneshot::Sender<Result<(), SubmitError>>,
     ) {
         let id = submission.loaded.id.clone();
+        let unfinished = self.executions.len() + turn.works.len();
+        if unfinished >= self.shell.config.executions_unfinished_max {
+            return drop(reply.send(Err(SubmitError::TooMany { unfinished })));
+        }
         let known = self.executions.contains_key(&id) || turn.works.contains_key(&id);
         let stored = self.shell.ports.journal.load(&id).await;
         match stored {
@@ -365,165 +371,11 @@ impl Driver {
         matches!(self.outage.error(), Some(PortError::Full { .. }))
     }
 
-    async fn store(&mut self, mut turn: Turn) {
-        self.adopt(&mut turn).await;
-        let Turn { works, acks } = turn;
-        self.ack(acks).await;
-        let (changed, still): (Vec<_>, Vec<_>) =
-            works.into_values().partition(|(work, _)| !work.changes.is_empty());
-        let mut messages = Vec::new();
-        for (work, waiters) in still {
-            self.settle(work, None, waiters, &mut messages).await;
-        }
-        let batch: Vec<_> =
-            changed.iter().map(|(work, _)| work.loaded.append(&work.changes)).collect();
-        if !batch.is_empty() {
-            match self.shell.ports.journal.append(batch).await {
-                Ok(answers) => {
-                    self.outage.stored();
-                    for ((work, waiters), answer) in changed.into_iter().zip(answers) {
-                        self.stored(work, waiters, answer, &mut messages).await;
-                    }
-                }
-                Err(error) => self.not_stored(changed, &error),
-            }
-        }
-        self.send(messages).await;
-        self.look_at_new_watches().await;
-        self.trim();
-    }
-
-    async fn stored(
-        &mut self,
-        work: Work,
-        waiters: Vec<Waiter>,
-        answer: Appended,
-        messages: &mut Vec<Outgoing>,
-    ) {
-        match answer {
-            Appended::Stored(version) => self.settle(work, Some(version), waiters, messages).await,
-            Appended::Conflict { found } => {
-                let why = format!("another scheduler changed it (version {found}); try again");
-                tracing::info!(execution = %work.loaded.id, "{why}");
-                self.forget(&work.loaded.id);
-                self.refuse(waiters, &|| ControlError::Conflict { why: why.clone() });
-                self.reload.push(work.loaded.id);
-            }
-        }
-    }
-
-    fn not_stored(&mut self, works: Vec<(Work, Vec<Waiter>)>, error: &PortError) {
-        let waiting = self.reload.len() + works.len();
-        self.outage.failed(error, waiting, self.shell.ports.clock.elapsed());
-        for (work, waiters) in works {
-            self.forget(&work.loaded.id);
-            self.refuse(waiters, &|| ControlError::Port(again(error)));
-            self.reload.push(work.loaded.id);
-        }
-    }
-
-    /// Gives up an execution's turn: something that it needs could not be read.
-    pub(crate) fn give_up(&mut self, work: (Work, Vec<Waiter>), error: PortError) {
-        self.not_stored(vec![work], &error);
-    }
-
-    fn refuse(&mut self, waiters: Vec<Waiter>, why: &dyn Fn() -> ControlError) {
-        for waiter in waiters {
-            match waiter {
-                Waiter::Report(tag) => self.returned.push(tag),
-                Waiter::Submit(reply) => drop(reply.send(Err(why().into()))),
-                Waiter::Request(reply) => drop(reply.send(Err(why()))),
-            }
-        }
-    }
-
-    /// Carries out what follows from a stored turn.
-    async fn settle(
-        &mut self,
-        mut work: Work,
-        version: Option<Version>,
-        waiters: Vec<Waiter>,
-        messages: &mut Vec<Outgoing>,
-    ) {
-        let id = work.loaded.id.clone();
-        work.loaded.version = version.unwrap_or(work.loaded.version);
-        for (timer, at) in std::mem::take(&mut work.timers) {
-            self.timers.arm(&id, timer, at);
-        }
-        messages.extend(work.ready.iter().filter_map(|ready| inputs::bell(ready).ok()));
-        messages.append(&mut work.messages);
-        for (stage, child) in std::mem::take(&mut work.watches) {
-            self.children.watch((id.clone(), stage), &child);
-        }
-        std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
-        let history = std::mem::take(&mut work.changes.history);
-        let status = work.loaded.engine.status();
-        self.confirm(waiters).await;
-        self.file(work, status);
-        if version.is_some() {
-            drop(self.updates.send(Update { execution: id, status, history }));
-        }
-    }
-
-    async fn confirm(&mut self, waiters: Vec<Waiter>) {
-        for waiter in waiters {
-            match waiter {
-                Waiter::Report(tag) => self.ack(vec![tag]).await,
-                Waiter::Submit(reply) => drop(reply.send(Ok(()))),
-                Waiter::Request(reply) => drop(reply.send(Ok(()))),
-            }
-        }
-    }
-
-    fn file(&mut self, work: Work, status: Status) {
-        let id = work.loaded.id.clone();
-        if status.is_complete() {
-            self.children.ended(&id);
-            return self.forget(&id);
-        }
-        if !work.later.is_empty() {
-            self.later.push_back((id.clone(), work.later.into()));
-        }
-        if work.loaded.content.is_some() {
-            self.with_content.push_back(id.clone());
-        }
-        self.executions.insert(id, work.loaded);
-    }
-
-    /// Drops the contents that were not used for longest.
-    fn trim(&mut self) {
-        while self.with_content.len() > self.shell.config.bodies_cached_max {
-            let Some(oldest) = self.with_content.pop_front() else { return };
-            if self.with_content.contains(&oldest) {
-                continue;
-            }
-            if let Some(loaded) = self.executions.get_mut(&oldest) {
-                loaded.content = None;
-            }
-        }
-    }
-
-    fn forget(&mut self, id: &ExecutionId) {
-        self.executions.remove(id);
-        self.timers.forget(id);
-        self.missing.forget(id);
-    }
-
-    async fn ack(&mut self, tags: Vec<u64>) {
-        for tag in tags {
-            if let Err(error) = self.reports.ack(tag).await {
-                tracing::debug!(%error, "an acknowledgement was lost; the report comes again");
-            }
-        }
-    }
-
-    pub(crate) async fn send(&mut self, messages: Vec<Outgoing>) {
-        if messages.is_empty() {
-            return;
-        }
-        if let Err(error) = self.shell.ports.broker.publish(messages.clone()).await {
-            tracing::warn!(%error, "messages cannot be sent for now; they are sent again");
-            self.unsent.extend(messages);
+    fn measure(&self, stored: usize, began: Duration) {
+        metrics().at_hand(self.executions.len(), self.timers.len());
+        if stored > 0 {
+            let took = self.shell.ports.clock.elapsed().saturating_sub(began);
+            metrics().turn(stored, took);
         }
     }
 

@@ -14,6 +14,7 @@ use shared_ports::{Outgoing, PortError, Queue};
 
 use super::evaluation::Shell;
 use super::loaded::{Content, Loaded};
+use super::traces::Trace;
 use super::turn::Work;
 
 /// Names an attempt outside its execution.
@@ -42,6 +43,10 @@ pub(crate) async fn message(
     super::expressions::refresh(shell, work, attempt.stage).await?;
     let input = task_input(shell, &mut work.loaded, attempt).await?;
     let id = attempt_id(&work.loaded, attempt);
+    let traceparent = work.loaded.content.as_ref().map(|content| {
+        let trace = Trace::of(&id.execution, &content.document);
+        trace.stage(&id.execution, id.stage.as_str(), id.run).to_string()
+    });
     Ok(AttemptReady {
         v: MESSAGE_VERSION,
         effect_key: id.effect(0),
@@ -52,7 +57,7 @@ pub(crate) async fn message(
         priority: 0,
         deadline,
         shard: shell.config.shard,
-        traceparent: None,
+        traceparent,
         needs_grant: false,
         inputs: inputs(shell, input).await?,
     })

@@ -292,7 +292,8 @@ async fn apply_report(
     fold::answer(&mut body, attempt.task, &name, &answer, at);
     let expressions_failed = expressions::failed(&body.context);
     let outcome = fold::outcome(&answer);
-    let event = Event::AttemptFinished { attempt, epoch, outcome, expressions_failed, at };
+    let worker = report.worker.clone();
+    let event = Event::AttemptFinished { attempt, epoch, worker, outcome, expressions_failed, at };
     if work.apply(shell, event, Some((attempt.stage, body)), at).await?.is_err() {
         tracing::debug!(attempt = %report.attempt, %epoch, "a stale report changes nothing");
     }

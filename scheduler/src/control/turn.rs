@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use scheduler_engine::command::{Cause, Command, Evaluate, Fact};
 use scheduler_engine::event::{Event, StageIndex, Timer};
 use scheduler_engine::{Stale, Step, native};
-use shared_model::ExecutionId;
+use shared_model::{Epoch, ExecutionId};
 use shared_ports::journal::StageBody;
 use shared_ports::messages::AttemptReady;
 use shared_ports::{Journal, Outgoing, PortError};
 
 use super::evaluation::{self, Scene, Shell};
 use super::loaded::{Changes, Loaded};
+use super::notices::{self, Notice};
 use super::{expressions, facts, fold, inputs};
 use crate::start::Submission;
 
@@ -35,6 +36,10 @@ pub(crate) struct Work {
     pub(crate) messages: Vec<Outgoing>,
     /// Timers to arm once it is stored.
     pub(crate) timers: Vec<(Timer, Timestamp)>,
+    /// What to tell once it is stored.
+    pub(crate) notices: Vec<Notice>,
+    /// The newest attempt whose worker was lost in this turn: its epoch, and since when it was held.
+    lost: Option<(Epoch, Timestamp)>,
     /// Executions that its stages start, to be stored with it.
     pub(crate) children: Vec<Submission>,
     /// Stages that wait for other executions.
@@ -53,6 +58,8 @@ impl Work {
             ready: Vec::new(),
             messages: Vec::new(),
             timers: Vec::new(),
+            notices: Vec::new(),
+            lost: None,
             children: Vec::new(),
             watches: Vec::new(),
             cancels: Vec::new(),
@@ -72,6 +79,9 @@ impl Work {
         at: Timestamp,
     ) -> Result<Result<(), Stale>, PortError> {
         self.loaded.content(&*shell.ports.journal).await?;
+        if let Event::LeaseExpired { attempt, epoch, .. } = &event {
+            self.lost = notices::held(&self.loaded, *attempt, *epoch);
+        }
         let step = match self.loaded.engine.step(event) {
             Ok(step) => step,
             Err(stale) => return Ok(Err(stale)),
@@ -193,10 +203,12 @@ impl Work {
     }
 
     fn announce(&mut self, fact: &Fact, at: Timestamp) {
-        let Some(content) = &mut self.loaded.content else { return };
+        let Some(content) = &self.loaded.content else { return };
         let engine = &self.loaded.engine;
         let entry = facts::entry(engine, fact, at, &|index| content.name(engine, index));
         self.changes.history.push(entry);
+        let lost = self.lost.filter(|_| matches!(fact, Fact::AttemptLost { .. }));
+        self.notices.push(notices::see(&self.loaded, content, fact, at, lost));
         if let Fact::StageGaveUp { stage, cause } = fact {
             let mut body = content.body(*stage);
             let name = content.name(engine, *stage);

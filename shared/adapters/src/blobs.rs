@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
+use shared_runtime::metrics::metrics;
 
 use self::logs::Logs;
 use self::store::Store;
@@ -51,21 +52,30 @@ impl FolderBlobs {
 #[async_trait]
 impl Blobs for FolderBlobs {
     async fn put(&self, bytes: Bytes) -> Result<BlobRef, PortError> {
-        let store = Arc::clone(&self.store);
-        blocking("storing a blob", move || store.put(&bytes)).await
+        let (store, len) = (Arc::clone(&self.store), bytes.len());
+        let stored = blocking("storing a blob", move || store.put(&bytes)).await?;
+        metrics().blob_written(len);
+        Ok(stored)
     }
 
     async fn get(&self, blob: &BlobRef, range: Option<(u64, u64)>) -> Result<Bytes, PortError> {
         let (store, blob) = (Arc::clone(&self.store), blob.clone());
-        blocking("reading a blob", move || Ok(clip(&store.get(&blob)?, range))).await
+        let bytes = blocking("reading a blob", move || Ok(clip(&store.get(&blob)?, range))).await?;
+        metrics().blob_read(bytes.len());
+        Ok(bytes)
     }
 
     async fn append(&self, log: &LogName, chunk: Bytes) -> Result<(), PortError> {
-        self.logs.append(log, chunk).await
+        let len = chunk.len();
+        self.logs.append(log, chunk).await?;
+        metrics().blob_written(len);
+        Ok(())
     }
 
     async fn read(&self, log: &LogName, offset: u64, bytes_max: usize) -> Result<Bytes, PortError> {
-        self.logs.read(log, offset, bytes_max).await
+        let bytes = self.logs.read(log, offset, bytes_max).await?;
+        metrics().blob_read(bytes.len());
+        Ok(bytes)
     }
 
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError> {

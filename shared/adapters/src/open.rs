@@ -74,7 +74,12 @@ async fn open_distributed(config: &Distributed) -> Result<(Ports, Guard), OpenEr
 fn open_folder(config: &Embedded) -> Result<(Arc<DataFolder>, FolderBlobs), OpenError> {
     let folder = Arc::new(DataFolder::hold(&config.data_dir)?);
     let blobs = FolderBlobs::open(folder.path(), config.blob_bytes_max, config.log_bytes_max)
-        .map_err(|error| OpenError::of_io(error, folder.path(), "preparing it for blobs"))?;
+        .map_err(|error| {
+            let parts = ["blobs", "logs"].map(|part| folder.path().join(part));
+            let in_the_way = parts.iter().find(|part| part.is_file());
+            let at = in_the_way.map_or(folder.path(), |part| part);
+            OpenError::of_io(error, at, "preparing it for blobs")
+        })?;
     Ok((folder, blobs))
 }
 

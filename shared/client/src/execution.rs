@@ -108,9 +108,14 @@ impl<'a> Wait<'a> {
         text(self.0, "stageId")
     }
 
-    /// Whether a person has to judge.
-    pub fn is_judgment(self) -> bool {
-        text(self.0, "kind") == "judgment"
+    /// What kind of thing it waits for, e.g. `judgment` or `outcome`.
+    pub fn kind(self) -> &'a str {
+        text(self.0, "kind")
+    }
+
+    /// Whether a person has to judge, or to say what became of lost work.
+    pub fn asks_somebody(self) -> bool {
+        ["judgment", "outcome"].contains(&self.kind())
     }
 
     /// What ends it, for people.

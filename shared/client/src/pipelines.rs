@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared_model::Object;
+use shared_model::{Object, Problem};
 
 use crate::{Client, Error};
 
@@ -30,6 +30,19 @@ impl Client {
     pub async fn save_pipeline(&self, document: &Value) -> Result<(), Error> {
         self.change(Method::POST, &["pipelines"], &[], Some(document)).await?;
         Ok(())
+    }
+
+    /// Everything that a server finds wrong or odd about a document; nothing of it that this
+    /// client cannot read.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn validate(&self, document: &Value) -> Result<Vec<Problem>, Error> {
+        let segments = ["v1", "pipelines", "validate"];
+        let answer = self.change(Method::POST, &segments, &[], Some(document)).await?;
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        let found = answer["problems"].as_array().into_iter().flatten();
+        Ok(found.filter_map(|one| serde_json::from_value(one.clone()).ok()).collect())
     }
 
     /// Deletes a document; its executions stay.

@@ -14,4 +14,12 @@ pub trait StageType: Send + Sync {
     /// Runs the task named `task`. Repeatable under the same effect keys; returns soon after
     /// `cx.cancelled()`.
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer;
+
+    /// Called once `run` has ended because the execution was cancelled or the stage's time is up
+    /// (Orca's `onCancel`), and not when the worker stops: makes good what the outside world would go
+    /// on with for nobody. It has a few seconds, and is dropped where it stands once they are over. Not
+    /// called where `run` failed: that is for `run` to make good.
+    async fn cancelled(&self, task: &str, cx: &TaskContext) {
+        let _nothing_to_make_good = (task, cx);
+    }
 }

@@ -37,7 +37,7 @@ pub struct AttemptReady {
     pub deadline: Option<Timestamp>,
     /// The shard whose queue takes the report.
     pub shard: u16,
-    /// W3C `traceparent` of the attempt's span.
+    /// W3C `traceparent` of the stage's span: the attempt's is below it ([`attempt_span`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// Whether it may begin only after [`Control::Grant`]: what it does cannot be recognised.
@@ -45,6 +45,11 @@ pub struct AttemptReady {
     pub needs_grant: bool,
     /// What the task needs to know.
     pub inputs: Inputs,
+}
+
+/// What an attempt's span is called in its trace: a takeover is another span.
+pub fn attempt_span(attempt: &AttemptId, epoch: Epoch) -> String {
+    format!("attempt {attempt}@{epoch}")
 }
 
 /// A [`TaskInput`], in the message or beside it.

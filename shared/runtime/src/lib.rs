@@ -2,6 +2,8 @@
 #![warn(missing_docs)]
 
 pub mod guard;
+pub mod http;
+pub mod metrics;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

@@ -35,6 +35,8 @@ pub enum Kind {
     Upkeep,
     /// Shows progress; nobody misses it.
     Progress,
+    /// Sends spans; nothing waits for it, and it sends the last ones once all work has ended.
+    Telemetry,
 }
 
 /// What happens to tasks of one kind.
@@ -87,6 +89,7 @@ impl Kind {
             Self::Store => (P::Service, S::Wait, F::Stop),
             Self::Upkeep => (P::Work, S::Abort, F::Restart),
             Self::Progress => (P::Work, S::Abort, F::Log),
+            Self::Telemetry => (P::Service, S::Wait, F::Log),
         };
         Rules { phase, on_stop, on_failure }
     }

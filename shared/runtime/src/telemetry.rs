@@ -1,8 +1,23 @@
-//! Logs to stderr.
+//! Logs to stderr, and spans to a collector.
+//!
+//! Spans are made whole, with the times and ids that they are to have ([`Span`]), and not by
+//! `tracing`: an execution outlives processes, so its spans' ids follow from what is stored
+//! ([`TraceContext`]), and whoever sees the end of a thing exports its span.
+
+mod context;
+mod export;
+mod json;
+mod settings;
+mod span;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+
+pub use context::{TraceContext, current, within};
+pub use export::{is_exporting, start as start_export};
+pub use json::line as json_line;
+pub use span::{Running, Span};
 
 /// How logs look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +42,7 @@ pub fn start(level: &str, format: Format) -> anyhow::Result<()> {
     let logs = if std::io::stderr().is_terminal() { logs } else { logs.with_ansi(false) };
     let started = match format {
         Format::Text => logs.compact().try_init(),
-        Format::Json => logs.json().try_init(),
+        Format::Json => logs.json().with_ansi(false).event_format(json::Lines).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logs cannot be started: {error}"))
 }

@@ -27,6 +27,8 @@ pub use protocol::Stream;
 use protocol::{Frame, Last, Order, Record, Request};
 pub use search::find;
 
+use crate::telemetry::{self, Running};
+
 /// Lines of a tool's stderr that its result repeats.
 const ERROR_LINES_MAX: usize = 20;
 
@@ -238,6 +240,21 @@ impl Run {
     /// # Errors
     /// [`ToolError`]; a tool that ends with a failure of its own is no error here.
     pub async fn start(
+        self,
+        run: &ToolRun,
+        log: &dyn LineSink,
+        cancel: &CancellationToken,
+    ) -> Result<Finished, ToolError> {
+        let running = Running::begin();
+        let key = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let ended = self.finish(run, log, cancel).await;
+        if let Some(running) = running {
+            span(running, &run.program, &key, &ended).export();
+        }
+        ended
+    }
+
+    async fn finish(
         mut self,
         run: &ToolRun,
         log: &dyn LineSink,
@@ -323,6 +340,25 @@ impl Whose<'_> {
         })?;
         let stdout = run_folder::output(self.path, Stream::Stdout);
         Ok(Finished { code: record.code, found, stdout, errors })
+    }
+}
+
+/// A tool's span: its name and how it ended. Its arguments may be anything, so they are left out.
+fn span(
+    running: Running,
+    program: &str,
+    key: &str,
+    ended: &Result<Finished, ToolError>,
+) -> telemetry::Span {
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
+    let span = running.end(&format!("run {name}"), key);
+    let span = span.with("process.executable.name", name.into_owned());
+    match ended {
+        Ok(finished) if finished.code == 0 => span.with("process.exit.code", 0),
+        Ok(finished) => {
+            span.with("process.exit.code", i64::from(finished.code)).failed("exit_code")
+        }
+        Err(error) => span.failed(error.kind()),
     }
 }
 

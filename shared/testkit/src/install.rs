@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::tool::{self, Tool};
 
 mod build;
+mod python;
 mod system;
 
 pub use system::{ensure_system_commands, postgres_programs};
@@ -43,6 +44,7 @@ pub struct Tools {
 /// No `go` where something must be built, a build that fails, an unusable cache folder.
 pub fn ensure_all(say: &mut dyn FnMut(&str)) -> Result<Tools> {
     ensure_system_commands(say)?;
+    schemathesis(say)?;
     let cache = Cache::of_user()?;
     let mut ensure = |tool: &Tool| cache.ensure(tool, say);
     Ok(Tools {
@@ -54,6 +56,14 @@ pub fn ensure_all(say: &mut dyn FnMut(&str)) -> Result<Tools> {
         helm3: ensure(&tool::HELM3)?,
         helm4: ensure(&tool::HELM4)?,
     })
+}
+
+/// The program that tries the API with requests made up from its description.
+///
+/// # Errors
+/// There is no Python, or PyPI gives no packages.
+pub fn schemathesis(say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    Cache::of_user()?.ensure(&tool::SCHEMATHESIS, say)
 }
 
 /// The folder of built tools.

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod corpus;
 pub mod deadline;
 pub mod env;
+pub mod http_server;
 pub mod install;
 pub mod stack;
 pub mod tidy;

@@ -8,6 +8,11 @@ pub enum Source {
         /// The Go package of the command.
         package: &'static str,
     },
+    /// An environment of Python with packages from PyPI; its program runs the module `<name>.cli`.
+    Python {
+        /// Its packages, each in one version.
+        requirements: &'static str,
+    },
     /// A module that `go install` builds by itself.
     GoInstall {
         /// The Go package of the command, without its version.
@@ -53,6 +58,13 @@ pub const KWOK: Tool = Tool {
     version: "0.8.0",
     version_args: &["--version"],
     source: Source::GoInstall { package: "sigs.k8s.io/kwok/cmd/kwok" },
+};
+/// Schemathesis, which makes requests up from the description of an API.
+pub const SCHEMATHESIS: Tool = Tool {
+    name: "schemathesis",
+    version: "4.32.5",
+    version_args: &["--version"],
+    source: Source::Python { requirements: include_str!("../python/requirements.txt") },
 };
 /// Helm 3.
 pub const HELM3: Tool = helm("3.21.4", "helm.sh/helm/v3/cmd/helm");

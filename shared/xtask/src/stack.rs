@@ -55,6 +55,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
 fn up(state: &State) -> Result<ExitCode> {
     if !state.is_kept()? {
         install::ensure_all(&mut say)?;
+        state.forget_addresses()?;
         say("starting etcd, Kubernetes, KWOK and docker");
         start_keeper(state)?;
     }

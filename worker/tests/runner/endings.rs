@@ -37,6 +37,36 @@ async fn a_cancel_reaches_a_running_task_within_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stage_type_hears_of_a_cancel_and_not_of_a_worker_that_stops() {
+    let (probe, runs) = probe("probe", until_cancelled);
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    for stage in ["1", "2"] {
+        world.send(&ready("probe", stage, 1)).await;
+        world.started().await;
+    }
+    world.abort(&attempt("1"), 1).await;
+    assert_eq!(world.answer().await, canceled());
+    assert_eq!(runs.cancelled(), 1);
+    assert!(world.supervisor.shut_down(LIMIT).await);
+    assert_eq!(world.answer().await, TaskAnswer::HandedOver { checkpoint: json!(null) });
+    assert_eq!(runs.cancelled(), 1, "a worker that stops cancels nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_type_that_failed_is_not_told_of_the_cancel_as_well() {
+    let (probe, runs) = probe("probe", |cx| async move {
+        cx.cancelled().await;
+        TaskAnswer::terminal(shared_model::TaskError::new("Failed", "by itself"))
+    });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    world.abort(&attempt("1"), 1).await;
+    assert!(matches!(world.answer().await, TaskAnswer::Failed { .. }));
+    assert_eq!(runs.cancelled(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancel_of_an_older_epoch_does_not_end_a_newer_one() {
     let (probe, runs) = probe("probe", until_cancelled);
     let mut world = World::with(Catalog::default().with(probe)).await;

@@ -137,7 +137,8 @@ async fn lines_wait_for_room_and_their_attempt_with_them() {
     faults.is_full.store(false, Ordering::SeqCst);
     assert_eq!(world.answer().await, TaskAnswer::done());
     let log = world.log("1").await;
-    let texts: Vec<&str> = log.lines().filter_map(|line| line.split_once(' ')).map(|l| l.1).collect();
+    let texts: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once(' ')).map(|l| l.1).collect();
     assert_eq!(texts, ["line 0", "line 1", "line 2"]);
 }
 

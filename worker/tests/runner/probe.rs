@@ -15,6 +15,7 @@ pub(crate) struct Runs {
     begun: Arc<AtomicUsize>,
     now: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
+    cancelled: Arc<AtomicUsize>,
 }
 
 impl Runs {
@@ -25,6 +26,11 @@ impl Runs {
     /// Those that have neither ended nor been dropped.
     pub(crate) fn now(&self) -> usize {
         self.now.load(Ordering::SeqCst)
+    }
+
+    /// How often it was told that nobody waits for it any more.
+    pub(crate) fn cancelled(&self) -> usize {
+        self.cancelled.load(Ordering::SeqCst)
     }
 
     /// The most at one time.
@@ -90,6 +96,11 @@ where
         assert_eq!(task, "work");
         let _running = self.runs.begin();
         (self.run)(cx.clone()).await
+    }
+
+    async fn cancelled(&self, task: &str, cx: &TaskContext) {
+        assert!(task == "work" && !cx.cancel.is_cancelled());
+        self.runs.cancelled.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,25 +20,28 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(folder: &Path) -> Self {
-        Self::start_in(folder, &folder.join("data"), &[])
+        Self::start_with(folder, |_| {})
     }
 
-    /// Starts it on a data folder that lies elsewhere, with more arguments.
-    pub(crate) fn start_in(folder: &Path, data: &Path, more: &[&str]) -> Self {
+    /// The same, with more arguments and variables.
+    pub(crate) fn start_with(folder: &Path, more: impl FnOnce(&mut Command)) -> Self {
+        Self::start_in(folder, &folder.join("data"), more)
+    }
+
+    /// The same, on a data folder that lies elsewhere.
+    pub(crate) fn start_in(folder: &Path, data: &Path, more: impl FnOnce(&mut Command)) -> Self {
         let said = folder.join("said");
         let err = File::create(&said).unwrap();
-        let child = capstan()
-            .args(["dev", "--port", "0", "--data-dir"])
-            .arg(data)
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(err)
-            .spawn()
-            .unwrap();
+        let mut command = capstan();
+        command.args(["dev", "--port", "0", "--data-dir"]).arg(data);
+        more(&mut command);
+        let child = command.stdout(Stdio::null()).stderr(err).spawn().unwrap();
         let address = wait_for("the address", || {
             let text = std::fs::read_to_string(&said).ok()?;
-            let line = text.lines().find(|line| line.starts_with("listening on http://"))?;
-            Some(line.rsplit('/').next()?.to_owned())
+            // In whatever format it is said, and only once it is said whole.
+            let (_, rest) = text.split_once("listening on http://")?;
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')?;
+            Some(rest[..end].to_owned())
         });
         Self { child: Some(child), address, said }
     }

@@ -13,9 +13,19 @@ pub(crate) struct Mounted {
 
 impl Mounted {
     pub(crate) fn tmpfs(size: &str) -> Self {
-        let (above, place) = place();
-        run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", text(&place)]);
-        Self { place, _above: above }
+        Self::by(&[&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]])
+    }
+
+    /// Calls `mount` with each of these and the place, one after the other.
+    pub(crate) fn by(calls: &[&[&str]]) -> Self {
+        let above = tempfile::tempdir().unwrap();
+        let place = above.path().join("mounted");
+        std::fs::create_dir(&place).unwrap();
+        let mounted = Self { place, _above: above };
+        for call in calls {
+            run("mount", &[call, &[text(&mounted.place)][..]].concat());
+        }
+        mounted
     }
 
     /// Writes a file until there is no room for another byte.
@@ -33,13 +43,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         run("umount", &["--lazy", text(&self.place)]);
     }
-}
-
-fn place() -> (TempDir, PathBuf) {
-    let above = tempfile::tempdir().unwrap();
-    let place = above.path().join("mounted");
-    std::fs::create_dir(&place).unwrap();
-    (above, place)
 }
 
 fn text(path: &Path) -> &str {

@@ -11,17 +11,22 @@ pub(crate) fn capstan() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
     for name in [
         "KUBECONFIG",
+        "CAPSTAN_ALLOW_URLS",
         "CAPSTAN_DATA_DIR",
         "CAPSTAN_ARTIFACTS_ROOT",
         "CAPSTAN_HELM",
         "CAPSTAN_LOG",
         "CAPSTAN_PACKER",
+        "CAPSTAN_LOG_FORMAT",
         "CAPSTAN_PORT",
         "CAPSTAN_RECIPES",
         "CAPSTAN_SERVER",
         "CAPSTAN_TOKEN",
+        "CAPSTAN_TOKEN_FILE",
         "CAPSTAN_USER",
         "DOCKER_HOST",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     ] {
         command.env_remove(name);
     }

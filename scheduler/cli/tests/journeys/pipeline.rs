@@ -95,3 +95,13 @@ fn a_parameter_that_is_missing_is_named() {
     let start = ["pipeline", "execute", "-a", "shop", NAME];
     server.run(&start).expect(2, &["Required parameter who is missing", "--parameter who=VALUE"]);
 }
+
+#[test]
+fn what_is_odd_about_a_saved_document_is_said_with_its_lines() {
+    let server = Server::start();
+    let text = "{\n  \"application\": \"shop\",\n  \"name\": \"odd\",\n  \"stages\": []\n}\n";
+    let path = server.file("odd.json", text);
+    let path = path.to_str().unwrap();
+    let said = ["warning[", &format!("--> {path}:4 at /stages"), "is saved"];
+    server.run(&["pipeline", "save", path]).expect(0, &said);
+}

@@ -1,5 +1,7 @@
 //! With a token: as whom, and how far.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
 
 use crate::documents::greet;
@@ -68,4 +70,35 @@ fn a_token_is_made_used_listed_and_taken_back() {
     with(&server, &text, &list).expect(1, &["token create"]);
     server.run(&["token", "revoke", id]).expect(1, &["was not found"]);
     server.run(&["token", "create", "ci", "--expires", "soon"]).expect(2, &["90d"]);
+}
+
+#[test]
+fn a_token_may_stand_in_a_file() {
+    let server = Server::start();
+    let token = token(&server, "read");
+    let path = server.file("token", &format!("{token}\n"));
+    let file = path.to_str().unwrap();
+    let list =
+        |file: &str| run(&mut server.command(&["application", "list", "--token-file", file]));
+    let mode = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o600);
+    let quiet = list(file);
+    quiet.expect(0, &[]);
+    assert_eq!(quiet.err, "");
+    let by_variable =
+        server.command(&["application", "list"]).env("CAPSTAN_TOKEN_FILE", file).output();
+    assert!(by_variable.unwrap().status.success());
+    mode(0o644);
+    list(file).expect(0, &["warning: others can read the token file", "chmod 600"]);
+    with(&server, &token, &["application", "list", "--token-file", file])
+        .expect(2, &["give one of them", "--token-file"]);
+    server.file("token", "capstan_x_y");
+    list(file).expect(1, &["(401)"]);
+    for (text, why) in [("", "holds no token"), ("two words", "holds no token")] {
+        server.file("token", text);
+        let ended = list(file);
+        ended.expect(2, &[why, file]);
+        assert!(!ended.err.contains("two"), "{}", ended.err);
+    }
+    list("/nowhere").expect(2, &["`/nowhere` cannot be read", "this user may read"]);
 }

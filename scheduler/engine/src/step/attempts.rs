@@ -48,8 +48,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A worker reported the end of an attempt; one that still waits was granted without our
-    /// hearing of it.
+    /// A worker reported the end of an attempt, with its newest epoch; one that still waits was
+    /// granted without our hearing of it.
     pub(crate) fn attempt_finished(
         &mut self,
         attempt: AttemptKey,
@@ -57,7 +57,6 @@ impl Turn<'_> {
         outcome: &Outcome,
         expressions_failed: bool,
     ) -> Result<(), Stale> {
-        self.current_epoch(attempt, epoch)?;
         let AttemptKey { stage, task, .. } = attempt;
         if matches!(outcome, Outcome::Canceled | Outcome::HandedOver) {
             self.not_unknown(attempt)?;

@@ -1,7 +1,7 @@
 //! Work that nobody can recognise once it is done (D15, D19): it begins only when its claim is in the
 //! journal, and if its worker is lost after that, a person says what became of it.
 
-use shared_model::{Epoch, Status};
+use shared_model::{Epoch, Status, WorkerId};
 
 use crate::command::{Command, Fact};
 use crate::event::{AttemptKey, StageIndex, Told};
@@ -11,6 +11,16 @@ use crate::step::{Stale, Turn};
 impl Turn<'_> {
     pub(crate) fn is_unkeyed(&self, attempt: AttemptKey) -> bool {
         self.execution.stage(attempt.stage).task(attempt.task).is_unkeyed()
+    }
+
+    /// Refuses what a worker says of work that another one was allowed to begin with the same epoch:
+    /// leases that were forgotten are given out again, and who was not allowed did nothing.
+    pub(crate) fn not_anothers(&self, attempt: AttemptKey, worker: &WorkerId) -> Result<(), Stale> {
+        let task = self.execution.stage(attempt.stage).task(attempt.task);
+        match task.worker() {
+            Some(holder) if holder != worker && task.is_unkeyed() => Err(Stale::OldEpoch),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Refuses what is too late for an attempt whose outcome is unknown.

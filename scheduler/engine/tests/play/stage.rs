@@ -322,7 +322,24 @@ impl Player {
         match word.as_str() {
             "lost" => drop(self.event(Event::LeaseExpired { attempt, epoch, at: self.now })),
             "stuck" => drop(self.stuck.insert(attempt, epoch)),
+            "doubled" => self.doubled(attempt, epoch),
             word => self.finished(attempt, epoch, outcome(word)),
+        }
+    }
+
+    /// Another worker has the same epoch, was not allowed to begin, and gives it back.
+    fn doubled(&mut self, attempt: AttemptKey, epoch: Epoch) {
+        let given_back = Event::AttemptFinished {
+            attempt,
+            epoch,
+            worker: WorkerId::new("another"),
+            outcome: Outcome::HandedOver,
+            expressions_failed: false,
+            at: self.now,
+        };
+        if let Err(stale) = self.event(given_back) {
+            self.note(&format!("refused: {stale}"));
+            self.finished(attempt, epoch, Outcome::Succeeded);
         }
     }
 
@@ -330,6 +347,7 @@ impl Player {
         let report = |outcome: Outcome, at| Event::AttemptFinished {
             attempt,
             epoch,
+            worker: WorkerId::new("w"),
             outcome,
             expressions_failed: false,
             at,

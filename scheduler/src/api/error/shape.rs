@@ -1,16 +1,15 @@
 //! How errors are written: on Gate's routes as Spring writes them (reference §6.3), on `/v1` as problem
 //! details (RFC 9457).
 
+use super::ApiError;
+use crate::api::schema::{ProblemDetails, SpringError};
+use crate::api::{BODY_BYTES_MAX, State};
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-
-use super::ApiError;
-use crate::api::{BODY_BYTES_MAX, State};
 
 /// Most of a message that the framework wrote.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024;
@@ -32,16 +31,19 @@ pub(in crate::api) async fn shape(
         Some(error) => error,
         None => of_framework(response).await,
     };
+    let retry_after = error.retry_after_seconds();
     let mut shaped = if path.starts_with("/v1/") {
         let kind = HeaderValue::from_static("application/problem+json");
-        (status, [(header::CONTENT_TYPE, kind)], Json(problem(status, &error, &path)))
-            .into_response()
+        (status, [(header::CONTENT_TYPE, kind)], Json(problem(status, error, path))).into_response()
     } else {
         let at = state.scheduler.ports().clock.now().as_millisecond();
-        (status, Json(spring(status, &error, &path, at))).into_response()
+        (status, Json(spring(status, error, path, at))).into_response()
     };
     if status == StatusCode::UNAUTHORIZED {
         shaped.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(retry_after) = retry_after {
+        shaped.headers_mut().insert(header::RETRY_AFTER, retry_after);
     }
     if let Some(allow) = allow {
         shaped.headers_mut().insert(header::ALLOW, allow);
@@ -58,34 +60,28 @@ fn is_to_be_shaped(response: &Response) -> bool {
     is_error && !is_json
 }
 
-fn spring(status: StatusCode, error: &ApiError, path: &str, at: i64) -> Value {
-    let mut body = json!({
-        "timestamp": at,
-        "status": status.as_u16(),
-        "error": status.canonical_reason().unwrap_or_default(),
-        "code": error.code,
-        "message": error.message,
-        "path": path,
-    });
-    if !error.errors.is_empty() {
-        body["errors"] = json!(error.errors);
+fn spring(status: StatusCode, error: ApiError, path: String, timestamp: i64) -> SpringError {
+    SpringError {
+        timestamp,
+        status: status.as_u16(),
+        error: status.canonical_reason().unwrap_or_default(),
+        code: error.code,
+        message: error.message,
+        path,
+        errors: error.errors,
     }
-    body
 }
 
-fn problem(status: StatusCode, error: &ApiError, path: &str) -> Value {
-    let mut body = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "detail": error.message,
-        "instance": path,
-        "code": error.code,
-    });
-    if !error.errors.is_empty() {
-        body["errors"] = json!(error.errors);
+fn problem(status: StatusCode, error: ApiError, instance: String) -> ProblemDetails {
+    ProblemDetails {
+        kind: "about:blank",
+        title: status.canonical_reason().unwrap_or_default(),
+        status: status.as_u16(),
+        detail: error.message,
+        instance,
+        code: error.code,
+        errors: error.errors,
     }
-    body
 }
 
 async fn of_framework(response: Response) -> ApiError {

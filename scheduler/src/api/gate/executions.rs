@@ -5,16 +5,23 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared_model::ExecutionId;
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::super::request::{self, Answer, json_object, user};
+use super::super::request::{self, Acting, Answer, json_object, user};
+use super::super::schema::{Empty, Execution, StagePatch};
 
 /// Length of the reason for a cancellation.
 const REASON_BYTES_MAX: usize = 4 * 1024;
 
+/// Shows an execution, with what it waits for.
+#[utoipa::path(get, path = "/pipelines/{id}", tag = "executions", operation_id = "getPipeline",
+    params(("id" = String, Path, description = "The execution's id.")),
+    responses(
+        (status = 200, description = "The execution.", body = Execution),
+        (status = 404, description = "There is none of that id.")))]
 pub(in super::super) async fn get(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
@@ -22,12 +29,22 @@ pub(in super::super) async fn get(
     Ok(Json(request::execution(&state, &ExecutionId::new(id)).await?))
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, utoipa::IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(in super::super) struct Cancel {
+    /// Why; at most 4,096 bytes.
     reason: String,
 }
 
+/// Ends an execution.
+#[utoipa::path(put, path = "/pipelines/{id}/cancel", tag = "executions",
+    operation_id = "cancelPipeline",
+    params(("id" = String, Path, description = "The execution's id."), Cancel, Acting),
+    responses(
+        (status = 200, description = "It ends."),
+        (status = 404, description = "There is none of that id."),
+        (status = 409, description = "It has ended already.")))]
 pub(in super::super) async fn cancel(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
@@ -42,17 +59,42 @@ pub(in super::super) async fn cancel(
     Ok(StatusCode::OK)
 }
 
-/// The same below an application, which `spin` does not fill in: the id counts. It wants an object.
+/// Ends an execution, below an application.
+///
+/// The id alone counts: `spin` does not fill in the application. It wants an object.
+#[utoipa::path(put, path = "/applications/{app}/pipelines/{id}/cancel", tag = "executions",
+    operation_id = "cancelPipelineOfApplication",
+    params(
+        ("app" = String, Path, description = "Anything."),
+        ("id" = String, Path, description = "The execution's id."),
+        Cancel, Acting),
+    responses(
+        (status = 200, description = "It ends.", body = Empty),
+        (status = 404, description = "There is none of that id."),
+        (status = 409, description = "It has ended already.")))]
 pub(in super::super) async fn cancel_in(
     state: Shared<State>,
-    Path((_, id)): Path<(String, String)>,
+    Path((_app, id)): Path<(String, String)>,
     query: Query<Cancel>,
     headers: HeaderMap,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Empty>> {
     cancel(state, Path(id), query, headers).await?;
-    Ok(Json(json!({})))
+    Ok(Json(Empty {}))
 }
 
+/// Answers a stage: its judgment, or the end of a wait.
+///
+/// The fields of the body go into the stage's context.
+#[utoipa::path(patch, path = "/pipelines/{id}/stages/{stage}", tag = "executions",
+    operation_id = "patchStage", request_body = StagePatch,
+    params(
+        ("id" = String, Path, description = "The execution's id."),
+        ("stage" = String, Path, description = "The stage's `id` or `refId`."),
+        Acting),
+    responses(
+        (status = 200, description = "The execution.", body = Execution),
+        (status = 404, description = "There is no such execution, or no such stage in it."),
+        (status = 409, description = "The stage has ended, or was judged already.")))]
 pub(in super::super) async fn patch_stage(
     Shared(state): Shared<State>,
     Path((id, stage)): Path<(String, String)>,

@@ -11,8 +11,66 @@ use shared_ports::journal::{Head, Kind, Query};
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::super::request::{Answer, Listing, list as names, statuses};
+use super::super::request::{Answer, list as names, statuses};
+use super::super::schema::Execution;
 use crate::view::Detail;
+
+/// Which executions to list; one of the two kinds of ids is needed.
+#[derive(Deserialize, Default, utoipa::IntoParams)]
+#[serde(default, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct Chosen {
+    /// Ids of executions, with commas between them.
+    execution_ids: String,
+    /// Ids of saved pipelines, with commas between them.
+    pipeline_config_ids: String,
+    /// Executions of each pipeline, 1 unless said.
+    limit: Option<u32>,
+    /// Only those of these statuses, with commas between them.
+    statuses: String,
+    /// Whether stages are shown with their contexts and outputs; they are unless said.
+    expand: Option<bool>,
+}
+
+/// Which executions of an application to list.
+#[derive(Deserialize, Default, utoipa::IntoParams)]
+#[serde(default, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct Newest {
+    /// Executions of each pipeline, 5 unless said.
+    limit: Option<u32>,
+    /// Only those of these statuses, with commas between them.
+    statuses: String,
+    /// Whether stages are shown with their contexts and outputs; they are unless said.
+    expand: Option<bool>,
+    /// Only those of pipelines with this in their name; case does not matter.
+    pipeline_name_filter: String,
+}
+
+/// What to search for.
+#[derive(Deserialize, Default, utoipa::IntoParams)]
+#[serde(default, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct Search {
+    /// The pipeline's name.
+    pipeline_name: String,
+    /// Statuses, with commas between them.
+    statuses: String,
+    /// Types of triggers, with commas between them.
+    trigger_types: String,
+    /// Not before this time, in milliseconds since 1970.
+    trigger_time_start_boundary: Option<i64>,
+    /// Not after this time, in milliseconds since 1970.
+    trigger_time_end_boundary: Option<i64>,
+    /// How many to leave out at the front.
+    start_index: u32,
+    /// How many to show, 10 unless said, at most 500.
+    size: Option<u32>,
+    /// Whether the oldest come first.
+    reverse: bool,
+    /// Whether stages are shown with their contexts and outputs.
+    expand: Option<bool>,
+}
 
 /// Executions that one answer holds.
 const EXECUTIONS_MAX: u32 = 500;
@@ -25,10 +83,13 @@ const TRIGGERS_LOOKED_AT_MAX: usize = 2_000;
 
 type Row = (ExecutionId, Head);
 
-/// `GET /executions`: by their own ids, or those of saved pipelines.
+/// Lists executions by their own ids, or those of saved pipelines.
+#[utoipa::path(get, path = "/executions", tag = "executions",
+    operation_id = "getLatestExecutionsByConfigIds", params(Chosen),
+    responses((status = 200, description = "The executions that there are.", body = [Execution])))]
 pub(in super::super) async fn list(
     Shared(state): Shared<State>,
-    QueryOf(listing): QueryOf<Listing>,
+    QueryOf(listing): QueryOf<Chosen>,
 ) -> Answer<Json<Vec<Value>>> {
     let (ids, configs) = (names(&listing.execution_ids), names(&listing.pipeline_config_ids));
     let statuses = statuses(&listing.statuses)?;
@@ -55,10 +116,8 @@ async fn by_ids(
     statuses: Vec<Status>,
     detail: Detail,
 ) -> Answer<Vec<Value>> {
-    let ids: Vec<_> =
-        ids.into_iter().take(EXECUTIONS_MAX as usize).map(ExecutionId::new).collect();
-    let query =
-        Query { ids: ids.clone(), statuses, limit: EXECUTIONS_MAX, ..Query::default() };
+    let ids: Vec<_> = ids.into_iter().take(EXECUTIONS_MAX as usize).map(ExecutionId::new).collect();
+    let query = Query { ids: ids.clone(), statuses, limit: EXECUTIONS_MAX, ..Query::default() };
     let mut rows = state.scheduler.ports().journal.search(&query).await?;
     rows.sort_by_key(|(id, _)| ids.iter().position(|asked| asked == id));
     shown(state, rows, detail).await
@@ -82,12 +141,17 @@ async fn of_configs(
     shown(state, rows, detail).await
 }
 
-/// `GET /applications/{app}/pipelines`: the newest executions of each saved pipeline, and those of
-/// pipelines that nobody saved; newest first.
+/// Lists the newest executions of each pipeline of an application.
+///
+/// Those of pipelines that nobody saved count by their name.
+#[utoipa::path(get, path = "/applications/{app}/pipelines", tag = "executions",
+    operation_id = "getPipelines",
+    params(("app" = String, Path, description = "The application."), Newest),
+    responses((status = 200, description = "Newest first.", body = [Execution])))]
 pub(in super::super) async fn of_application(
     Shared(state): Shared<State>,
     Path(app): Path<String>,
-    QueryOf(listing): QueryOf<Listing>,
+    QueryOf(listing): QueryOf<Newest>,
 ) -> Answer<Json<Vec<Value>>> {
     let of_each = listing.limit.unwrap_or(OF_PIPELINE).min(EXECUTIONS_MAX);
     let filter = listing.pipeline_name_filter.to_lowercase();
@@ -105,21 +169,11 @@ pub(in super::super) async fn of_application(
     shown(&state, rows, detail(listing.expand.unwrap_or(true))).await.map(Json)
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-pub(in super::super) struct Search {
-    pipeline_name: String,
-    statuses: String,
-    trigger_types: String,
-    trigger_time_start_boundary: Option<i64>,
-    trigger_time_end_boundary: Option<i64>,
-    start_index: u32,
-    size: Option<u32>,
-    reverse: bool,
-    expand: Option<bool>,
-}
-
-/// `GET /applications/{app}/executions/search`; the application `*` means all of them.
+/// Searches executions, newest first; the application `*` means all of them.
+#[utoipa::path(get, path = "/applications/{app}/executions/search", tag = "executions",
+    operation_id = "searchForPipelineExecutionsByTrigger",
+    params(("app" = String, Path, description = "The application, or `*`."), Search),
+    responses((status = 200, description = "Those that fit everything.", body = [Execution])))]
 pub(in super::super) async fn search(
     Shared(state): Shared<State>,
     Path(app): Path<String>,
@@ -176,9 +230,12 @@ async fn by_trigger(
     Ok(found)
 }
 
+/// A time to search from or until. Stores keep nanoseconds in 64 bits, so nothing lies outside of those.
 fn boundary(milliseconds: Option<i64>) -> Answer<Option<Timestamp>> {
-    let time = |at| {
+    let time = |at: i64| {
+        let kept = at.clamp(i64::MIN / 1_000_000 + 1, i64::MAX / 1_000_000 - 1);
         Timestamp::from_millisecond(at)
+            .and_then(|_| Timestamp::from_millisecond(kept))
             .map_err(|_| ApiError::invalid(format!("{at} is no time in milliseconds")))
     };
     milliseconds.map(time).transpose()

@@ -2,17 +2,15 @@
 
 use axum::Json;
 use axum::http::HeaderMap;
-use serde_json::{Value, json};
 
-use super::super::request::{Answer, user};
+use super::super::request::{Acting, Answer, user};
+use super::super::schema::User;
 
-/// The acting user in Gate's shape; roles and accounts are not restricted yet.
-pub(in super::super) async fn who(headers: HeaderMap) -> Answer<Json<Value>> {
-    let name = user(&headers)?;
-    Ok(Json(json!({
-        "username": name, "email": name, "firstName": name, "lastName": "",
-        "roles": [], "allowedAccounts": [], "authorities": [], "isAdmin": false,
-        "enabled": true, "accountNonExpired": true, "accountNonLocked": true,
-        "credentialsNonExpired": true,
-    })))
+/// Says as whom a request acts.
+///
+/// Roles and accounts are not restricted yet.
+#[utoipa::path(get, path = "/auth/user", tag = "session", operation_id = "user", params(Acting),
+    responses((status = 200, description = "The user.", body = User)))]
+pub(in super::super) async fn who(headers: HeaderMap) -> Answer<Json<User>> {
+    Ok(Json(User::named(user(&headers)?)))
 }

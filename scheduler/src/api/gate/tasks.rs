@@ -12,15 +12,24 @@ use shared_model::{ExecutionId, Object};
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::super::request::{Answer, json_object, user};
+use super::super::request::{Acting, Answer, json_object, trace, user};
+use super::super::schema::{Job, Operations, Reference};
 use crate::library::{LibraryError, Operation};
 use crate::start::Start;
 
+/// Asks for operations, outside of pipelines.
+///
+/// Those on saved documents (`createApplication`, `updateApplication`, `upsertApplication`,
+/// `deleteApplication`, `savePipeline`, `deletePipeline`) are done at once; those that are stages run
+/// as an execution of their own, one after the other.
+#[utoipa::path(post, path = "/tasks", tag = "tasks", operation_id = "task",
+    request_body = Operations, params(Acting),
+    responses((status = 200, description = "Where to look how it ended.", body = Reference)))]
 pub(in super::super) async fn start(
     Shared(state): Shared<State>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Reference>> {
     let (asked, by) = (json_object(&body)?, user(&headers)?);
     let jobs = asked.get("job").and_then(Value::as_array).filter(|jobs| !jobs.is_empty());
     let jobs = jobs.ok_or_else(|| ApiError::invalid("`job` is not a list with operations"))?;
@@ -28,14 +37,33 @@ pub(in super::super) async fn start(
     let id = if operations.iter().all(Option::is_some) {
         at_once(&state, &asked, operations.into_iter().flatten(), by).await?
     } else if operations.iter().all(Option::is_none) {
-        as_execution(&state, &asked, jobs, by).await?
+        as_execution(&state, &asked, jobs, &headers).await?
     } else {
         let why = "`job` mixes operations on saved documents with stages; send them apart";
         return Err(ApiError::invalid(why));
     };
-    Ok(Json(json!({ "ref": format!("/tasks/{id}") })))
+    Ok(Json(Reference::to("tasks", id)))
 }
 
+/// Asks for operations, below an application, whose name in the body counts.
+#[utoipa::path(post, path = "/applications/{app}/tasks", tag = "tasks",
+    operation_id = "taskOfApplication", request_body = Operations,
+    params(("app" = String, Path, description = "Anything."), Acting),
+    responses((status = 200, description = "Where to look how it ended.", body = Reference)))]
+pub(in super::super) async fn start_in(
+    state: Shared<State>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<Json<Reference>> {
+    start(state, headers, body).await
+}
+
+/// Shows a task.
+#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", operation_id = "getTask",
+    params(("id" = String, Path, description = "Its id: the last part of the `ref`.")),
+    responses(
+        (status = 200, description = "The task.", body = Job),
+        (status = 404, description = "There is none of that id.")))]
 pub(in super::super) async fn get(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
@@ -71,7 +99,12 @@ async fn at_once(
     Ok(library.keep_task(asked, failure, by).await?)
 }
 
-async fn as_execution(state: &State, asked: &Object, jobs: &[Value], by: &str) -> Answer<String> {
+async fn as_execution(
+    state: &State,
+    asked: &Object,
+    jobs: &[Value],
+    headers: &HeaderMap,
+) -> Answer<String> {
     let text = |key: &str| asked.get(key).and_then(Value::as_str).unwrap_or_default();
     let known = |job: &Value| job["type"].as_str().is_some_and(|name| state.scheduler.knows(name));
     if let Some(unknown) = jobs.iter().find(|job| !known(job)) {
@@ -82,8 +115,8 @@ async fn as_execution(state: &State, asked: &Object, jobs: &[Value], by: &str) -
         "application": text("application"), "name": text("description"),
         "description": text("description"), "stages": jobs,
     });
-    let (user, is_orchestration) = (by.to_owned(), true);
-    let start = Start { document, user, is_orchestration, ..Start::default() };
+    let (user, trace, is_orchestration) = (user(headers)?.to_owned(), trace(headers), true);
+    let start = Start { document, user, trace, is_orchestration, ..Start::default() };
     Ok(state.scheduler.submit(start).await?.to_string())
 }
 

@@ -68,6 +68,8 @@ async fn a_pipeline_is_saved_found_run_and_deleted() {
     assert_eq!(scene.send("GET", &path, "").await.json().as_array().unwrap().len(), 1);
     let path = "/applications/shop/executions/search?pipelineName=Release&statuses=SUCCEEDED";
     assert_eq!(scene.send("GET", path, "").await.json().as_array().unwrap().len(), 2);
+    let path = "/applications/shop/executions/search?triggerTimeStartBoundary=70368744177664";
+    assert_eq!(scene.send("GET", path, "").await.json(), json!([]), "the year 4199");
     let path = "/applications/shop/pipelines?limit=1&expand=false";
     let newest = scene.send("GET", path, "").await.json();
     assert_eq!(newest.as_array().unwrap().len(), 2, "one of each pipeline: {newest:#}");

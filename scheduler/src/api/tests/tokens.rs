@@ -1,5 +1,7 @@
 //! Tokens over HTTP, and addresses that others reach.
 
+use std::num::NonZeroU32;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -93,13 +95,19 @@ async fn elsewhere_everybody_needs_a_token() {
     let scene = Scene::new().await;
     let text = scene.token(asked("read")).await["token"].as_str().unwrap().to_owned();
     let open = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80));
-    let state =
-        State { scheduler: scene.scheduler.clone(), address: open, stop: CancellationToken::new() };
+    let limits = ApiLimits {
+        requests_per_second_max: NonZeroU32::MIN,
+        requests_burst_max: NonZeroU32::new(4).unwrap(),
+        ..ApiLimits::default()
+    };
+    let rates = Arc::new(Rates::new(&limits));
+    let (scheduler, stop) = (scene.scheduler.clone(), CancellationToken::new());
+    let state = State { scheduler, address: open, rates, stop };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let supervisor = &scene.supervisor;
     let stop = supervisor.stopping_of(Kind::Http);
-    let served = connections::serve(listener, router(state), stop);
+    let served = connections::serve(listener, router(state), limits, stop);
     supervisor.spawn(Kind::Http, async move {
         served.await;
         Ok(())
@@ -109,20 +117,33 @@ async fn elsewhere_everybody_needs_a_token() {
         raw(address, "GET", path, &head, "").await
     };
     assert_eq!(elsewhere("", "/livez").await.status, 200);
-    for path in ["/version", "/applications", "/v1/tokens", "/nowhere"] {
+    for path in ["/version", "/applications", "/v1/tokens", "/metrics", "/nowhere"] {
         let refused = elsewhere("X-Spinnaker-User: root\r\n", path).await;
         assert!(refused.is_error(401, "not-authenticated"), "{path}: {}", refused.body);
     }
     let head = format!("X-Spinnaker-Token: {text}\r\n");
     assert_eq!(elsewhere(&head, "/version").await.status, 200);
+    // Four at once, and one a second: this token asks for more, another one does not.
+    let mut replies = Vec::new();
+    for _ in 0..8 {
+        replies.push(elsewhere(&head, "/version").await);
+    }
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == 429).collect();
+    assert!((3..=5).contains(&refused.len()), "{} of 8 were refused", refused.len());
+    assert!(refused[0].is_error(429, "too-many-requests"), "{}", refused[0].body);
+    assert!(refused[0].head.contains("retry-after: 1"), "{}", refused[0].head);
+    let other = scene.token(asked("read")).await["token"].as_str().unwrap().to_owned();
+    let head = format!("X-Spinnaker-Token: {other}\r\n");
+    assert_eq!(elsewhere(&head, "/version").await.status, 200);
+    assert_eq!(elsewhere(&head, "/metrics").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_for_others_without_a_token_is_refused() {
     let scene = Scene::new().await;
     let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80));
-    let error = may_serve(&scene.scheduler, all).await.unwrap_err().to_string();
+    let error = may_serve(scene.scheduler.ports(), all).await.unwrap_err().to_string();
     assert!(error.contains("authentication") && error.contains("token create"), "{error}");
     scene.token(asked("read")).await;
-    may_serve(&scene.scheduler, all).await.unwrap();
+    may_serve(scene.scheduler.ports(), all).await.unwrap();
 }

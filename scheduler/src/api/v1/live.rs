@@ -13,6 +13,7 @@ use futures::stream::unfold;
 use serde_json::json;
 use shared_model::ExecutionId;
 use shared_ports::LogName;
+use shared_runtime::metrics::{self, metrics};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -32,8 +33,18 @@ const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
 type Events = Result<Event, Infallible>;
 
-/// History, entry by entry: the id of an event is its entry's number. The last one, `end`, has the
-/// status that the execution ended with.
+/// Follows what happens to an execution.
+///
+/// History, entry by entry, as server-sent events: the id of an event is its entry's number. The
+/// last one, `end`, has the status that the execution ended with.
+#[utoipa::path(get, path = "/v1/executions/{id}/events", tag = "executions",
+    operation_id = "followExecution",
+    params(
+        ("id" = String, Path, description = "The execution's id."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Where to go on: the id of an event.")),
+    responses(
+        (status = 200, description = "Events `history` and `end`.", body = String, content_type = "text/event-stream"),
+        (status = 404, description = "There is no such execution.")))]
 pub(in super::super) async fn events(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
@@ -43,7 +54,8 @@ pub(in super::super) async fn events(
     let updates = state.scheduler.subscribe();
     head(&state, &id).await?;
     let after = last_id(&headers)?;
-    let follower = Follower { state, id, after, updates, ready: VecDeque::new(), is_over: false };
+    let (ready, counted) = (VecDeque::new(), metrics().stream());
+    let follower = Follower { state, id, after, updates, ready, is_over: false, _counted: counted };
     let stream = unfold(follower, |mut follower| async {
         follower.next().await.map(|event| (Ok(event), follower))
     });
@@ -57,6 +69,7 @@ struct Follower {
     updates: broadcast::Receiver<Update>,
     ready: VecDeque<Event>,
     is_over: bool,
+    _counted: metrics::Stream,
 }
 
 impl Follower {
@@ -84,7 +97,7 @@ impl Follower {
         let is_last = entries.len() < HISTORY_ENTRIES_MAX as usize;
         for (number, entry) in entries {
             self.after = number;
-            let data = shown(number, &entry).to_string();
+            let data = json!(shown(number, &entry)).to_string();
             self.ready.push_back(event("history", number, data));
         }
         if let (Some(status), true) = (status, is_last) {
@@ -109,7 +122,18 @@ impl Follower {
     }
 }
 
-/// A stage's log, chunk by chunk: the id of an event is the byte behind it.
+/// Follows a stage's log.
+///
+/// Chunk by chunk, as server-sent events: the id of an event is the byte behind it.
+#[utoipa::path(get, path = "/v1/executions/{id}/stages/{stage}/log/stream", tag = "executions",
+    operation_id = "followStageLog",
+    params(
+        ("id" = String, Path, description = "The execution's id."),
+        ("stage" = String, Path, description = "The stage's `id` or `refId`."),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Where to go on: the id of an event.")),
+    responses(
+        (status = 200, description = "Events `log` and `end`.", body = String, content_type = "text/event-stream"),
+        (status = 404, description = "There is no such execution, or no such stage in it.")))]
 pub(in super::super) async fn log(
     Shared(state): Shared<State>,
     Path((id, stage)): Path<(String, String)>,
@@ -118,8 +142,9 @@ pub(in super::super) async fn log(
     let updates = state.scheduler.subscribe();
     let found = outline(&state, &ExecutionId::new(&id)).await?;
     let name = LogName { execution: id, stage: reference(&found, &stage)? };
-    let offset = last_id(&headers)?;
-    let tail = Tail { state, name, offset, updates, has_changed: true, is_over: false };
+    let (offset, counted) = (last_id(&headers)?, metrics().stream());
+    let is_over = false;
+    let tail = Tail { state, name, offset, updates, has_changed: true, is_over, _counted: counted };
     let stream =
         unfold(tail, |mut tail| async { tail.next().await.map(|event| (Ok(event), tail)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -133,6 +158,7 @@ struct Tail {
     /// Whether the execution may have changed since it was last looked at.
     has_changed: bool,
     is_over: bool,
+    _counted: metrics::Stream,
 }
 
 impl Tail {

@@ -40,6 +40,10 @@ pub(super) enum Failure {
 impl Failure {
     /// Understands an error of a database.
     pub(super) fn of(error: sqlx::Error, place: &Place) -> Self {
+        // What was written there is not what stands there.
+        if let sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } = &error {
+            return Self::Damaged(error.to_string());
+        }
         match place {
             Place::Folder(folder) => sqlite::failure(error, folder),
             Place::Server(_) => postgres::failure(error, place),

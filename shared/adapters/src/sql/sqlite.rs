@@ -1,20 +1,27 @@
 //! How the database file is opened.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tracing::log::LevelFilter;
 
 use super::failure::{Failure, Place};
 use super::schema;
+use crate::folder::sync_folder;
 use crate::open::OpenError;
 
 const FILE_NAME: &str = "capstan.db";
+/// The database while it is made.
+const FRESH_FILE: &str = "capstan.db.new";
+/// A database up to this size is looked through at each start, which takes a tenth of a second;
+/// what is wrong with a larger one shows when it is used.
+const CHECKED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Nobody else writes, so a lock is held only while a failed connection still closes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,17 +49,82 @@ impl File {
         Self { folder: folder.to_owned(), file: folder.join(FILE_NAME) }
     }
 
-    /// Connects for the first time: makes the file and brings it to the newest schema.
+    /// Connects for the first time: makes the database if there is none, looks whether it is sound,
+    /// and brings it to the newest schema.
     pub(super) async fn prepare(&self) -> Result<SqliteConnection, OpenError> {
-        self.make_file()?;
+        let bytes = match std::fs::metadata(&self.file) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make().await?;
+                std::fs::metadata(&self.file).map_or(1, |file| file.len())
+            }
+            Err(error) => {
+                return Err(OpenError::of_io(error, &self.folder, "looking at the database"));
+            }
+        };
+        if bytes == 0 {
+            let why = "the file is empty".to_owned();
+            return Err(OpenError::Damaged { file: self.file.clone(), why });
+        }
         let connected = self.connect().await;
-        let mut connection = connected.map_err(|error| {
-            open_failed(self.failure(error), &self.file, "opening the database")
-        })?;
-        schema::migrate_sqlite(&mut connection, &self.file)
-            .await
-            .map_err(|error| self.schema_refusal(error))?;
-        Ok(connection)
+        let failed = |error| open_failed(self.failure(error), &self.file, "opening the database");
+        let mut connection = connected.map_err(failed)?;
+        match self.bring_up(&mut connection, bytes).await {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                // Closed well, it leaves no files behind.
+                drop(connection.close().await);
+                Err(error)
+            }
+        }
+    }
+
+    async fn bring_up(
+        &self,
+        connection: &mut SqliteConnection,
+        bytes: u64,
+    ) -> Result<(), OpenError> {
+        if bytes <= CHECKED_BYTES_MAX {
+            self.check(connection).await?;
+        }
+        self.migrate(connection).await
+    }
+
+    /// Makes an empty database beside its place, whole, before it gets its name: so that one that
+    /// is cut off is known to have been more.
+    async fn make(&self) -> Result<(), OpenError> {
+        let fresh = self.folder.join(FRESH_FILE);
+        let failed = |error| OpenError::of_io(error, &self.folder, "creating the database");
+        match std::fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
+        make_file(&fresh).map_err(failed)?;
+        // A file that a full disk cut off is not left behind.
+        let made = self.make_whole(&fresh).await;
+        made.inspect_err(|_| drop(std::fs::remove_file(&fresh)))?;
+        std::fs::rename(&fresh, &self.file).and_then(|()| sync_folder(&self.folder)).map_err(failed)
+    }
+
+    async fn make_whole(&self, fresh: &Path) -> Result<(), OpenError> {
+        let failed = |error| open_failed(self.failure(error), &self.file, "creating the database");
+        let options = self.options().filename(fresh).journal_mode(SqliteJournalMode::Delete);
+        let mut connection =
+            options.synchronous(SqliteSynchronous::Full).connect().await.map_err(failed)?;
+        self.migrate(&mut connection).await?;
+        connection.close().await.map_err(failed)
+    }
+
+    /// Looks through every page of the database.
+    async fn check(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+        let failed = |error| open_failed(self.failure(error), &self.file, "checking the database");
+        let found = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_all(connection).await;
+        let found: Vec<String> = found.map_err(failed)?;
+        if found == ["ok"] {
+            return Ok(());
+        }
+        let why = found.join("; ").replace('\n', " ");
+        Err(OpenError::Damaged { file: self.file.clone(), why })
     }
 
     /// Connects to write.
@@ -87,13 +159,14 @@ impl File {
         Failure::of(error, &self.place())
     }
 
-    fn schema_refusal(&self, error: schema::SchemaError) -> OpenError {
-        match error {
+    async fn migrate(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+        let migrated = schema::migrate_sqlite(connection, &self.file).await;
+        migrated.map_err(|error| match error {
             schema::SchemaError::Open(error) => error,
             schema::SchemaError::Sql(error) => {
                 open_failed(self.failure(error), &self.file, "preparing the database's schema")
             }
-        }
+        })
     }
 
     fn options(&self) -> SqliteConnectOptions {
@@ -106,14 +179,11 @@ impl File {
             .log_statements(LevelFilter::Trace)
             .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT)
     }
+}
 
-    /// Makes the file ourselves, for its owner alone; SQLite gives its other files the same rights.
-    fn make_file(&self) -> Result<(), OpenError> {
-        let mut how = OpenOptions::new();
-        how.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let made = how.open(&self.file).map(drop);
-        made.map_err(|error| OpenError::of_io(error, &self.folder, "creating the database"))
-    }
+/// Makes a file ourselves, for its owner alone; SQLite gives its other files the same rights.
+fn make_file(file: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map(drop)
 }
 
 /// What a failure means for opening a data folder.

@@ -10,6 +10,6 @@ mod outages;
 mod races;
 mod refusals;
 mod scene;
-mod tls;
 mod schema;
+mod tls;
 mod trips;

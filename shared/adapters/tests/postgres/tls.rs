@@ -5,7 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use shared_adapters::{Config, Distributed, Embedded, OpenError, Postgres, ServerError, TlsMode, open};
+use shared_adapters::{
+    Config, Distributed, Embedded, OpenError, Postgres, ServerError, TlsMode, open,
+};
 use shared_testkit::deadline::Deadline;
 use shared_testkit::stack::{self, PostgresServer};
 use tempfile::TempDir;

@@ -75,3 +75,19 @@ pub enum ToolError {
         why: String,
     },
 }
+
+impl ToolError {
+    /// A stable word for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::TimedOut { .. } => "timeout",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Killed { .. } => "signal",
+            Self::TooMuchOutput { .. } => "too_much_output",
+            Self::Busy { .. } => "busy",
+            Self::NoSpace { .. } => "no_space",
+            Self::Failed { .. } => "guard_failed",
+        }
+    }
+}

@@ -1,24 +1,26 @@
-//! Builds one tool with `go`.
+//! Builds one tool, most of them with `go`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::run;
+use super::{python, run};
 use crate::tool::{ETCD, Source, Tool};
 
 /// Builds `tool` into `folder`, at a low priority.
 pub(super) fn build(tool: &Tool, folder: &Path) -> Result<()> {
-    require_go(tool)?;
     let doing = format!("`go` for {} {}", tool.name, tool.version);
     match tool.source {
+        Source::Python { requirements } => python::make(tool, requirements, folder),
         Source::ClusterModule { package } => {
+            require_go(tool)?;
             let target = folder.join(tool.name);
             let mut go = go(&["build", "-trimpath", "-ldflags", &linker_flags(tool), "-o"]);
             run(go.arg(target).arg(package).current_dir(cluster_module()), &doing)
         }
         Source::GoInstall { package } => {
+            require_go(tool)?;
             let at = format!("{package}@v{}", tool.version);
             let mut go = go(&["install", "-trimpath", "-ldflags", "-s -w", &at]);
             run(go.env("GOBIN", folder).current_dir("/"), &doing)

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 16] = [
+const COMMANDS: [(&str, &str); 17] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
+    ("python3", "python3"),
     ("unshare", "util-linux"),
     ("timeout", "coreutils"),
     ("nice", "coreutils"),
@@ -38,9 +39,17 @@ pub fn ensure_system_commands(say: &mut dyn FnMut(&str)) -> Result<()> {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    install(&packages, say)
+}
+
+/// Installs Debian packages where we are root on Debian.
+///
+/// # Errors
+/// It is not allowed, or fails.
+pub(super) fn install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
     if !(nix::unistd::Uid::effective().is_root() && on_path("apt-get")) {
         bail!(
-            "missing commands: {missing:?}; install them, on Debian with `apt-get install {}`",
+            "the tests need more of the system: on Debian, `apt-get install {}`",
             packages.join(" ")
         );
     }
@@ -50,7 +59,7 @@ pub fn ensure_system_commands(say: &mut dyn FnMut(&str)) -> Result<()> {
         run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"), "`apt-get`")
     };
     apt(&["update"])?;
-    apt(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat())
+    apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
 }
 
 /// Where PostgreSQL's programs lie, the newest if there are several. Debian keeps those of each major

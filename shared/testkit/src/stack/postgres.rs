@@ -25,6 +25,8 @@ const USER: &str = "capstan";
 /// The user of the system that a server runs as, where we are root.
 const SYSTEM_USER: &str = "postgres";
 const START_MAX: Duration = Duration::from_secs(60);
+/// What a server says whose sessions of before it was killed have not ended yet.
+const STILL_IN_USE: &str = "pre-existing shared memory block";
 /// How long one statement of a test may take, in seconds.
 const STATEMENT_SECONDS_MAX: &str = "60";
 
@@ -92,10 +94,15 @@ impl PostgresServer {
     /// # Errors
     /// As [`PostgresServer::start`].
     pub fn launch(&mut self) -> Result<()> {
+        let deadline = Deadline::after(START_MAX);
+        let url = self.url("postgres");
         let mut server = self.cluster.launch(&self.cluster.folder, &self.settings)?;
-        let ready = Deadline::after(START_MAX).poll(|| {
+        let ready = deadline.poll(|| {
+            if server.check().is_err() && server.log_tail().contains(STILL_IN_USE) {
+                server = self.cluster.launch(&self.cluster.folder, &self.settings)?;
+            }
             server.check()?;
-            anyhow::Ok(is_ready(&self.url("postgres")).then_some(()))
+            anyhow::Ok(is_ready(&url).then_some(()))
         })?;
         ready.with_context(|| {
             format!("`postgres` is not ready; its log ends:\n{}", server.log_tail())

@@ -16,8 +16,8 @@ use crate::say;
 pub(super) fn keep(state: &State) -> Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let _lock = take(state)?;
-    state.clear()?;
     state.write_keeper(std::process::id())?;
+    state.clear()?;
     let mut stack = Stack::start(&install::ensure_all(&mut say)?)?;
     state.write_data_folder(stack.data_folder())?;
     for (name, pid) in stack.processes() {

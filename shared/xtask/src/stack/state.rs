@@ -1,11 +1,17 @@
 //! Where the background stack is remembered: a folder below the target folder.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use shared_testkit::deadline::Deadline;
 
 use crate::workspace;
+
+/// How long servers whose keeper was killed may take to die.
+const DYING_MAX: Duration = Duration::from_secs(10);
 
 /// The files of the background stack.
 pub(crate) struct State {
@@ -75,14 +81,26 @@ impl State {
         fs::write(self.folder.join("data-folder"), text).context("failed to note the data folder")
     }
 
-    /// Forgets the last keeper, and removes what it left.
-    pub(crate) fn clear(&self) -> Result<()> {
-        self.remove_data()?;
-        for name in ["addresses", "data-folder"] {
-            // A file that is not there is as good as a removed one.
-            let _ = fs::remove_file(self.folder.join(name));
+    /// Forgets the addresses of the last keeper if it is gone: whoever waits for the next one must
+    /// not take them for its.
+    pub(crate) fn forget_addresses(&self) -> Result<()> {
+        if let Some(_lock) = self.take()? {
+            self.remove("addresses");
         }
         Ok(())
+    }
+
+    /// Forgets the last keeper, and removes what it left.
+    pub(crate) fn clear(&self) -> Result<()> {
+        self.remove("addresses");
+        self.remove_data()?;
+        self.remove("data-folder");
+        Ok(())
+    }
+
+    /// A file that is not there is as good as a removed one.
+    fn remove(&self, name: &str) {
+        let _ = fs::remove_file(self.folder.join(name));
     }
 
     fn remove_data(&self) -> Result<()> {
@@ -91,7 +109,15 @@ impl State {
         if !data.is_dir() {
             return Ok(());
         }
-        fs::remove_dir_all(data).with_context(|| format!("failed to remove {}", data.display()))
+        // Servers of a keeper that was killed just now may still write there while they die: it has
+        // to be gone when it is looked at again.
+        let gone = Deadline::after(DYING_MAX).poll(|| match fs::remove_dir_all(data) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(())),
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+            Ok(()) | Err(_) => Ok(None),
+        });
+        let gone = gone.and_then(|gone| gone.ok_or_else(|| io::ErrorKind::TimedOut.into()));
+        gone.with_context(|| format!("failed to remove {}", data.display()))
     }
 
     pub(crate) fn log(&self) -> PathBuf {

@@ -147,10 +147,10 @@ impl ServerError {
         if let sqlx::Error::Io(error) = error {
             let why = error.to_string();
             // What the TLS library refuses reads as data that is not valid.
-            return match error.kind() {
-                io::ErrorKind::InvalidData => Self::Tls { database, why },
-                _ => Self::NoServer { database, why },
-            };
+            if error.kind() == io::ErrorKind::InvalidData {
+                return Self::Tls { database, why };
+            }
+            return Self::NoServer { database, why };
         }
         if let sqlx::Error::Configuration(_) = error {
             return Self::BadUrl { why };

@@ -1,9 +1,9 @@
 use shared_model::{ExecutionId, Status};
 
 use super::{append, store, unfinished};
+use crate::PortError;
 use crate::conformance::Subject;
 use crate::conformance::samples::{Chance, creation, head, id, instant, step};
-use crate::PortError;
 use crate::journal::{Append, Head, Journal, Kind, Query};
 
 const STATUSES: [Status; 4] =
@@ -61,8 +61,7 @@ pub(super) async fn a_search_finds_what_its_query_says(subject: Subject<dyn Jour
     let text = |text: &str| Some(text.to_owned());
     let pipelines = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
     let all = Query { limit: 1000, ..Query::default() };
-    let shop =
-        Query { kind: Some(Kind::Pipeline), application: text("shop"), ..all.clone() };
+    let shop = Query { kind: Some(Kind::Pipeline), application: text("shop"), ..all.clone() };
     let queries = [
         all.clone(),
         Query { limit: 0, ..Query::default() },
@@ -89,7 +88,11 @@ pub(super) async fn a_search_finds_what_its_query_says(subject: Subject<dyn Jour
         Query { pipeline_config_ids: pipelines(&["p2", "p1"]), limit: 4, ..Query::default() },
         Query { statuses: vec![Status::Running, Status::Terminal], limit: 6, ..Query::default() },
         Query { of_each: Some(2), ..shop.clone() },
-        Query { of_each: Some(1), statuses: vec![Status::Running, Status::Terminal], ..shop.clone() },
+        Query {
+            of_each: Some(1),
+            statuses: vec![Status::Running, Status::Terminal],
+            ..shop.clone()
+        },
         Query { of_each: Some(2), after: Some((instant(4), id("e17"))), ..shop.clone() },
         Query { of_each: Some(3), oldest_first: true, limit: 4, ..shop.clone() },
         Query { of_each: Some(0), ..shop },

@@ -1,0 +1,49 @@
+//! Metrics as text.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use futures::future::join_all;
+use shared_ports::Queue;
+use shared_runtime::metrics::{OPEN_METRICS, PROMETHEUS, metrics};
+
+use super::super::State;
+
+/// How long the broker may take to say how much waits; what it does not say in time stays as it was.
+const DEPTH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Shows what is counted and measured.
+///
+/// As OpenMetrics where `Accept` asks for it, else as Prometheus' text. The store is not asked; the
+/// broker is, for a number per capability.
+#[utoipa::path(get, path = "/metrics", tag = "probes", operation_id = "getMetrics",
+    responses((status = 200, description = "Everything that is recorded.", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text")))))]
+pub(in super::super) async fn scrape(
+    Shared(state): Shared<State>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    ask_depths(&state).await;
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let (kind, text) = match accept.is_some_and(|kinds| kinds.contains("openmetrics-text")) {
+        true => (OPEN_METRICS, metrics().open_metrics()),
+        false => (PROMETHEUS, metrics().prometheus()),
+    };
+    ([(header::CONTENT_TYPE, kind)], text)
+}
+
+async fn ask_depths(state: &State) {
+    let broker = &state.scheduler.ports().broker;
+    let capabilities: BTreeSet<_> = state.scheduler.capabilities().collect();
+    let depths = capabilities.into_iter().map(|capability| async move {
+        let depth = broker.depth(&Queue::Ready(capability.clone())).await;
+        if let Ok(waiting) = depth {
+            metrics().queue_ready(capability.as_str(), waiting);
+        }
+    });
+    drop(tokio::time::timeout(DEPTH_TIMEOUT, join_all(depths)).await);
+}

@@ -1,0 +1,299 @@
+//! What is told of facts beside their history: log lines, metrics, spans. A fact is seen when it is
+//! announced and told once it is stored.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use scheduler_engine::command::Fact;
+use scheduler_engine::event::{AttemptKey, StageIndex};
+use serde_json::Value;
+use shared_model::{Epoch, Status};
+use shared_runtime::metrics::metrics;
+use shared_runtime::telemetry::is_exporting;
+
+use super::evaluation::Shell;
+use super::inputs;
+use super::loaded::{Content, Loaded};
+use super::traces::{Seen, Trace};
+
+/// Whose lines these are: the file that they come from says nothing to anybody.
+const TARGET: &str = "scheduler";
+/// Longest reason in a log line, in bytes.
+const WHY_BYTES_MAX: usize = 300;
+/// Names of parameters whose values are not repeated, as parts of words.
+const SECRET_NAMES: [&str; 8] =
+    ["password", "passwd", "passphrase", "secret", "token", "credential", "apikey", "api_key"];
+/// What is too short to be a secret, and too common to be taken out of a text, in bytes.
+const SECRET_BYTES_MIN: usize = 4;
+
+/// A fact, with what is told of it.
+pub(crate) struct Notice {
+    fact: Fact,
+    at: Timestamp,
+    stage: Option<Seen>,
+    /// Of a stage that failed: the kind of error, and what was said.
+    error: Option<(String, String)>,
+    /// Of an attempt that was lost: its epoch, and since when its worker had it.
+    lost: Option<(Epoch, Timestamp)>,
+}
+
+/// What is to be told of a fact.
+pub(crate) fn see(
+    loaded: &Loaded,
+    content: &Content,
+    fact: &Fact,
+    at: Timestamp,
+    lost: Option<(Epoch, Timestamp)>,
+) -> Notice {
+    let index = stage_of(fact);
+    let stage = index.map(|index| seen(loaded, content, index));
+    let failed = matches!(fact, Fact::StageFinished { status, .. }
+        if *status != Status::Succeeded && *status != Status::Skipped);
+    let error = index.filter(|_| failed).and_then(|stage| error_of(content, stage));
+    Notice { fact: fact.clone(), at, stage, error, lost }
+}
+
+/// Tells what was stored of an execution.
+pub(crate) fn tell(shell: &Shell, loaded: &Loaded, notices: Vec<Notice>) {
+    for notice in notices {
+        notice.count(shell, loaded);
+        notice.log(loaded);
+        if is_exporting()
+            && let Some(content) = &loaded.content
+        {
+            notice.trace(loaded, &Trace::of(&loaded.id, &content.document));
+        }
+    }
+}
+
+impl Notice {
+    fn count(&self, shell: &Shell, loaded: &Loaded) {
+        let metrics = metrics();
+        match &self.fact {
+            Fact::ExecutionStarted => metrics.execution_started(),
+            Fact::ExecutionFinished { status } => {
+                let took = between(loaded.engine.start_time(), self.at);
+                metrics.execution_finished(status.name(), took);
+            }
+            Fact::StageFinished { status, .. } => {
+                let Some(stage) = &self.stage else { return };
+                // What people write is not bounded.
+                let is_known = shell.registry.find(&stage.stage_type).is_some()
+                    || scheduler_engine::native::is_native(&stage.stage_type);
+                let stage_type = if is_known { &stage.stage_type } else { "unknown" };
+                let took = between(stage.start, self.at);
+                metrics.stage_finished(stage_type, status.name(), took);
+            }
+            Fact::AttemptRetried { .. } => metrics.attempt_retried(),
+            Fact::AttemptLost { .. } => metrics.attempt_taken_over(),
+            Fact::AttemptHandedOver { .. } => metrics.attempt_handed_over(),
+            Fact::CancelRequested { .. }
+            | Fact::StageStarted { .. }
+            | Fact::AttemptStarted { .. }
+            | Fact::StageGaveUp { .. }
+            | Fact::Judged { .. }
+            | Fact::OutcomeUnknown { .. }
+            | Fact::OutcomeTold { .. }
+            | Fact::WaitEnded { .. } => {}
+        }
+    }
+
+    fn log(&self, loaded: &Loaded) {
+        let id = &loaded.id;
+        match &self.fact {
+            Fact::ExecutionStarted => tracing::info!(
+                target: TARGET, { execution.id = %id, application = loaded.label.application.as_str(),
+                pipeline = loaded.label.name.as_str() }, "an execution began"
+            ),
+            Fact::ExecutionFinished { status } => tracing::info!(
+                target: TARGET, { execution.id = %id, application = loaded.label.application.as_str(),
+                pipeline = loaded.label.name.as_str(), seconds = seconds(loaded.engine.start_time(), self.at) }, "an execution ended {status}"
+            ),
+            Fact::CancelRequested { by, .. } => {
+                tracing::info!(
+                target: TARGET, { execution.id = %id, by = by.as_str() }, "an execution is cancelled");
+            }
+            Fact::StageStarted { .. }
+            | Fact::StageFinished { .. }
+            | Fact::StageGaveUp { .. }
+            | Fact::Judged { .. }
+            | Fact::WaitEnded { .. }
+            | Fact::OutcomeUnknown { .. }
+            | Fact::OutcomeTold { .. }
+            | Fact::AttemptStarted { .. }
+            | Fact::AttemptRetried { .. }
+            | Fact::AttemptLost { .. }
+            | Fact::AttemptHandedOver { .. } => {
+                let Some(stage) = &self.stage else { return };
+                self.log_stage(loaded, stage);
+            }
+        }
+    }
+
+    fn log_stage(&self, loaded: &Loaded, stage: &Seen) {
+        let (id, reference, name) = (&loaded.id, &stage.reference, &stage.name);
+        match &self.fact {
+            Fact::StageFinished { status, .. } => match &self.error {
+                Some((kind, why)) => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
+                    error.kind = kind, why }, "a stage ended {status}"
+                ),
+                None => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
+                    seconds = seconds(stage.start, self.at) }, "a stage ended {status}"
+                ),
+            },
+            Fact::Judged { proceed, by, .. } => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(), by = by.as_str(), proceed }, "a stage was judged"
+            ),
+            Fact::AttemptLost { attempt, worker, takeovers, .. } => {
+                let worker = worker.as_ref().map(ToString::to_string).unwrap_or_default();
+                tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number, worker,
+                    takeovers }, "a worker was lost; its attempt is given out again"
+                );
+            }
+            Fact::OutcomeUnknown { attempt, .. } => tracing::warn!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
+                    attempt = attempt.number }, "a worker was lost at work that nobody can recognise; the stage asks what became of it"
+            ),
+            Fact::OutcomeTold { by, told, .. } => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
+                    by = by.as_str() }, "somebody told what became of lost work: {told:?}"
+            ),
+            Fact::AttemptHandedOver { attempt } => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number }, "a stopping worker handed an attempt over"
+            ),
+            Fact::AttemptRetried { attempt, at } => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number, next = %at }, "an attempt failed and is tried again"
+            ),
+            Fact::StageStarted { .. } => tracing::debug!(
+                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str() }, "a stage began"
+            ),
+            Fact::ExecutionStarted
+            | Fact::ExecutionFinished { .. }
+            | Fact::CancelRequested { .. }
+            | Fact::AttemptStarted { .. }
+            | Fact::StageGaveUp { .. }
+            | Fact::WaitEnded { .. } => {}
+        }
+    }
+
+    fn trace(&self, loaded: &Loaded, trace: &Trace) {
+        match (&self.fact, &self.stage) {
+            (Fact::ExecutionFinished { status }, _) => {
+                let names = (loaded.label.application.as_str(), loaded.label.name.as_str());
+                let times = (loaded.engine.start_time(), self.at);
+                trace.execution_span(&loaded.id, names, *status, times).export();
+            }
+            (Fact::StageFinished { status, .. }, Some(stage)) => {
+                let error = self.error.as_ref().map(|(kind, _)| kind.as_str());
+                trace.stage_span(&loaded.id, stage, *status, (error, self.at)).export();
+            }
+            (Fact::AttemptLost { attempt, .. }, Some(stage)) => {
+                let Some((epoch, since)) = self.lost else { return };
+                let attempt = inputs::attempt_id(loaded, *attempt);
+                trace.lost_span(&attempt, epoch, stage, (since, self.at)).export();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The attempt that a worker has, as long as it is known which epoch of it: before the event that
+/// says it is lost.
+pub(crate) fn held(
+    loaded: &Loaded,
+    attempt: AttemptKey,
+    epoch: Epoch,
+) -> Option<(Epoch, Timestamp)> {
+    let mut flights = loaded.engine.in_flight();
+    let held = flights.find(|flight| flight.attempt == attempt && flight.epoch == epoch)?;
+    held.leased.then_some((held.epoch, held.since))
+}
+
+fn stage_of(fact: &Fact) -> Option<StageIndex> {
+    match fact {
+        Fact::ExecutionStarted | Fact::ExecutionFinished { .. } | Fact::CancelRequested { .. } => {
+            None
+        }
+        Fact::StageStarted { stage }
+        | Fact::StageFinished { stage, .. }
+        | Fact::StageGaveUp { stage, .. }
+        | Fact::Judged { stage, .. }
+        | Fact::OutcomeTold { stage, .. }
+        | Fact::WaitEnded { stage, .. } => Some(*stage),
+        Fact::AttemptStarted { attempt, .. }
+        | Fact::AttemptRetried { attempt, .. }
+        | Fact::AttemptLost { attempt, .. }
+        | Fact::OutcomeUnknown { attempt, .. }
+        | Fact::AttemptHandedOver { attempt } => Some(attempt.stage),
+    }
+}
+
+fn seen(loaded: &Loaded, content: &Content, index: StageIndex) -> Seen {
+    let engine = &loaded.engine;
+    let stage = engine.stage(index);
+    let parent = stage.synthetic().map(|synthetic| engine.stage(synthetic.parent));
+    Seen {
+        reference: stage.reference().to_string(),
+        run: stage.run(),
+        name: content.name(engine, index),
+        stage_type: content.stage_type(engine, index),
+        start: stage.start_time(),
+        end: stage.end_time(),
+        parent: parent.map(|parent| (parent.reference().to_string(), parent.run())),
+    }
+}
+
+/// Of what kind a stage's failure is, and what it says, without secrets.
+fn error_of(content: &Content, stage: StageIndex) -> Option<(String, String)> {
+    let body = content.bodies.get(&stage)?;
+    let exception = body.context.get("exception")?;
+    let text = |pointer: &str| exception.pointer(pointer).and_then(Value::as_str).unwrap_or("");
+    let (kind, why) = (text("/exceptionType"), text("/details/error"));
+    let parameters = content.document.pointer("/trigger/parameters");
+    let mut why = without_secrets(why, parameters).into_owned();
+    why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+    Some((kind.to_owned(), why.replace(char::is_control, " ")))
+}
+
+/// A text without the values of parameters whose names say that they are secret. References to
+/// secrets are what documents should hold; this is for those that do not.
+fn without_secrets<'a>(text: &'a str, parameters: Option<&Value>) -> Cow<'a, str> {
+    let mut text = Cow::Borrowed(text);
+    for (name, value) in parameters.and_then(Value::as_object).into_iter().flatten() {
+        let (name, value) = (name.to_lowercase(), value.as_str().unwrap_or_default());
+        let is_secret = SECRET_NAMES.iter().any(|part| name.contains(part));
+        if is_secret && value.len() >= SECRET_BYTES_MIN && text.contains(value) {
+            text = Cow::Owned(text.replace(value, "***"));
+        }
+    }
+    text
+}
+
+fn between(start: Option<Timestamp>, end: Timestamp) -> Duration {
+    let took = end.duration_since(start.unwrap_or(end));
+    Duration::try_from(took).unwrap_or_default()
+}
+
+fn seconds(start: Option<Timestamp>, end: Timestamp) -> f64 {
+    between(start, end).as_millis() as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_secret_parameter_holds_is_not_repeated() {
+        let parameters = json!({"dbPassword": "hunter22", "tag": "1.2.3", "API_KEY": "abc"});
+        let said = "no login with hunter22 for 1.2.3 (abc)";
+        let shown = without_secrets(said, Some(&parameters));
+        assert_eq!(shown, "no login with *** for 1.2.3 (abc)");
+        assert_eq!(without_secrets(said, None), said);
+    }
+}

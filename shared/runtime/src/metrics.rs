@@ -1,0 +1,190 @@
+//! What is counted and measured: every instrument of the process, made once, behind methods that
+//! name what happened. Labels are bounded: no ids, no names out of documents.
+//!
+//! Recording is a few atomic operations; reading walks what is recorded and asks nobody.
+
+mod instruments;
+mod process;
+mod text;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use instruments::{Attempts, Executions, Loop, Outside, Worker};
+pub use text::{OPEN_METRICS, PROMETHEUS};
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// The process's metrics.
+pub fn metrics() -> &'static Metrics {
+    &METRICS
+}
+
+/// Every instrument.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: prometheus::Registry,
+    /// Kept: the instruments end with it.
+    _provider: SdkMeterProvider,
+    executions: Executions,
+    attempts: Attempts,
+    turns: Loop,
+    worker: Worker,
+    outside: Outside,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let registry = prometheus::Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_target_info()
+            .scope_info_enabled(false)
+            .build();
+        let provider = SdkMeterProvider::builder();
+        // It fails on a registry that holds a collector already, and this one is new.
+        let provider = match exporter {
+            Ok(exporter) => provider.with_reader(exporter).build(),
+            Err(_) => provider.build(),
+        };
+        let meter = provider.meter("capstan");
+        process::register(&meter);
+        instruments::build_info(&meter);
+        Self {
+            registry,
+            _provider: provider,
+            executions: Executions::of(&meter),
+            attempts: Attempts::of(&meter),
+            turns: Loop::of(&meter),
+            worker: Worker::of(&meter),
+            outside: Outside::of(&meter),
+        }
+    }
+
+    /// An execution began.
+    pub fn execution_started(&self) {
+        self.executions.started.add(1, &[]);
+    }
+
+    /// An execution ended so, after so long.
+    pub fn execution_finished(&self, status: &'static str, after: Duration) {
+        self.executions.duration.record(after.as_secs_f64(), &[KeyValue::new("status", status)]);
+    }
+
+    /// How many executions and timers there are now.
+    pub fn at_hand(&self, executions: usize, timers: usize) {
+        self.executions.unfinished.record(executions as u64, &[]);
+        self.turns.timers.record(timers as u64, &[]);
+    }
+
+    /// A stage of a type that is known ended so, after so long.
+    pub fn stage_finished(&self, stage_type: &str, status: &'static str, after: Duration) {
+        let labels =
+            [KeyValue::new("stage_type", stage_type.to_owned()), KeyValue::new("status", status)];
+        self.executions.stage_duration.record(after.as_secs_f64(), &labels);
+    }
+
+    /// A worker's attempt ended so, after so long.
+    pub fn attempt_finished(&self, capability: &str, outcome: &'static str, after: Duration) {
+        let labels =
+            [KeyValue::new("capability", capability.to_owned()), KeyValue::new("outcome", outcome)];
+        self.attempts.duration.record(after.as_secs_f64(), &labels);
+    }
+
+    /// An attempt failed and is tried again.
+    pub fn attempt_retried(&self) {
+        self.attempts.retried.add(1, &[]);
+    }
+
+    /// An attempt's worker was lost.
+    pub fn attempt_taken_over(&self) {
+        self.attempts.taken_over.add(1, &[]);
+    }
+
+    /// A worker gave an attempt back.
+    pub fn attempt_handed_over(&self) {
+        self.attempts.handed_over.add(1, &[]);
+    }
+
+    /// A turn of the scheduler's loop stored so many executions and took so long.
+    pub fn turn(&self, executions: usize, took: Duration) {
+        self.turns.turn_duration.record(took.as_secs_f64(), &[]);
+        self.turns.turn_executions.record(executions as u64, &[]);
+    }
+
+    /// The journal took, or refused, an append.
+    pub fn journal_appended(&self, is_stored: bool, took: Duration) {
+        let outcome = if is_stored { "stored" } else { "failed" };
+        self.turns.append_duration.record(took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
+    }
+
+    /// How many attempts wait for a worker.
+    pub fn queue_ready(&self, capability: &str, waiting: u64) {
+        self.attempts.ready.record(waiting, &[KeyValue::new("capability", capability.to_owned())]);
+    }
+
+    /// How many slots a worker has, and how many of them are taken.
+    pub fn slots(&self, all: u16, used: u16) {
+        self.worker.slots.record(u64::from(all), &[]);
+        self.worker.slots_used.record(u64::from(used), &[]);
+    }
+
+    /// A worker's heartbeat.
+    pub fn heartbeat(&self, is_heard: bool) {
+        let outcome = if is_heard { "heard" } else { "unheard" };
+        self.worker.heartbeats.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+
+    /// So many bytes of blobs or logs were stored.
+    pub fn blob_written(&self, bytes: usize) {
+        self.worker.written.add(bytes as u64, &[]);
+    }
+
+    /// So many bytes of blobs or logs were read.
+    pub fn blob_read(&self, bytes: usize) {
+        self.worker.read.add(bytes as u64, &[]);
+    }
+
+    /// A request was answered; `route` is a template, not a path.
+    pub fn http(&self, method: &'static str, route: &str, class: &'static str, took: Duration) {
+        let labels = [
+            KeyValue::new("method", method),
+            KeyValue::new("route", route.to_owned()),
+            KeyValue::new("status_class", class),
+        ];
+        self.outside.http_duration.record(took.as_secs_f64(), &labels);
+    }
+
+    /// A client follows a stream, for as long as the answer is kept.
+    pub fn stream(&'static self) -> Stream {
+        self.outside.http_streams.add(1, &[]);
+        Stream(self)
+    }
+
+    /// The collector took so many spans.
+    pub fn spans_exported(&self, count: usize) {
+        self.outside.spans_exported.add(count as u64, &[]);
+    }
+
+    /// So many spans were dropped.
+    pub fn spans_dropped(&self, count: usize) {
+        self.outside.spans_dropped.add(count as u64, &[]);
+    }
+}
+
+/// A stream that a client follows.
+#[derive(Debug)]
+pub struct Stream(&'static Metrics);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.outside.http_streams.add(-1, &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Stage types that need no crate of their own.
+
+pub mod webhook;
