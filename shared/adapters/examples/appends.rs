@@ -1,4 +1,6 @@
-//! Appends per second to the embedded journal, with 1, 8 and 64 callers.
+//! Appends per second to the journal: with 1, 8 and 64 callers of one each, and in batches of 1, 16
+//! and 256 of one caller. In SQLite; and in PostgreSQL, where `POSTGRES_URL` names an empty database
+//! that may be written to.
 //!
 //! `cargo run -p shared-adapters --profile dist --example appends [FOLDER]`: the folder decides
 //! which disk is measured; without one it is the system's folder for temporary files.
@@ -11,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
-use shared_adapters::{Config, SystemClock, open};
+use shared_adapters::{Config, Distributed, Embedded, Postgres, SystemClock, open};
 use shared_model::{ExecutionId, Status};
 use shared_ports::Clock;
 use shared_ports::journal::{
@@ -31,36 +33,56 @@ async fn main() -> anyhow::Result<()> {
         None => tempfile::tempdir()?,
     };
     println!("disk: {:.0} synced writes of 4 KiB per second", syncs_per_second(folder.path())?);
-    let (ports, guard) = open(&Config::embedded(folder.path().join("data"))).await?;
-    for callers in [1, 8, 64] {
+    let sqlite = measure("SQLite", &Config::embedded(folder.path().join("data"))).await?;
+    if let Some(url) = std::env::var_os("POSTGRES_URL").and_then(|url| url.into_string().ok()) {
+        let local = Embedded::new(folder.path().join("local"));
+        let config = Config::Distributed(Distributed { store: Postgres::new(url), local });
+        let postgres = measure("PostgreSQL", &config).await?;
+        for ((what, sqlite), (_, postgres)) in sqlite.iter().zip(&postgres) {
+            println!("{what}: PostgreSQL stores {:.2} times what SQLite does", postgres / sqlite);
+        }
+    }
+    Ok(())
+}
+
+/// Appends per second of each way to append.
+async fn measure(name: &str, config: &Config) -> anyhow::Result<Vec<(String, f64)>> {
+    let (ports, guard) = open(config).await?;
+    let mut found = Vec::new();
+    for (callers, batch) in [(1, 1), (8, 1), (64, 1), (1, 16), (1, 256)] {
         let journal = &ports.journal;
-        let all = (0..callers).map(|caller| append(Arc::clone(journal), callers, caller));
+        let all = (0..callers).map(|caller| append(Arc::clone(journal), batch, caller));
         let mut took = futures::future::try_join_all(all).await?.concat();
         took.sort_unstable();
-        let per_second = took.len() as f64 / MEASURED.as_secs_f64();
+        let per_second = took.len() as f64 * batch as f64 / MEASURED.as_secs_f64();
         let (median, slow) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+        let what = format!("{callers:3} callers, batches of {batch:3}");
         println!(
-            "{callers:3} callers: {per_second:7.0} appends per second, p50 {median:9.3?}, p99 {slow:9.3?}"
+            "{name:10} {what}: {per_second:7.0} appends per second, p50 {median:9.3?}, p99 {slow:9.3?}"
         );
+        found.push((what, per_second));
     }
     guard.close().await?;
-    Ok(())
+    Ok(found)
 }
 
 /// Appends one after the other, execution after execution; says how long each took.
 async fn append(
     journal: Arc<dyn Journal>,
-    callers: u64,
+    batch: u64,
     caller: u64,
 ) -> anyhow::Result<Vec<Duration>> {
     let clock = SystemClock::default();
     let mut took = Vec::new();
     for number in 0u64.. {
-        let execution = ExecutionId::new(format!("{}-{callers}-{caller}-{number}", clock.new_id()));
+        let name = |of: u64| format!("{}-{caller}-{number}-{of}", clock.new_id());
+        let executions: Vec<_> = (0..batch).map(|of| ExecutionId::new(name(of))).collect();
         for expected in 0..APPENDS {
             let begun = clock.elapsed();
-            let answer = journal.append(vec![step(&execution, expected)]).await?;
-            anyhow::ensure!(answer == [Appended::Stored(expected + 1)], "{answer:?}");
+            let appends = executions.iter().map(|execution| step(execution, expected)).collect();
+            let answers = journal.append(appends).await?;
+            let stored = |answer: &Appended| *answer == Appended::Stored(expected + 1);
+            anyhow::ensure!(answers.iter().all(stored), "{answers:?}");
             if begun >= WARM_UP {
                 took.push(clock.elapsed() - begun);
             }

@@ -1,4 +1,6 @@
-//! The machine's clock: the only place that may ask it.
+//! The machine's clock, and the database's: the only place that may ask for the time.
+
+mod database;
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use shared_ports::Clock;
 use uuid::Uuid;
+
+pub(crate) use self::database::{DatabaseClock, Following};
 
 /// The machine's clock. `elapsed` counts from its making.
 #[derive(Debug, Clone, Copy)]

@@ -11,4 +11,7 @@ mod standing;
 
 pub use blobs::FolderBlobs;
 pub use clock::SystemClock;
-pub use open::{Config, Embedded, Guard, OpenError, open};
+pub use open::{
+    Config, Distributed, Embedded, Guard, OpenError, Postgres, ServerError, TlsClient, TlsMode,
+    open,
+};

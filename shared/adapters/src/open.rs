@@ -1,56 +1,19 @@
 //! Chooses what is behind the ports, and opens it. Nothing else in this crate knows of modes.
 
+mod config;
 mod error;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use shared_ports::{Clock, PortError, Ports};
 
-pub use self::error::OpenError;
+pub use self::config::{Config, Distributed, Embedded, Postgres, TlsClient, TlsMode};
+pub use self::error::{OpenError, ServerError};
 use crate::blobs::FolderBlobs;
-use crate::clock::SystemClock;
+use crate::clock::{DatabaseClock, Following, SystemClock};
 use crate::folder::DataFolder;
 use crate::memory::{MemoryBroker, MemoryLeases};
 use crate::sql::{Database, Stop};
-
-/// What is behind the ports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Config {
-    /// One process, one folder.
-    Embedded(Embedded),
-}
-
-/// One process, one folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Embedded {
-    /// The data folder: created if it is not there, held by one process at a time.
-    pub data_dir: PathBuf,
-    /// Messages that may wait in one queue.
-    #[serde(default = "queue_len_max")]
-    pub queue_len_max: usize,
-    /// Length of one blob, in bytes.
-    #[serde(default = "blob_bytes_max")]
-    pub blob_bytes_max: u64,
-    /// Length of one log, in bytes.
-    #[serde(default = "log_bytes_max")]
-    pub log_bytes_max: u64,
-}
-
-impl Config {
-    /// The embedded mode in a folder, with the default limits.
-    pub fn embedded(data_dir: impl Into<PathBuf>) -> Self {
-        Self::Embedded(Embedded {
-            data_dir: data_dir.into(),
-            queue_len_max: queue_len_max(),
-            blob_bytes_max: blob_bytes_max(),
-            log_bytes_max: log_bytes_max(),
-        })
-    }
-}
 
 /// Keeps what is behind the ports open: hold it as long as the ports are used.
 ///
@@ -60,6 +23,8 @@ impl Config {
 pub struct Guard {
     database: Stop,
     folder: Arc<DataFolder>,
+    /// Ends when dropped.
+    following: Option<Following>,
 }
 
 impl Guard {
@@ -69,7 +34,8 @@ impl Guard {
     /// # Errors
     /// [`PortError`] if the journal did not end well; what it acknowledged is stored nevertheless.
     pub async fn close(self) -> Result<(), PortError> {
-        let Self { database, folder } = self;
+        let Self { database, folder, following } = self;
+        drop(following);
         let closed = database.stop().await;
         drop(folder);
         closed
@@ -83,12 +49,30 @@ impl Guard {
 pub async fn open(config: &Config) -> Result<(Ports, Guard), OpenError> {
     match config {
         Config::Embedded(embedded) => open_embedded(embedded).await,
+        Config::Distributed(distributed) => open_distributed(distributed).await,
     }
 }
 
 async fn open_embedded(config: &Embedded) -> Result<(Ports, Guard), OpenError> {
-    let folder = Arc::new(DataFolder::hold(&config.data_dir)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let (folder, blobs) = open_folder(config)?;
+    let (database, stop) = Database::in_folder(Arc::clone(&folder)).await?;
+    folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
+    let ports = ports(config, &database, blobs, clock);
+    Ok((ports, Guard { database: stop, folder, following: None }))
+}
+
+async fn open_distributed(config: &Distributed) -> Result<(Ports, Guard), OpenError> {
+    let (folder, blobs) = open_folder(&config.local)?;
+    let (database, stop) = Database::on_server(&config.store, Arc::clone(&folder)).await?;
+    folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
+    let (clock, following) = DatabaseClock::follow(database.clone()).await;
+    let ports = ports(&config.local, &database, blobs, Arc::new(clock));
+    Ok((ports, Guard { database: stop, folder, following: Some(following) }))
+}
+
+fn open_folder(config: &Embedded) -> Result<(Arc<DataFolder>, FolderBlobs), OpenError> {
+    let folder = Arc::new(DataFolder::hold(&config.data_dir)?);
     let blobs = FolderBlobs::open(folder.path(), config.blob_bytes_max, config.log_bytes_max)
         .map_err(|error| {
             let parts = ["blobs", "logs"].map(|part| folder.path().join(part));
@@ -96,27 +80,21 @@ async fn open_embedded(config: &Embedded) -> Result<(Ports, Guard), OpenError> {
             let at = in_the_way.map_or(folder.path(), |part| part);
             OpenError::of_io(error, at, "preparing it for blobs")
         })?;
-    let (database, stop) = Database::open(Arc::clone(&folder)).await?;
-    folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
-    let ports = Ports {
+    Ok((folder, blobs))
+}
+
+fn ports(
+    config: &Embedded,
+    database: &Database,
+    blobs: FolderBlobs,
+    clock: Arc<dyn Clock>,
+) -> Ports {
+    Ports {
         broker: Arc::new(MemoryBroker::new(config.queue_len_max)),
         journal: Arc::new(database.journal()),
         documents: Arc::new(database.documents()),
         leases: Arc::new(MemoryLeases::new(Arc::clone(&clock))),
         blobs: Arc::new(blobs),
         clock,
-    };
-    Ok((ports, Guard { database: stop, folder }))
-}
-
-fn queue_len_max() -> usize {
-    100_000
-}
-
-fn blob_bytes_max() -> u64 {
-    256 * 1024 * 1024
-}
-
-fn log_bytes_max() -> u64 {
-    256 * 1024 * 1024
+    }
 }

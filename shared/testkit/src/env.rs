@@ -17,6 +17,8 @@ pub const HELM4: &str = "CAPSTAN_TEST_HELM4";
 pub const DOCKER_HOST: &str = "CAPSTAN_TEST_DOCKER_HOST";
 /// The variable of [`registry`].
 pub const REGISTRY: &str = "CAPSTAN_TEST_REGISTRY";
+/// The variable of [`postgres_url`].
+pub const POSTGRES_URL: &str = "CAPSTAN_TEST_POSTGRES_URL";
 /// The image in the test stack's docker that others are made from: a shell and busybox, 2 MB.
 pub const BASE_IMAGE: &str = "capstan-base:1";
 /// The variable of [`corpus_dir`].
@@ -72,6 +74,15 @@ pub fn docker_host() -> String {
 /// No stack is running.
 pub fn registry() -> String {
     value_of_stack(REGISTRY)
+}
+
+/// The database `postgres` of the test stack's PostgreSQL server, as a user who may do everything:
+/// `postgres://user:password@127.0.0.1:port/postgres`. Make a database of your own in it.
+///
+/// # Panics
+/// No stack is running.
+pub fn postgres_url() -> String {
+    value_of_stack(POSTGRES_URL)
 }
 
 /// The conformance corpus: the folder that `CAPSTAN_CORPUS` names, or `../shared/corpus` beside the

@@ -17,7 +17,7 @@ mod build;
 mod python;
 mod system;
 
-pub use system::ensure_system_commands;
+pub use system::{ensure_system_commands, postgres_programs};
 
 /// Where each program of the stack lies.
 #[derive(Debug, Clone)]
@@ -173,12 +173,20 @@ fn prints_version(program: &Path, tool: &Tool) -> bool {
 /// # Errors
 /// It could not be started or ended with a failure: its last lines are in the error.
 pub(crate) fn run(command: &mut Command, doing: &str) -> Result<()> {
+    output(command, doing).map(drop)
+}
+
+/// Runs a command to its end and gives what it printed, without the last line's end.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn output(command: &mut Command, doing: &str) -> Result<String> {
     let output = command.output().with_context(|| format!("failed to start {doing}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         bail!("{doing} failed ({}): {}", output.status, crate::last_lines(&text, 20));
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
 #[cfg(test)]

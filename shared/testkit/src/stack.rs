@@ -1,5 +1,5 @@
 //! The real servers that tests run against: etcd, the three of Kubernetes, KWOK in place of the
-//! kubelets, docker and an image registry.
+//! kubelets, docker, an image registry and PostgreSQL.
 //!
 //! Everything listens on a free port of 127.0.0.1, keeps its data in one temporary folder, and is
 //! ended by its own process id. A server also dies with the process that started it (by the
@@ -23,14 +23,17 @@ mod certificates;
 mod credentials;
 mod docker;
 mod ports;
+mod postgres;
 mod server;
 mod servers;
 
 pub use addresses::StackAddresses;
 pub use api::{Api, Response};
+pub use postgres::{PostgresServer, sql};
 
 use credentials::Credentials;
 use ports::Ports;
+use postgres::Cluster;
 use server::Server;
 use servers::Layout;
 
@@ -48,6 +51,7 @@ pub struct Stack {
     // Ended from the last to the first, before their data goes.
     servers: Vec<Server>,
     addresses: StackAddresses,
+    postgres: Cluster,
     data: TempDir,
 }
 
@@ -64,8 +68,9 @@ impl Stack {
         let ports = Ports::choose()?;
         let credentials = Credentials::make()?;
         let layout = Layout::write(data.path(), &ports, &credentials)?;
-        let addresses = StackAddresses::of(&layout, &ports, tools);
-        let mut stack = Self { servers: Vec::new(), addresses, data };
+        let postgres = Cluster::make()?;
+        let addresses = StackAddresses::of(&layout, &ports, tools, &postgres);
+        let mut stack = Self { servers: Vec::new(), addresses, postgres, data };
         stack.bring_up(tools, &layout, &ports, &credentials)?;
         Ok(stack)
     }
@@ -112,7 +117,8 @@ impl Stack {
     ) -> Result<()> {
         let deadline = Deadline::after(START_MAX);
         let api = Api::new(ports.apiserver, Some(layout.ca()), &credentials.admin);
-        // Docker needs nobody: it starts beside the others and is looked at last.
+        // These need nobody: they start beside the others and are looked at last.
+        self.launch(self.postgres.launch(&layout.logs(), &[]))?;
         self.launch(docker::dockerd(layout))?;
         self.launch(docker::registry(layout, ports))?;
         self.launch(servers::etcd(tools, layout, ports))?;
@@ -140,7 +146,9 @@ impl Stack {
         self.wait(&deadline, "kube-controller-manager", || {
             api.is_ok("/api/v1/namespaces/default/serviceaccounts/default")
         })?;
-        self.bring_up_docker(&deadline, layout, ports)
+        self.bring_up_docker(&deadline, layout, ports)?;
+        let url = self.postgres.url("postgres");
+        self.wait(&deadline, "postgres", || postgres::is_ready(&url))
     }
 
     fn bring_up_docker(

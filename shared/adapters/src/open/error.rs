@@ -1,6 +1,9 @@
+mod server;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::server::ServerError;
 use crate::folder::is_full;
 
 /// Why what is behind the ports cannot be opened.
@@ -76,13 +79,12 @@ pub enum OpenError {
     },
     /// A newer version of the product has written it.
     #[error(
-        "database `{}` has schema version {found}, and this version of capstan knows only up to \
-         {known}; use the version that wrote it, or a newer one",
-        file.display()
+        "database `{database}` has schema version {found}, and this version of capstan knows only up \
+         to {known}; use the version that wrote it, or a newer one"
     )]
     Newer {
-        /// The database file.
-        file: PathBuf,
+        /// The database file, or its address on a server.
+        database: String,
         /// Its schema version.
         found: i64,
         /// The newest schema version known here.
@@ -90,18 +92,20 @@ pub enum OpenError {
     },
     /// The schema is not one that any version of the product has made.
     #[error(
-        "database `{}` cannot be brought to schema version {known}: {why}; put back a copy of it, \
-         or move it away to begin anew",
-        file.display()
+        "database `{database}` cannot be brought to schema version {known}: {why}; put back a copy \
+         of it, or move it away to begin anew"
     )]
     Schema {
-        /// The database file.
-        file: PathBuf,
+        /// The database file, or its address on a server.
+        database: String,
         /// The newest schema version known here.
         known: i64,
         /// What is wrong.
         why: String,
     },
+    /// A database on a server.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Anything else.
     #[error("opening data folder `{}` failed, {doing}", folder.display())]
     Io {

@@ -1,12 +1,12 @@
 use async_trait::async_trait;
 use shared_ports::PortError;
 use shared_ports::documents::{Change, Changed, Document, Documents};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row};
 
 use super::Readers;
+use super::connection::Row;
 use super::prepare::PreparedChange;
 use super::rows;
+use super::statement::Sql;
 use super::writer::Writer;
 
 const COLUMNS: &str = "kind, id, version, body, stored_at, stored_by";
@@ -23,12 +23,12 @@ impl SqlDocuments {
         Self { writer, readers }
     }
 
-    async fn read(
+    async fn read<'a>(
         &self,
-        mut query: QueryBuilder<sqlx::Sqlite>,
+        sql: impl Fn() -> Sql<'a> + Send,
         doing: String,
     ) -> Result<Vec<Document>, PortError> {
-        let found = query.build().fetch_all(&self.readers.pool).await;
+        let found = self.readers.pool.fetch(sql).await;
         let documents = found.and_then(|found| found.iter().map(document).collect());
         documents.map_err(|error| self.readers.failed(error, doing))
     }
@@ -37,9 +37,12 @@ impl SqlDocuments {
 #[async_trait]
 impl Documents for SqlDocuments {
     async fn get(&self, kind: &str, id: &str) -> Result<Option<Document>, PortError> {
-        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM document WHERE kind = "));
-        query.push_bind(kind).push(" AND id = ").push_bind(id).push(" AND body IS NOT NULL");
-        Ok(self.read(query, format!("reading {kind} `{id}`")).await?.pop())
+        let sql = || {
+            let mut sql = Sql::new(format!("SELECT {COLUMNS} FROM document WHERE kind = "));
+            sql.bind(kind).push(" AND id = ").bind(id).push(" AND body IS NOT NULL");
+            sql
+        };
+        Ok(self.read(sql, format!("reading {kind} `{id}`")).await?.pop())
     }
 
     async fn change(&self, change: Change) -> Result<Changed, PortError> {
@@ -53,35 +56,40 @@ impl Documents for SqlDocuments {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Document>, PortError> {
-        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM document WHERE kind = "));
-        query.push_bind(kind).push(" AND body IS NOT NULL AND id >= ").push_bind(prefix);
-        if let Some(end) = end_of(prefix) {
-            query.push(" AND id < ").push_bind(end);
-        }
-        if let Some(after) = after {
-            query.push(" AND id > ").push_bind(after);
-        }
-        query.push(" ORDER BY id LIMIT ").push_bind(limit);
-        self.read(query, format!("listing documents of kind {kind}")).await
+        let sql = || {
+            let mut sql = Sql::new(format!("SELECT {COLUMNS} FROM document WHERE kind = "));
+            sql.bind(kind).push(" AND body IS NOT NULL AND id >= ").bind(prefix);
+            if let Some(end) = end_of(prefix) {
+                sql.push(" AND id < ").bind(end);
+            }
+            if let Some(after) = after {
+                sql.push(" AND id > ").bind(after);
+            }
+            sql.push(" ORDER BY id LIMIT ").bind(limit);
+            sql
+        };
+        self.read(sql, format!("listing documents of kind {kind}")).await
     }
 
     async fn history(&self, kind: &str, id: &str, limit: u32) -> Result<Vec<Document>, PortError> {
-        let sql = format!("SELECT {COLUMNS} FROM document_version WHERE kind = ");
-        let mut query = QueryBuilder::new(sql);
-        query.push_bind(kind).push(" AND id = ").push_bind(id);
-        query.push(" ORDER BY version DESC LIMIT ").push_bind(limit);
-        self.read(query, format!("reading the history of {kind} `{id}`")).await
+        let sql = || {
+            let mut sql = Sql::new(format!("SELECT {COLUMNS} FROM document_version WHERE kind = "));
+            sql.bind(kind).push(" AND id = ").bind(id);
+            sql.push(" ORDER BY version DESC LIMIT ").bind(limit);
+            sql
+        };
+        self.read(sql, format!("reading the history of {kind} `{id}`")).await
     }
 }
 
-fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
+fn document(row: &Row) -> Result<Document, sqlx::Error> {
     Ok(Document {
-        kind: row.try_get("kind")?,
-        id: row.try_get("id")?,
+        kind: row.get("kind")?,
+        id: row.get("id")?,
         version: rows::count(row, "version")?,
         body: rows::json(row, "body")?.unwrap_or_default(),
-        at: rows::instant(row.try_get("stored_at")?)?,
-        by: row.try_get("stored_by")?,
+        at: rows::instant(row.get("stored_at")?)?,
+        by: row.get("stored_by")?,
     })
 }
 

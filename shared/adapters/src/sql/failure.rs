@@ -1,19 +1,34 @@
-use std::path::{Path, PathBuf};
+//! What the errors of databases mean to whoever asked.
+
+mod postgres;
+mod sqlite;
+
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use shared_ports::PortError;
 
-use crate::folder::is_full;
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// In this data folder.
+    Folder(Arc<Path>),
+    /// At this address, which holds no password.
+    Server(Arc<str>),
+}
 
 /// Why a statement failed, as far as it matters; can be told to everybody who is concerned.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// No room in this folder.
-    Full(PathBuf),
+    /// No room there.
+    Full(Place),
     /// Nothing can be written.
     ReadOnly(String),
-    /// The file is not a sound database.
+    /// It is not a sound database.
     Damaged(String),
+    /// Another process stored something at the same time: beginning again settles it.
+    Race(Arc<sqlx::Error>),
     /// It may work later.
     ForNow(Arc<sqlx::Error>),
     /// What was to be stored cannot be stored.
@@ -22,41 +37,16 @@ pub(super) enum Failure {
     Other(String),
 }
 
-// Primary result codes of SQLite (sqlite.org/rescode.html): the low byte of the extended ones.
-const ERROR: i32 = 1;
-const BUSY: i32 = 5;
-const LOCKED: i32 = 6;
-const NOMEM: i32 = 7;
-const READONLY: i32 = 8;
-const IOERR: i32 = 10;
-const CORRUPT: i32 = 11;
-const FULL: i32 = 13;
-const CANTOPEN: i32 = 14;
-const TOOBIG: i32 = 18;
-const CONSTRAINT: i32 = 19;
-const MISMATCH: i32 = 20;
-const NOTADB: i32 = 26;
-
 impl Failure {
-    /// Understands an error of a database in `folder`.
-    pub(super) fn of(error: sqlx::Error, folder: &Path) -> Self {
+    /// Understands an error of a database.
+    pub(super) fn of(error: sqlx::Error, place: &Place) -> Self {
         // What was written there is not what stands there.
         if let sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } = &error {
             return Self::Damaged(error.to_string());
         }
-        let Some(code) = primary_code(&error) else {
-            return Self::ForNow(Arc::new(error));
-        };
-        let text = error.to_string();
-        match code {
-            FULL => Self::Full(folder.to_owned()),
-            // SQLite has no word of its own for no room in its shared memory file.
-            IOERR | CANTOPEN if is_full(folder) => Self::Full(folder.to_owned()),
-            IOERR | CANTOPEN | BUSY | LOCKED | NOMEM => Self::ForNow(Arc::new(error)),
-            READONLY => Self::ReadOnly(text),
-            CORRUPT | NOTADB => Self::Damaged(text),
-            TOOBIG | CONSTRAINT | MISMATCH | ERROR => Self::Content(text),
-            _ => Self::Other(text),
+        match place {
+            Place::Folder(folder) => sqlite::failure(error, folder),
+            Place::Server(_) => postgres::failure(error, place),
         }
     }
 
@@ -68,10 +58,10 @@ impl Failure {
     pub(super) fn into_port(self, doing: impl Into<String>) -> PortError {
         let doing = doing.into();
         match self {
-            Self::Full(folder) => {
-                PortError::Full { doing: format!("{doing} in `{}`", folder.display()) }
+            Self::Full(place) => PortError::Full { doing: format!("{doing} in {place}") },
+            Self::Race(error) | Self::ForNow(error) => {
+                PortError::Unavailable { doing, source: Box::new(error) }
             }
-            Self::ForNow(error) => PortError::Unavailable { doing, source: Box::new(error) },
             Self::ReadOnly(why) => {
                 PortError::Refused { doing, why: format!("{why}; make the data folder writable") }
             }
@@ -84,7 +74,11 @@ impl Failure {
     }
 }
 
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "`{}`", folder.display()),
+            Self::Server(address) => write!(f, "database `{address}`"),
+        }
+    }
 }

@@ -63,7 +63,12 @@ impl Group {
         Ok(answers.into_iter().map(|(answer, _)| answer).collect())
     }
 
-    /// Whether an execution's row must be written as a whole: it is new, or listed differently.
+    /// Whether nothing is stored of an execution yet.
+    pub(super) fn is_new(&self, execution: &ExecutionId) -> bool {
+        !self.found.contains_key(execution)
+    }
+
+    /// Whether an execution's row must be written as a whole: it is listed differently.
     pub(super) fn is_listed_anew(&self, execution: &ExecutionId, row: &ExecutionRow) -> bool {
         self.found.get(execution).is_none_or(|found| found.listed != row.head.listed)
     }

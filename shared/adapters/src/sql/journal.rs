@@ -5,13 +5,13 @@ use shared_ports::PortError;
 use shared_ports::journal::{
     Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
 };
-use sqlx::{QueryBuilder, Row, SqliteConnection};
 
+use super::connection::Row;
 use super::prepare::PreparedAppend;
 use super::rows::{self, signed};
+use super::statement::Sql;
 use super::writer::Writer;
 use super::{Readers, search};
-use crate::folder::room;
 
 /// The journal in SQL.
 #[derive(Debug, Clone)]
@@ -37,13 +37,9 @@ impl Journal for SqlJournal {
     }
 
     async fn load(&self, execution: &ExecutionId) -> Result<Option<Stored>, PortError> {
-        let loaded = async {
-            // In one transaction, so that all of it is of one version.
-            let mut transaction = self.readers.pool.begin().await?;
-            load(&mut transaction, execution).await
-        };
-        let loaded = loaded.await;
-        loaded.map_err(|error| self.readers.failed(error, format!("reading execution {execution}")))
+        let found = self.readers.pool.fetch(|| search::load(execution)).await;
+        let stored = found.and_then(|found| stored(&found));
+        stored.map_err(|error| self.readers.failed(error, format!("reading execution {execution}")))
     }
 
     async fn bodies(
@@ -52,14 +48,10 @@ impl Journal for SqlJournal {
         indexes: &[u32],
     ) -> Result<Vec<StageBody>, PortError> {
         let doing = || format!("reading stages {indexes:?} of execution {execution}");
-        let found = async {
-            let mut transaction = self.readers.pool.begin().await?;
-            bodies(&mut transaction, execution, indexes).await
-        };
-        let found = found.await.map_err(|error| self.readers.failed(error, doing()))?;
-        found.ok_or_else(|| PortError::Refused {
-            doing: doing(),
-            why: "one of them does not exist".to_owned(),
+        let found = self.readers.pool.fetch(|| search::bodies(execution, indexes)).await;
+        let found = found.and_then(|found| bodies(&found, indexes));
+        found.map_err(|error| self.readers.failed(error, doing()))?.ok_or_else(|| {
+            PortError::Refused { doing: doing(), why: "one of them does not exist".to_owned() }
         })
     }
 
@@ -68,20 +60,19 @@ impl Journal for SqlJournal {
         after: Option<&ExecutionId>,
         limit: u32,
     ) -> Result<Vec<ExecutionId>, PortError> {
-        let found = sqlx::query(
-            "SELECT id FROM execution WHERE is_complete = 0 AND id > ? ORDER BY id LIMIT ?",
-        )
-        .bind(after.map_or("", ExecutionId::as_str))
-        .bind(limit)
-        .fetch_all(&self.readers.pool)
-        .await;
+        let sql = || {
+            let mut sql = Sql::new("SELECT id FROM execution WHERE is_complete = 0 AND id > ");
+            sql.bind(after.map_or("", ExecutionId::as_str)).push(" ORDER BY id LIMIT ").bind(limit);
+            sql
+        };
+        let found = self.readers.pool.fetch(sql).await;
         let ids = found.and_then(|found| found.iter().map(rows::id).collect());
         ids.map_err(|error| self.readers.failed(error, "listing unfinished executions"))
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {
-        let mut statement = search::statement(query)?;
-        let found = statement.build().fetch_all(&self.readers.pool).await;
+        let conditions = search::Conditions::of(query, self.readers.pool.dialect())?;
+        let found = self.readers.pool.fetch(|| search::statement(&conditions)).await;
         let heads = found.and_then(|found| found.iter().map(rows::head).collect());
         let mut heads: Vec<_> =
             heads.map_err(|error| self.readers.failed(error, "searching executions"))?;
@@ -95,75 +86,48 @@ impl Journal for SqlJournal {
         after: u64,
         limit: u32,
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
-        let found = sqlx::query(
-            "SELECT number, at, stage, kind, message FROM history \
-             WHERE execution = ? AND number > ? ORDER BY number LIMIT ?",
-        )
-        .bind(execution.as_str())
-        .bind(signed(after))
-        .bind(limit)
-        .fetch_all(&self.readers.pool)
-        .await;
+        let sql = || {
+            let mut sql =
+                Sql::new("SELECT number, at, stage, kind, message FROM history WHERE execution = ");
+            sql.bind(execution.as_str()).push(" AND number > ").bind(signed(after));
+            sql.push(" ORDER BY number LIMIT ").bind(limit);
+            sql
+        };
+        let found = self.readers.pool.fetch(sql).await;
         let entries = found.and_then(|found| found.iter().map(rows::entry).collect());
         let doing = || format!("reading the history of execution {execution}");
         entries.map_err(|error| self.readers.failed(error, doing()))
     }
 
     async fn ready(&self) -> Result<(), PortError> {
-        room(&self.readers.folder, "storing executions")
+        self.readers.ready("storing executions").await
     }
 }
 
-async fn load(
-    connection: &mut SqliteConnection,
-    execution: &ExecutionId,
-) -> Result<Option<Stored>, sqlx::Error> {
-    let head =
-        sqlx::query(search::LOAD).bind(execution.as_str()).fetch_optional(&mut *connection).await?;
-    let Some(head) = head else { return Ok(None) };
-    let stages = sqlx::query("SELECT state FROM stage WHERE execution = ? ORDER BY place")
-        .bind(execution.as_str())
-        .fetch_all(&mut *connection)
-        .await?;
+/// Reads what [`search::load`] finds: the execution, then its stages.
+fn stored(found: &[Row]) -> Result<Option<Stored>, sqlx::Error> {
+    let [head, stages @ ..] = found else { return Ok(None) };
     let stages: Result<Vec<Bytes>, _> =
         stages.iter().map(|stage| rows::bytes(stage, "state")).collect();
     Ok(Some(Stored {
-        version: rows::count(&head, "version")?,
-        document: rows::json(&head, "document")?.unwrap_or_default(),
-        head: rows::head(&head)?.1,
+        version: rows::count(head, "version")?,
+        document: rows::json(head, "document")?.unwrap_or_default(),
+        head: rows::head(head)?.1,
         stages: stages?,
     }))
 }
 
-/// `None` if one of them does not exist.
-async fn bodies(
-    connection: &mut SqliteConnection,
-    execution: &ExecutionId,
-    indexes: &[u32],
-) -> Result<Option<Vec<StageBody>>, sqlx::Error> {
-    let stages = sqlx::query("SELECT stage_count FROM execution WHERE id = ?")
-        .bind(execution.as_str())
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(stages) = stages else { return Ok(None) };
-    let count: u32 = stages.try_get("stage_count")?;
+/// Reads what [`search::bodies`] finds: the number of stages, then bodies. `None` if one that is
+/// asked for does not exist.
+fn bodies(found: &[Row], indexes: &[u32]) -> Result<Option<Vec<StageBody>>, sqlx::Error> {
+    let [execution, stages @ ..] = found else { return Ok(None) };
+    let count = rows::place(execution, "stage_count")?;
     if indexes.iter().any(|index| *index >= count) {
         return Ok(None);
     }
-    let mut query = QueryBuilder::new("SELECT place, body FROM stage_body WHERE execution = ");
-    query.push_bind(execution.as_str());
-    // Many are read as all: the statement would become longer than what it saves.
-    if (1..=search::LISTED_MAX).contains(&indexes.len()) {
-        query.push(" AND place IN (");
-        let mut places = query.separated(", ");
-        for index in indexes {
-            places.push_bind(*index);
-        }
-        query.push(")");
-    }
     let mut found = std::collections::BTreeMap::<u32, StageBody>::new();
-    for row in query.build().fetch_all(&mut *connection).await? {
-        found.insert(row.try_get("place")?, rows::json(&row, "body")?.unwrap_or_default());
+    for row in stages {
+        found.insert(rows::place(row, "place")?, rows::json(row, "body")?.unwrap_or_default());
     }
     let body = |index: u32| found.get(&index).cloned().unwrap_or_default();
     Ok(Some(match indexes {

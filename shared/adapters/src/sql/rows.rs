@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use shared_model::{ExecutionId, Status};
 use shared_ports::journal::{Head, HistoryEntry, Kind};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::connection::Row;
 use super::group::Found;
 use super::prepare::Listed;
 use crate::standing::Standing;
@@ -29,34 +28,33 @@ struct Unreadable {
     why: String,
 }
 
-pub(super) fn found(row: &SqliteRow) -> Result<(ExecutionId, Found), sqlx::Error> {
-    let standing =
-        Standing { version: count(row, "version")?, stages: row.try_get("stage_count")? };
+pub(super) fn found(row: &Row) -> Result<(ExecutionId, Found), sqlx::Error> {
+    let standing = Standing { version: count(row, "version")?, stages: place(row, "stage_count")? };
     let listed = Listed {
-        kind: row.try_get("kind")?,
-        application: row.try_get("application")?,
-        name: row.try_get("name")?,
-        pipeline_config_id: row.try_get("pipeline_config_id")?,
-        status: row.try_get("status")?,
-        build_time: row.try_get("build_time")?,
+        kind: row.get("kind")?,
+        application: row.get("application")?,
+        name: row.get("name")?,
+        pipeline_config_id: row.get("pipeline_config_id")?,
+        status: row.get("status")?,
+        build_time: row.get("build_time")?,
     };
     let history_count = count(row, "history_count")?;
     Ok((id(row)?, Found { standing, history_count, listed }))
 }
 
-pub(super) fn head(row: &SqliteRow) -> Result<(ExecutionId, Head), sqlx::Error> {
-    let status: String = row.try_get("status")?;
-    let optional = |column| row.try_get::<Option<i64>, _>(column)?.map(instant).transpose();
-    let kind: i64 = row.try_get("kind")?;
+pub(super) fn head(row: &Row) -> Result<(ExecutionId, Head), sqlx::Error> {
+    let status: String = row.get("status")?;
+    let optional = |column| row.get::<Option<i64>>(column)?.map(instant).transpose();
+    let kind: i64 = row.get("kind")?;
     let kind = [Kind::Pipeline, Kind::Task].into_iter().find(|known| known.number() == kind);
     let head = Head {
         kind: kind.ok_or_else(|| unreadable("kind", "it is neither 0 nor 1".to_owned()))?,
-        application: row.try_get("application")?,
-        name: row.try_get("name")?,
-        pipeline_config_id: row.try_get("pipeline_config_id")?,
+        application: row.get("application")?,
+        name: row.get("name")?,
+        pipeline_config_id: row.get("pipeline_config_id")?,
         status: Status::from_str(&status)
             .map_err(|_| unreadable("status", format!("`{status}`")))?,
-        build_time: instant(row.try_get("build_time")?)?,
+        build_time: instant(row.get("build_time")?)?,
         start_time: optional("start_time")?,
         end_time: optional("end_time")?,
         state: bytes(row, "state")?,
@@ -65,27 +63,33 @@ pub(super) fn head(row: &SqliteRow) -> Result<(ExecutionId, Head), sqlx::Error> 
 }
 
 /// A line of history and its number.
-pub(super) fn entry(row: &SqliteRow) -> Result<(u64, HistoryEntry), sqlx::Error> {
+pub(super) fn entry(row: &Row) -> Result<(u64, HistoryEntry), sqlx::Error> {
     let entry = HistoryEntry {
-        at: instant(row.try_get("at")?)?,
-        stage: row.try_get("stage")?,
-        kind: row.try_get("kind")?,
-        text: row.try_get("message")?,
+        at: instant(row.get("at")?)?,
+        stage: row.get("stage")?,
+        kind: row.get("kind")?,
+        text: row.get("message")?,
     };
     Ok((count(row, "number")?, entry))
 }
 
-pub(super) fn id(row: &SqliteRow) -> Result<ExecutionId, sqlx::Error> {
-    Ok(ExecutionId::new(row.try_get::<String, _>("id")?))
+pub(super) fn id(row: &Row) -> Result<ExecutionId, sqlx::Error> {
+    Ok(ExecutionId::new(row.get::<String>("id")?))
 }
 
-pub(super) fn count(row: &SqliteRow, column: &'static str) -> Result<u64, sqlx::Error> {
-    let count: i64 = row.try_get(column)?;
+pub(super) fn count(row: &Row, column: &'static str) -> Result<u64, sqlx::Error> {
+    let count: i64 = row.get(column)?;
     u64::try_from(count).map_err(|_| unreadable(column, format!("{count} is negative")))
 }
 
-pub(super) fn bytes(row: &SqliteRow, column: &'static str) -> Result<Bytes, sqlx::Error> {
-    Ok(Bytes::from(row.try_get::<Vec<u8>, _>(column)?))
+/// A stage's place, or how many stages there are.
+pub(super) fn place(row: &Row, column: &'static str) -> Result<u32, sqlx::Error> {
+    let place: i64 = row.get(column)?;
+    u32::try_from(place).map_err(|_| unreadable(column, format!("{place} is no place of a stage")))
+}
+
+pub(super) fn bytes(row: &Row, column: &'static str) -> Result<Bytes, sqlx::Error> {
+    Ok(Bytes::from(row.get::<Vec<u8>>(column)?))
 }
 
 pub(super) fn instant(nanoseconds: i64) -> Result<Timestamp, sqlx::Error> {
@@ -94,10 +98,10 @@ pub(super) fn instant(nanoseconds: i64) -> Result<Timestamp, sqlx::Error> {
 }
 
 pub(super) fn json<T: DeserializeOwned>(
-    row: &SqliteRow,
+    row: &Row,
     column: &'static str,
 ) -> Result<Option<T>, sqlx::Error> {
-    let Some(text) = row.try_get::<Option<&str>, _>(column)? else { return Ok(None) };
+    let Some(text) = row.get::<Option<&str>>(column)? else { return Ok(None) };
     serde_json::from_str(text).map(Some).map_err(|error| unreadable(column, error.to_string()))
 }
 

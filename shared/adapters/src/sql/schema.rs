@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, SqliteConnection};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
-use super::failure::Failure;
-use super::sqlite::open_failed;
 use crate::open::OpenError;
 
-/// Version, description, statements; ascending.
-const SQLITE: [(i64, &str, &str); 2] = [
+/// Version, description, statements.
+type Version = (i64, &'static str, &'static str);
+
+/// Ascending.
+const SQLITE: [Version; 2] = [
     (
         1,
         "executions and documents",
@@ -19,30 +20,60 @@ const SQLITE: [(i64, &str, &str); 2] = [
     ),
     (2, "lists", include_str!("migrations/sqlite/0002_lists.sql")),
 ];
+/// Ascending. Versions are counted for each dialect on its own.
+const POSTGRES: [Version; 1] = [(
+    1,
+    "executions and documents",
+    include_str!("migrations/postgres/0001_executions_and_documents.sql"),
+)];
+
+/// Why a schema could not be brought to the newest version.
+pub(super) enum SchemaError {
+    /// It is not one of ours.
+    Open(OpenError),
+    /// A statement failed.
+    Sql(sqlx::Error),
+}
 
 /// Brings a database to the newest schema; refuses one that is newer.
-pub(super) async fn migrate(
+pub(super) async fn migrate_sqlite(
     connection: &mut SqliteConnection,
     file: &Path,
-) -> Result<(), OpenError> {
-    let migrations = SQLITE.map(|(version, description, sql)| {
-        let (description, sql) = (Cow::Borrowed(description), sql.into_sql_str());
-        Migration::new(version, description, MigrationType::Simple, sql, false)
+) -> Result<(), SchemaError> {
+    migrate(connection, &SQLITE, &file.display().to_string()).await
+}
+
+/// Brings a database to the newest schema; refuses one that is newer. Several may ask for it at
+/// once: an advisory lock lets one after the other look.
+pub(super) async fn migrate_postgres(
+    connection: &mut PgConnection,
+    address: &str,
+) -> Result<(), SchemaError> {
+    migrate(connection, &POSTGRES, address).await
+}
+
+async fn migrate<C: Migrate>(
+    connection: &mut C,
+    versions: &[Version],
+    database: &str,
+) -> Result<(), SchemaError> {
+    let migrations = versions.iter().map(|(version, description, sql)| {
+        let (description, sql) = (Cow::Borrowed(*description), sql.into_sql_str());
+        Migration::new(*version, description, MigrationType::Simple, sql, false)
     });
-    let known = SQLITE[SQLITE.len() - 1].0;
-    let migrator = Migrator::with_migrations(migrations.to_vec());
+    let known = versions.last().map_or(0, |(version, _, _)| *version);
+    let migrator = Migrator::with_migrations(migrations.collect());
     // What `run` does once it has a connection; `run` itself makes a future that cannot be sent
     // between threads.
     let migrated = migrator.run_direct(None, connection, false).await;
     migrated.map_err(|error| {
-        let file = file.to_owned();
+        let database = database.to_owned();
         if let MigrateError::VersionMissing(found) = error {
-            return OpenError::Newer { file, found, known };
+            return SchemaError::Open(OpenError::Newer { database, found, known });
         }
         if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
-            let failure = Failure::of(error, file.parent().unwrap_or(&file));
-            return open_failed(failure, &file, "preparing the database's schema");
+            return SchemaError::Sql(error);
         }
-        OpenError::Schema { file, known, why: error.to_string() }
+        SchemaError::Open(OpenError::Schema { database, known, why: error.to_string() })
     })
 }

@@ -2,38 +2,57 @@
 //!
 //! Each list reads what it shows and nothing else, however much was ever run: an index gives it in
 //! its order. An index gives the order of one status, or one pipeline, at a time; a list of several
-//! takes the newest of each and sorts those. So that one statement does it in SQLite and in
-//! PostgreSQL, the values are rows of a table that an `IN` with a limit of its own looks back at.
+//! takes the newest of each and sorts those. The values are rows of tables that a `SELECT` with a
+//! limit of its own looks back at: in SQLite from an `IN`, in PostgreSQL from a `LATERAL`. Neither
+//! has, or is quick with, the other's way.
 
 use shared_model::{ExecutionId, Status};
 use shared_ports::PortError;
 use shared_ports::journal::{Head, Kind, Query};
-use sqlx::{QueryBuilder, Sqlite};
 use strum::IntoEnumIterator;
 
 use super::prepare::nanoseconds;
 use super::rows::HEAD;
+use super::statement::{Dialect, Sql, Value};
 
 /// Values that one list of a statement may have.
 pub(super) const LISTED_MAX: usize = 500;
 
-/// Everything of an execution but its stages.
-pub(super) const LOAD: &str = "SELECT id, kind, application, name, pipeline_config_id, status, \
-     build_time, start_time, end_time, state, version, document \
-     FROM execution JOIN execution_document ON execution = id WHERE id = ?";
-
 /// What pipelines of an application are told apart by.
 const PIPELINE: &str = "coalesce(pipeline_config_id, name)";
 
-type Sql = QueryBuilder<Sqlite>;
+/// What a search asks for, checked and as it is stored.
+pub(super) struct Conditions<'a> {
+    query: &'a Query,
+    dialect: Dialect,
+    lists: Lists<'a>,
+    from: Option<i64>,
+    until: Option<i64>,
+    after: Option<(i64, &'a str)>,
+}
+
+impl<'a> Conditions<'a> {
+    pub(super) fn of(query: &'a Query, dialect: Dialect) -> Result<Self, PortError> {
+        check(query)?;
+        let instant = |at| nanoseconds(at, || "searching executions".to_owned());
+        let after = |(time, id): &'a (_, ExecutionId)| Ok((instant(*time)?, id.as_str()));
+        Ok(Self {
+            query,
+            dialect,
+            lists: Lists::of(query),
+            from: query.from.map(instant).transpose()?,
+            until: query.until.map(instant).transpose()?,
+            after: query.after.as_ref().map(after).transpose()?,
+        })
+    }
+}
 
 /// The statement that finds executions. One that asks for some of each pipeline finds up to that
 /// many of each status, and no fewer than are there.
-pub(super) fn statement(query: &Query) -> Result<Sql, PortError> {
-    check(query)?;
+pub(super) fn statement<'a>(conditions: &'a Conditions<'a>) -> Sql<'a> {
+    let Conditions { query, lists, .. } = conditions;
     let (order, _) = order(query);
-    let lists = Lists::of(query);
-    let mut sql = QueryBuilder::new("");
+    let mut sql = Sql::new("");
     if let (Some(_), Some(kind), Some(application)) =
         (query.of_each, query.kind, &query.application)
     {
@@ -41,20 +60,63 @@ pub(super) fn statement(query: &Query) -> Result<Sql, PortError> {
     }
     sql.push(format_args!("SELECT {HEAD} FROM "));
     lists.push_tables(&mut sql);
-    sql.push("execution WHERE ");
     if lists.is_empty() {
-        push_conditions(&mut sql, query, &lists)?;
+        sql.push("execution WHERE ");
+        push_conditions(&mut sql, conditions);
     } else {
-        sql.push("id IN (SELECT id FROM execution WHERE ");
-        push_conditions(&mut sql, query, &lists)?;
-        sql.push(format_args!(" ORDER BY build_time {order}, id {order} LIMIT "));
-        sql.push_bind(query.of_each.unwrap_or(query.limit).min(query.limit)).push(")");
+        push_each(&mut sql, conditions);
     }
     sql.push(format_args!(" ORDER BY build_time {order}, id {order}"));
     if query.of_each.is_none() {
-        sql.push(" LIMIT ").push_bind(query.limit);
+        sql.push(" LIMIT ").bind(query.limit);
     }
-    Ok(sql)
+    sql
+}
+
+/// The newest executions for each row of the tables of values before it.
+fn push_each<'a>(sql: &mut Sql<'a>, conditions: &'a Conditions<'a>) {
+    let (order, _) = order(conditions.query);
+    let (before, after) = match conditions.dialect {
+        Dialect::Sqlite => {
+            ("execution WHERE id IN (SELECT id FROM execution WHERE ".to_owned(), ")")
+        }
+        Dialect::Postgres => {
+            (format!("LATERAL (SELECT {HEAD} FROM execution WHERE "), ") AS execution")
+        }
+    };
+    sql.push(before);
+    push_conditions(sql, conditions);
+    let limit = conditions.query.limit;
+    sql.push(format_args!(" ORDER BY build_time {order}, id {order} LIMIT "));
+    sql.bind(conditions.query.of_each.unwrap_or(limit).min(limit)).push(after);
+}
+
+/// Everything of an execution but the bodies of its stages: its own row, then its stages by place.
+/// In one statement, so that all of it is of one version.
+pub(super) fn load(execution: &ExecutionId) -> Sql<'_> {
+    let mut sql = Sql::new(format!(
+        "SELECT -1 AS place, version, document, {HEAD} \
+         FROM execution JOIN execution_document ON execution = id WHERE id = "
+    ));
+    sql.bind(execution.as_str()).push(
+        " UNION ALL SELECT place, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+         state FROM stage WHERE execution = $1 ORDER BY place",
+    );
+    sql
+}
+
+/// How many stages an execution has, then bodies by place: those of `indexes`, or all.
+pub(super) fn bodies<'a>(execution: &'a ExecutionId, indexes: &[u32]) -> Sql<'a> {
+    let mut sql =
+        Sql::new("SELECT -1 AS place, NULL AS body, stage_count FROM execution WHERE id = ");
+    sql.bind(execution.as_str())
+        .push(" UNION ALL SELECT place, body, NULL FROM stage_body WHERE execution = $1");
+    // Many are read as all: the statement would become longer than what it saves.
+    if (1..=LISTED_MAX).contains(&indexes.len()) {
+        sql.push(" AND place IN (").bind_all(indexes.iter().copied()).push(")");
+    }
+    sql.push(" ORDER BY place");
+    sql
 }
 
 /// What an index can give only one after the other.
@@ -93,7 +155,7 @@ impl<'a> Lists<'a> {
     }
 
     /// The tables whose rows are the values, one column each, before that of executions.
-    fn push_tables(&self, sql: &mut Sql) {
+    fn push_tables(&self, sql: &mut Sql<'a>) {
         if self.of_each {
             sql.push("named CROSS JOIN ");
         }
@@ -108,23 +170,23 @@ fn order(query: &Query) -> (&'static str, char) {
     if query.oldest_first { ("ASC", '>') } else { ("DESC", '<') }
 }
 
-fn push_values<'a, T>(sql: &mut Sql, table: &str, values: impl Iterator<Item = T>)
-where
-    T: sqlx::Encode<'a, Sqlite> + sqlx::Type<Sqlite>,
-{
-    let mut is_first = true;
-    for value in values {
-        sql.push(if is_first { "(VALUES (" } else { "), (" }).push_bind(value);
-        is_first = false;
+fn push_values<'a, V: Into<Value<'a>>>(
+    sql: &mut Sql<'a>,
+    table: &str,
+    values: impl ExactSizeIterator<Item = V>,
+) {
+    if values.len() == 0 {
+        return;
     }
-    if !is_first {
-        sql.push(format_args!(")) AS {table} CROSS JOIN "));
+    for (place, value) in values.enumerate() {
+        sql.push(if place == 0 { "(VALUES (" } else { "), (" }).bind(value);
     }
+    sql.push(format_args!(")) AS {table} CROSS JOIN "));
 }
 
 /// Goes through an application's pipelines from one to the next in an index, past all that lies
 /// between.
-fn push_named(sql: &mut Sql, kind: Kind, application: &str) {
+fn push_named(sql: &mut Sql<'_>, kind: Kind, application: &str) {
     sql.push(format_args!("WITH RECURSIVE named (pipeline) AS (SELECT (SELECT {PIPELINE} "));
     push_of_application(sql, kind, application);
     sql.push(format_args!(" ORDER BY {PIPELINE} LIMIT 1) UNION ALL SELECT (SELECT {PIPELINE} "));
@@ -135,25 +197,26 @@ fn push_named(sql: &mut Sql, kind: Kind, application: &str) {
     ));
 }
 
-fn push_of_application(sql: &mut Sql, kind: Kind, application: &str) {
-    sql.push("FROM execution WHERE kind = ").push_bind(kind.number());
-    sql.push(" AND application_key = ").push_bind(application.to_lowercase());
+fn push_of_application(sql: &mut Sql<'_>, kind: Kind, application: &str) {
+    sql.push("FROM execution WHERE kind = ").bind(kind.number());
+    sql.push(" AND application_key = ").bind(application.to_lowercase());
 }
 
-fn push_conditions(sql: &mut Sql, query: &Query, lists: &Lists<'_>) -> Result<(), PortError> {
+fn push_conditions<'a>(sql: &mut Sql<'a>, conditions: &'a Conditions<'a>) {
+    let Conditions { query, lists, .. } = conditions;
     let Query { ids, kind, application, name, statuses, pipeline_config_ids, .. } = query;
     sql.push("1 = 1");
     push_one_of(sql, "id", ids.iter().map(ExecutionId::as_str));
     if !lists.kinds.is_empty() {
         sql.push(" AND kind = kinds.column1");
     } else if let Some(kind) = kind {
-        sql.push(" AND kind = ").push_bind(kind.number());
+        sql.push(" AND kind = ").bind(kind.number());
     }
     if let Some(application) = application {
-        sql.push(" AND application_key = ").push_bind(application.to_lowercase());
+        sql.push(" AND application_key = ").bind(application.to_lowercase());
     }
     if let Some(name) = name {
-        sql.push(" AND name = ").push_bind(name.clone());
+        sql.push(" AND name = ").bind(name.as_str());
     }
     if lists.of_each {
         sql.push(format_args!(" AND {PIPELINE} = named.pipeline"));
@@ -168,39 +231,31 @@ fn push_conditions(sql: &mut Sql, query: &Query, lists: &Lists<'_>) -> Result<()
     } else {
         sql.push(" AND status = statuses.column1");
     }
-    push_times(sql, query)
+    push_times(sql, conditions);
 }
 
-fn push_times(sql: &mut Sql, query: &Query) -> Result<(), PortError> {
-    let instant = |at| nanoseconds(at, || "searching executions".to_owned());
-    if let Some(from) = query.from {
-        sql.push(" AND build_time >= ").push_bind(instant(from)?);
+fn push_times<'a>(sql: &mut Sql<'a>, conditions: &'a Conditions<'a>) {
+    if let Some(from) = conditions.from {
+        sql.push(" AND build_time >= ").bind(from);
     }
-    if let Some(until) = query.until {
-        sql.push(" AND build_time < ").push_bind(instant(until)?);
+    if let Some(until) = conditions.until {
+        sql.push(" AND build_time < ").bind(until);
     }
-    if let Some((time, id)) = &query.after {
-        let (_, beyond) = order(query);
+    if let Some((time, id)) = conditions.after {
+        let (_, beyond) = order(conditions.query);
         sql.push(format_args!(" AND (build_time, id) {beyond} ("));
-        sql.push_bind(instant(*time)?).push(", ").push_bind(id.as_str().to_owned()).push(")");
+        sql.bind(time).push(", ").bind(id).push(")");
     }
-    Ok(())
 }
 
 fn push_one_of<'a>(
-    sql: &mut Sql,
+    sql: &mut Sql<'a>,
     column: &'static str,
     values: impl ExactSizeIterator<Item = &'a str>,
 ) {
-    if values.len() == 0 {
-        return;
+    if values.len() > 0 {
+        sql.push(format_args!(" AND {column} IN (")).bind_all(values).push(")");
     }
-    sql.push(format_args!(" AND {column} IN ("));
-    let mut list = sql.separated(", ");
-    for value in values {
-        list.push_bind(value.to_owned());
-    }
-    sql.push(")");
 }
 
 /// Refuses what no statement can be made of.

@@ -4,18 +4,19 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tracing::log::LevelFilter;
 
-use super::failure::Failure;
-use super::schema::migrate;
+use super::failure::{Failure, Place};
+use super::schema;
 use crate::folder::sync_folder;
 use crate::open::OpenError;
 
-const FILE: &str = "capstan.db";
+const FILE_NAME: &str = "capstan.db";
 /// The database while it is made.
 const FRESH_FILE: &str = "capstan.db.new";
 /// A database up to this size is looked through at each start, which takes a tenth of a second;
@@ -38,14 +39,14 @@ const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 
 /// Knows where the database is and how to connect to it.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(super) struct File {
     folder: PathBuf,
     file: PathBuf,
 }
 
-impl Connector {
+impl File {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), file: folder.join(FILE) }
+        Self { folder: folder.to_owned(), file: folder.join(FILE_NAME) }
     }
 
     /// Connects for the first time: makes the database if there is none, looks whether it is sound,
@@ -86,7 +87,7 @@ impl Connector {
         if bytes <= CHECKED_BYTES_MAX {
             self.check(connection).await?;
         }
-        migrate(connection, &self.file).await
+        self.migrate(connection).await
     }
 
     /// Makes an empty database beside its place, whole, before it gets its name: so that one that
@@ -110,7 +111,7 @@ impl Connector {
         let options = self.options().filename(fresh).journal_mode(SqliteJournalMode::Delete);
         let mut connection =
             options.synchronous(SqliteSynchronous::Full).connect().await.map_err(failed)?;
-        migrate(&mut connection, &self.file).await?;
+        self.migrate(&mut connection).await?;
         connection.close().await.map_err(failed)
     }
 
@@ -150,8 +151,22 @@ impl Connector {
             .connect_lazy_with(self.options().read_only(true))
     }
 
-    pub(super) fn failure(&self, error: sqlx::Error) -> Failure {
-        Failure::of(error, &self.folder)
+    pub(super) fn place(&self) -> Place {
+        Place::Folder(Arc::from(self.folder.as_path()))
+    }
+
+    fn failure(&self, error: sqlx::Error) -> Failure {
+        Failure::of(error, &self.place())
+    }
+
+    async fn migrate(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+        let migrated = schema::migrate_sqlite(connection, &self.file).await;
+        migrated.map_err(|error| match error {
+            schema::SchemaError::Open(error) => error,
+            schema::SchemaError::Sql(error) => {
+                open_failed(self.failure(error), &self.file, "preparing the database's schema")
+            }
+        })
     }
 
     fn options(&self) -> SqliteConnectOptions {
@@ -172,13 +187,15 @@ fn make_file(file: &Path) -> io::Result<()> {
 }
 
 /// What a failure means for opening a data folder.
-pub(super) fn open_failed(failure: Failure, file: &Path, doing: &'static str) -> OpenError {
+fn open_failed(failure: Failure, file: &Path, doing: &'static str) -> OpenError {
     let folder = file.parent().unwrap_or(file).to_owned();
     match failure {
         Failure::Full(_) => OpenError::Full { folder },
         Failure::ReadOnly(why) => OpenError::NotWritable { folder, why },
         Failure::Damaged(why) => OpenError::Damaged { file: file.to_owned(), why },
-        Failure::ForNow(error) => OpenError::Io { folder, doing, source: Box::new(error) },
+        Failure::ForNow(error) | Failure::Race(error) => {
+            OpenError::Io { folder, doing, source: Box::new(error) }
+        }
         Failure::Content(why) | Failure::Other(why) => {
             OpenError::Io { folder, doing, source: why.into() }
         }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use shared_ports::PortError;
 use shared_ports::documents::Changed;
 use shared_ports::journal::Appended;
-use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use self::commit::Committer;
+use super::connection::{Connection, Pool};
+use super::connector::Connector;
 use super::prepare::{PreparedAppend, PreparedChange};
-use super::sqlite::Connector;
 use crate::folder::DataFolder;
 
 /// Callers that may wait to be taken in; more of them wait at the door.
@@ -50,8 +50,8 @@ impl Writer {
     #[expect(clippy::disallowed_methods, reason = "owned by `Stop`, which waits for its end")]
     pub(super) fn start(
         connector: Connector,
-        connection: SqliteConnection,
-        readers: SqlitePool,
+        connection: Connection,
+        readers: Pool,
         folder: Arc<DataFolder>,
     ) -> (Self, Stop) {
         let (requests, received) = mpsc::channel(REQUESTS_WAITING_MAX);

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 13] = [
+const COMMANDS: [(&str, &str); 17] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
     ("python3", "python3"),
@@ -16,6 +16,10 @@ const COMMANDS: [(&str, &str); 13] = [
     ("timeout", "coreutils"),
     ("nice", "coreutils"),
     ("tar", "tar"),
+    ("env", "coreutils"),
+    ("initdb", "postgresql"),
+    ("postgres", "postgresql"),
+    ("psql", "postgresql"),
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("docker-init", "docker.io"),
@@ -30,7 +34,7 @@ const COMMANDS: [(&str, &str); 13] = [
 /// # Errors
 /// One is missing and could not be installed.
 pub fn ensure_system_commands(say: &mut dyn FnMut(&str)) -> Result<()> {
-    let missing: Vec<_> = COMMANDS.into_iter().filter(|(name, _)| !on_path(name)).collect();
+    let missing: Vec<_> = COMMANDS.into_iter().filter(|(name, _)| !is_there(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -56,6 +60,33 @@ pub(super) fn install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()
     };
     apt(&["update"])?;
     apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
+}
+
+/// Where PostgreSQL's programs lie, the newest if there are several. Debian keeps those of each major
+/// version in a folder of its own, off the `PATH`; a wrapper on it would choose among clusters.
+///
+/// # Errors
+/// They are not there.
+pub fn postgres_programs() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = debian_postgres().or_else(|| {
+        std::env::split_paths(&path)
+            .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+    });
+    found.context("PostgreSQL's `initdb` and `postgres` are not there; on Debian: `apt-get install postgresql`")
+}
+
+fn debian_postgres() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let version = |folder: &PathBuf| folder.file_name()?.to_str()?.parse::<u32>().ok();
+    let folders = versions.filter_map(|entry| entry.ok()).map(|entry| entry.path());
+    let newest =
+        folders.filter(|folder| folder.join("bin/initdb").is_file()).max_by_key(version)?;
+    Some(newest.join("bin"))
+}
+
+fn is_there(name: &str) -> bool {
+    on_path(name) || debian_postgres().is_some_and(|folder| folder.join(name).is_file())
 }
 
 fn on_path(name: &str) -> bool {

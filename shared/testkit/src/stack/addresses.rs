@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::docker;
 use super::ports::Ports;
+use super::postgres::Cluster;
 use super::servers::Layout;
 use crate::env;
 use crate::install::Tools;
@@ -28,10 +29,12 @@ pub struct StackAddresses {
     pub docker_host: String,
     /// Where the image registry listens: `127.0.0.1:<port>`.
     pub registry: String,
+    /// A PostgreSQL server's database `postgres`, as a user who may do everything.
+    pub postgres_url: String,
 }
 
 impl StackAddresses {
-    pub(super) fn of(layout: &Layout, ports: &Ports, tools: &Tools) -> Self {
+    pub(super) fn of(layout: &Layout, ports: &Ports, tools: &Tools, postgres: &Cluster) -> Self {
         Self {
             kubeconfig: layout.kubeconfig(),
             kube_server: format!("https://127.0.0.1:{}", ports.apiserver),
@@ -41,6 +44,7 @@ impl StackAddresses {
             helm4: tools.helm4.clone(),
             docker_host: docker::host(layout),
             registry: docker::registry_address(ports),
+            postgres_url: postgres.url("postgres"),
         }
     }
 
@@ -56,12 +60,14 @@ impl StackAddresses {
             ("HELM4", text(&self.helm4)),
             ("DOCKER_HOST", self.docker_host.clone()),
             ("REGISTRY", self.registry.clone()),
+            ("POSTGRES_URL", self.postgres_url.clone()),
             (env::KUBECONFIG, text(&self.kubeconfig)),
             (env::AUDIT_LOG, text(&self.audit_log)),
             (env::HELM3, text(&self.helm3)),
             (env::HELM4, text(&self.helm4)),
             (env::DOCKER_HOST, self.docker_host.clone()),
             (env::REGISTRY, self.registry.clone()),
+            (env::POSTGRES_URL, self.postgres_url.clone()),
         ]
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-fn token() -> Result<String> {
+/// A secret that nobody guesses.
+pub(super) fn token() -> Result<String> {
     Ok(random_bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }

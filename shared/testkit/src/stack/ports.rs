@@ -26,15 +26,10 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Chooses seven that are free now; all are held until the last is chosen.
+    /// Chooses seven that are free now.
     pub(super) fn choose() -> Result<Self> {
-        let listeners = listen::<7>()?;
-        let mut ports = [0; 7];
-        for (port, listener) in ports.iter_mut().zip(&listeners) {
-            *port = listener.local_addr()?.port();
-        }
         let [etcd_clients, etcd_peers, apiserver, controller_manager, scheduler, kwok, registry] =
-            ports;
+            choose()?;
         Ok(Self {
             etcd_clients,
             etcd_peers,
@@ -45,6 +40,15 @@ impl Ports {
             registry,
         })
     }
+}
+
+/// Chooses as many as are asked for; all are held until the last is chosen.
+pub(super) fn choose<const N: usize>() -> Result<[u16; N]> {
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&listen::<N>()?) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
 fn listen<const N: usize>() -> Result<Vec<TcpListener>> {

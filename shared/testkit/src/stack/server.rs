@@ -24,6 +24,8 @@ pub(super) struct Server {
     log: PathBuf,
     /// Whether it is the parent of the first process of a process namespace of its own.
     is_walled: bool,
+    /// What asks it to end.
+    polite: Signal,
 }
 
 impl Server {
@@ -51,7 +53,7 @@ impl Server {
             .process_group(0)
             .spawn()
             .with_context(|| format!("failed to start `{name}` ({})", program.display()))?;
-        Ok(Self { name, child, log, is_walled: false })
+        Ok(Self { name, child, log, is_walled: false, polite: Signal::SIGTERM })
     }
 
     /// Starts `program` as [`Server::start`] does, in a process and a mount namespace of its own:
@@ -69,6 +71,21 @@ impl Server {
         let mut server = Self::start(name, Path::new("unshare"), args, logs)?;
         server.is_walled = true;
         Ok(server)
+    }
+
+    /// The same server, asked to end by another signal.
+    pub(super) fn ended_by(self, polite: Signal) -> Self {
+        // Moved whole: it ends the process when it is dropped.
+        let mut server = self;
+        server.polite = polite;
+        server
+    }
+
+    /// Ends the server at once.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -117,7 +134,7 @@ impl Server {
         // The child is not reaped yet, so the id is still its own.
         match self.inmost()? {
             Some(first) => kill(first, Signal::SIGKILL)?,
-            None => kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?,
+            None => kill(Pid::from_raw(i32::try_from(self.child.id())?), self.polite)?,
         }
         if Deadline::after(STOP_MAX).poll(|| self.child.try_wait())?.is_none() {
             self.child.kill()?;

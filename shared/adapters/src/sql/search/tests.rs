@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::*;
 use crate::folder::DataFolder;
 use crate::sql::Database;
+use crate::sql::connection::Pool;
 
 fn all() -> Query {
     Query { kind: Some(Kind::Pipeline), limit: 10, ..Query::default() }
@@ -82,19 +83,17 @@ async fn executions_that_are_named_are_found_by_their_key() {
 async fn database() -> (Database, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let held = Arc::new(DataFolder::hold(folder.path()).unwrap());
-    let (database, stop) = Database::open(held).await.unwrap();
+    let (database, stop) = Database::in_folder(held).await.unwrap();
     std::mem::forget(stop);
     (database, folder)
 }
 
 async fn plan(database: &Database, query: &Query) -> Vec<String> {
-    let mut sql = statement(query).unwrap();
-    let explained = format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str());
-    let mut built = sql.build();
+    let conditions = Conditions::of(query, Dialect::Sqlite).unwrap();
+    let mut built = statement(&conditions).sqlite();
     let arguments = sqlx::Execute::take_arguments(&mut built).unwrap().unwrap();
-    let rows = sqlx::query_with(AssertSqlSafe(explained), arguments)
-        .fetch_all(&database.readers.pool)
-        .await
-        .unwrap();
+    let explained = format!("EXPLAIN QUERY PLAN {}", sqlx::Execute::sql(built).as_str());
+    let Pool::Sqlite(pool) = &database.readers.pool else { panic!("it is in a folder") };
+    let rows = sqlx::query_with(AssertSqlSafe(explained), arguments).fetch_all(pool).await.unwrap();
     rows.iter().map(|row| row.get("detail")).collect()
 }

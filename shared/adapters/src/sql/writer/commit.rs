@@ -4,21 +4,24 @@ use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::documents::Changed;
 use shared_ports::journal::Appended;
-use sqlx::{Connection, SqliteConnection};
 
 use super::Request;
+use crate::sql::connection::Connection;
+use crate::sql::connector::Connector;
 use crate::sql::failure::Failure;
 use crate::sql::group::Group;
 use crate::sql::prepare::PreparedAppend;
-use crate::sql::sqlite::Connector;
 use crate::sql::write;
+
+/// How often a group begins again because another process stored something at the same time.
+const RACES_MAX: u32 = 10;
 
 /// Commits groups of requests.
 #[derive(Debug)]
 pub(super) struct Committer {
     connector: Connector,
     /// `None` after a failure: what state it left the connection in is not worth knowing.
-    connection: Option<SqliteConnection>,
+    connection: Option<Connection>,
 }
 
 /// What a transaction found out, to be told once it is committed.
@@ -28,13 +31,21 @@ enum Outcome {
 }
 
 impl Committer {
-    pub(super) fn new(connector: Connector, connection: SqliteConnection) -> Self {
+    pub(super) fn new(connector: Connector, connection: Connection) -> Self {
         Self { connector, connection: Some(connection) }
     }
 
     /// Stores what the requests ask for in one transaction, and answers them.
     pub(super) async fn commit(&mut self, group: Vec<Request>) {
-        match self.transact(&group).await {
+        let mut stored = self.transact(&group).await;
+        for _ in 0..RACES_MAX {
+            match &stored {
+                // Whoever was first is stored by now, and found: who came second gets a conflict.
+                Err(Failure::Race(_)) => stored = self.transact(&group).await,
+                Ok(_) | Err(_) => break,
+            }
+        }
+        match stored {
             // One caller's content must not fail those that happened to come with it.
             Err(failure) if failure.may_be_of_one() && group.len() > 1 => {
                 for request in group {
@@ -67,20 +78,26 @@ impl Committer {
             }
             Err(error) => {
                 let failure = self.connector.failure(error);
-                if let Failure::Full(_) = failure {
+                match failure {
                     // Whoever asked tells of it, and tries again every moment.
-                    tracing::debug!(?failure, "a transaction was rolled back");
-                } else {
-                    tracing::error!(?failure, "a transaction failed and was rolled back");
+                    Failure::Full(_) | Failure::Race(_) => {
+                        tracing::debug!(?failure, "a transaction was rolled back");
+                    }
+                    Failure::ReadOnly(_)
+                    | Failure::Damaged(_)
+                    | Failure::ForNow(_)
+                    | Failure::Content(_)
+                    | Failure::Other(_) => {
+                        tracing::error!(?failure, "a transaction failed and was rolled back");
+                    }
                 }
-                // Closing it rolls back, whatever state it is in.
-                drop(connection.close().await);
+                connection.abandon().await;
                 Err(failure)
             }
         }
     }
 
-    async fn connect(&self) -> Result<SqliteConnection, Failure> {
+    async fn connect(&self) -> Result<Connection, Failure> {
         self.connector.connect().await.map_err(|error| self.connector.failure(error))
     }
 }
@@ -125,22 +142,22 @@ fn settle(group: Vec<Request>, stored: Result<Vec<Outcome>, Failure>) {
 }
 
 async fn store(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     requests: &[Request],
 ) -> Result<Vec<Outcome>, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut group = Group::new(write::find(&mut transaction, &executions(requests)).await?);
+    connection.begin().await?;
+    let mut group = Group::new(write::find(connection, &executions(requests)).await?);
     let mut outcomes = Vec::with_capacity(requests.len());
     for request in requests {
         outcomes.push(match request {
             Request::Append { batch, answer: _ } => Outcome::Appended(group.take(batch)),
             Request::Change { change, answer: _ } => {
-                Outcome::Changed(write::change(&mut transaction, change).await?)
+                Outcome::Changed(write::change(connection, change).await?)
             }
         });
     }
-    write::write(&mut transaction, &group).await?;
-    transaction.commit().await?;
+    write::write(connection, &group).await?;
+    connection.commit().await?;
     Ok(outcomes)
 }
 
