@@ -23,7 +23,7 @@ mod process;
 #[path = "kills/scene.rs"]
 mod scene;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ended::run;
 use kills::kills;
@@ -33,6 +33,8 @@ use serde_json::{Value, json};
 
 /// Moments at which it is killed, unless `CAPSTAN_TEST_KILLS` says otherwise.
 const KILLS: u64 = 16;
+/// How long an execution may take once nobody kills it any more.
+const LASTS_MAX: Duration = Duration::from_secs(110);
 /// An execution takes about so long, alone.
 const LASTS_MS: u64 = 2_600;
 
@@ -77,9 +79,11 @@ fn last_look(scene: &Scene) {
 
 /// Waits for the end; whoever is asked what became of a webhook looks at its target.
 fn finish(scene: &Scene, dev: &dev::Dev, path: &str) -> (Value, usize) {
-    let mut told = 0;
+    let (mut told, began) = (0, Instant::now());
     let ended = wait_for("the end of an execution", || {
         let found = dev.get(path);
+        let said = || format!("{found:#}\n{}", dev.said());
+        assert!(began.elapsed() < LASTS_MAX, "it does not end: {}", said());
         for wait in found["waitingFor"].as_array().into_iter().flatten() {
             if wait["kind"] == "outcome" {
                 let stage = wait["stage"].as_str().unwrap();
