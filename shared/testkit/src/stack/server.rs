@@ -88,7 +88,7 @@ impl Server {
         self.child.kill()?;
         for child in children.split_whitespace() {
             // Gone by itself, it may be.
-            drop(kill(Pid::from_raw(child.parse()?), Signal::SIGKILL));
+            let _ = kill(Pid::from_raw(child.parse()?), Signal::SIGKILL);
         }
         self.child.wait()?;
         Ok(())
