@@ -120,7 +120,7 @@ fn child() -> Row {
 }
 
 fn native(task: u16, outcome: Outcome) -> Event {
-    Event::NativeFinished { stage: 0, task: task, outcome, expressions_failed: false, at: NOW }
+    Event::NativeFinished { stage: 0, task, outcome, expressions_failed: false, at: NOW }
 }
 
 fn starts(commands: &[Command]) -> bool {

@@ -14,6 +14,8 @@ mod ended;
 mod file;
 #[path = "capstan/http.rs"]
 mod http;
+#[path = "capstan/kills.rs"]
+mod kills;
 #[path = "dev/local.rs"]
 mod local;
 #[path = "capstan/process.rs"]
@@ -26,10 +28,11 @@ use std::time::{Duration, Instant};
 
 use dev::Dev;
 use ended::run;
+use kills::kills;
 use process::{capstan, wait_for};
 use serde_json::{Value, json};
 
-/// Moments at which it is killed.
+/// Moments at which it is killed, unless `CAPSTAN_TEST_KILLS` says otherwise.
 const KILLS: u64 = 24;
 
 #[test]
@@ -126,7 +129,8 @@ fn finish(dev: &Dev, started: &[String]) -> BTreeMap<String, Value> {
 fn killed_at_any_moment_it_loses_nothing_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let (mut saved, mut started) = (Vec::new(), Vec::new());
-    for round in 0..KILLS {
+    let kills = kills(KILLS);
+    for round in 0..kills {
         let dev = Dev::start(folder.path());
         // Spread over what a request, a commit and a start take; the same in every run.
         let killer = dev.kill_after(Duration::from_millis((round * 7_919) % 400));
@@ -134,8 +138,8 @@ fn killed_at_any_moment_it_loses_nothing_that_it_acknowledged() {
         killer.join().unwrap();
     }
     let dev = Dev::start(folder.path());
-    println!("{KILLS} kills, {} pipelines saved, {} started", saved.len(), started.len());
-    assert!(saved.len() > KILLS as usize / 2, "too little was acknowledged to prove anything");
+    println!("{kills} kills, {} pipelines saved, {} started", saved.len(), started.len());
+    assert!(saved.len() > kills as usize / 2, "too little was acknowledged to prove anything");
     for pipeline in &saved {
         let path =
             format!("/applications/kills/pipelineConfigs/{}", pipeline["name"].as_str().unwrap());

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::dev::Dev;
+use crate::kills::kills;
 use crate::process::wait_for;
 
-/// Moments at which it is killed; a deploy takes a tenth of a second or two.
+/// Moments at which it is killed, unless `CAPSTAN_TEST_KILLS` says otherwise; a deploy takes a tenth of a second or two.
 const KILLS: u64 = 26;
 
 /// Starts a pipeline of the sample; where its execution is.
@@ -46,7 +47,7 @@ fn a_deploy_that_is_killed_is_finished_and_made_once() {
     wait_for("the sample", || first.said().contains("pipeline execute").then_some(()));
     assert_eq!(first.end("-TERM"), Some(0));
     let mut executions = Vec::new();
-    for round in 0..KILLS {
+    for round in 0..kills(KILLS) {
         let dev = Dev::start(folder.path());
         let path = start(&dev, "release", &json!({ "version": round.to_string() }));
         executions.push(path.rsplit('/').next().unwrap().to_owned());

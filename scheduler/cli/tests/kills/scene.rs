@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared_testkit::http_server::{Asked, HttpServer, Reply};
@@ -51,8 +52,8 @@ impl Scene {
         copy(&charts, &folder.path().join("shop"));
         let helm = counting_helm(folder.path());
         let name = format!("kills-{}", std::process::id());
-        let target = HttpServer::start(|_: &Asked| Reply::json(200, &json!({ "taken": true })));
-        Self { folder, name, helm, target: target.unwrap() }
+        let target = HttpServer::start(answer).unwrap();
+        Self { folder, name, helm, target }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -176,6 +177,14 @@ impl Scene {
         let mounts = docker(&["ps", "--all", "--no-trunc", "--format={{.Mounts}}"]);
         assert!(!mounts.contains(&data), "{mounts}");
     }
+}
+
+/// A target that takes its time with what it cannot recognise: time to be killed in.
+fn answer(asked: &Asked) -> Reply {
+    if asked.path.starts_with("/once/") {
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    Reply::json(200, &json!({ "taken": true }))
 }
 
 fn release(round: u64) -> String {
