@@ -81,9 +81,15 @@ impl Server {
         server
     }
 
-    /// Ends the server at once.
+    /// Ends the server and what it started at once, as a crash of its machine would.
     pub(super) fn kill(mut self) -> Result<()> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
         self.child.kill()?;
+        for child in children.split_whitespace() {
+            // Gone by itself, it may be.
+            let _ = kill(Pid::from_raw(child.parse()?), Signal::SIGKILL);
+        }
         self.child.wait()?;
         Ok(())
     }
