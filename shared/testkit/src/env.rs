@@ -17,6 +17,12 @@ pub const HELM4: &str = "CAPSTAN_TEST_HELM4";
 pub const DOCKER_HOST: &str = "CAPSTAN_TEST_DOCKER_HOST";
 /// The variable of [`registry`].
 pub const REGISTRY: &str = "CAPSTAN_TEST_REGISTRY";
+/// The variable of [`amqp_url`].
+pub const AMQP_URL: &str = "CAPSTAN_TEST_AMQP_URL";
+/// The variable of [`rabbitmq_management_url`].
+pub const RABBITMQ_MANAGEMENT_URL: &str = "CAPSTAN_TEST_RABBITMQ_MANAGEMENT_URL";
+/// The variable of [`redis_url`].
+pub const REDIS_URL: &str = "CAPSTAN_TEST_REDIS_URL";
 /// The variable of [`postgres_url`].
 pub const POSTGRES_URL: &str = "CAPSTAN_TEST_POSTGRES_URL";
 /// The image in the test stack's docker that others are made from: a shell and busybox, 2 MB.
@@ -74,6 +80,30 @@ pub fn docker_host() -> String {
 /// No stack is running.
 pub fn registry() -> String {
     value_of_stack(REGISTRY)
+}
+
+/// RabbitMQ's virtual host `/`. It is shared: make one of your own by the management API.
+///
+/// # Panics
+/// No stack is running.
+pub fn amqp_url() -> String {
+    value_of_stack(AMQP_URL)
+}
+
+/// RabbitMQ's management API; see [`crate::stack::Management`].
+///
+/// # Panics
+/// No stack is running.
+pub fn rabbitmq_management_url() -> String {
+    value_of_stack(RABBITMQ_MANAGEMENT_URL)
+}
+
+/// Redis. It is shared: use a prefix of your own.
+///
+/// # Panics
+/// No stack is running.
+pub fn redis_url() -> String {
+    value_of_stack(REDIS_URL)
 }
 
 /// The database `postgres` of the test stack's PostgreSQL server, as a user who may do everything:

@@ -1,5 +1,5 @@
 //! The real servers that tests run against: etcd, the three of Kubernetes, KWOK in place of the
-//! kubelets, docker, an image registry and PostgreSQL.
+//! kubelets, docker, an image registry, PostgreSQL, RabbitMQ and Redis.
 //!
 //! Everything listens on a free port of 127.0.0.1, keeps its data in one temporary folder, and is
 //! ended by its own process id. A server also dies with the process that started it (by the
@@ -24,12 +24,16 @@ mod credentials;
 mod docker;
 mod ports;
 mod postgres;
+mod rabbitmq;
+mod redis;
 mod server;
 mod servers;
 
 pub use addresses::StackAddresses;
 pub use api::{Api, Response};
 pub use postgres::{PostgresServer, sql};
+pub use rabbitmq::{Management, RabbitMq};
+pub use redis::Redis;
 
 use credentials::Credentials;
 use ports::Ports;
@@ -50,6 +54,8 @@ const NODES: [&str; 2] = ["node-a", "node-b"];
 pub struct Stack {
     // Ended from the last to the first, before their data goes.
     servers: Vec<Server>,
+    rabbitmq: RabbitMq,
+    redis: Redis,
     addresses: StackAddresses,
     postgres: Cluster,
     data: TempDir,
@@ -68,9 +74,12 @@ impl Stack {
         let ports = Ports::choose()?;
         let credentials = Credentials::make()?;
         let layout = Layout::write(data.path(), &ports, &credentials)?;
+        // They need nobody: they start beside the others and are looked at last.
+        let rabbitmq = RabbitMq::start(&data.path().join("rabbitmq"), &[])?;
+        let redis = Redis::start(&data.path().join("redis"), &[])?;
         let postgres = Cluster::make()?;
-        let addresses = StackAddresses::of(&layout, &ports, tools, &postgres);
-        let mut stack = Self { servers: Vec::new(), addresses, postgres, data };
+        let addresses = StackAddresses::of(&layout, &ports, tools, (&postgres, &rabbitmq, &redis));
+        let mut stack = Self { servers: Vec::new(), rabbitmq, redis, addresses, postgres, data };
         stack.bring_up(tools, &layout, &ports, &credentials)?;
         Ok(stack)
     }
@@ -87,7 +96,9 @@ impl Stack {
 
     /// The name and process id of each server, in the order of their start.
     pub fn processes(&self) -> Vec<(&'static str, u32)> {
-        self.servers.iter().map(|server| (server.name(), server.pid())).collect()
+        let more = [("rabbitmq", self.rabbitmq.pid()), ("redis", self.redis.pid())];
+        let more = more.into_iter().filter_map(|(name, pid)| Some((name, pid?)));
+        more.chain(self.servers.iter().map(|server| (server.name(), server.pid()))).collect()
     }
 
     /// The first server that has ended by itself, with the end of its log.
@@ -95,6 +106,8 @@ impl Stack {
     /// # Errors
     /// One has ended, or its state can't be read.
     pub fn check(&mut self) -> Result<()> {
+        self.rabbitmq.check()?;
+        self.redis.check()?;
         self.servers.iter_mut().try_for_each(Server::check)
     }
 
@@ -148,7 +161,9 @@ impl Stack {
         })?;
         self.bring_up_docker(&deadline, layout, ports)?;
         let url = self.postgres.url("postgres");
-        self.wait(&deadline, "postgres", || postgres::is_ready(&url))
+        self.wait(&deadline, "postgres", || postgres::is_ready(&url))?;
+        self.redis.wait()?;
+        self.rabbitmq.wait()
     }
 
     fn bring_up_docker(
@@ -190,7 +205,8 @@ impl Stack {
     }
 
     fn stop_servers(&mut self) -> Result<()> {
-        let stopped: Vec<Result<()>> = self.servers.drain(..).rev().map(Server::stop).collect();
+        let mut stopped: Vec<Result<()>> = self.servers.drain(..).rev().map(Server::stop).collect();
+        stopped.extend([self.rabbitmq.stop(), self.redis.crash()]);
         stopped.into_iter().collect()
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 17] = [
+const COMMANDS: [(&str, &str); 20] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
     ("python3", "python3"),
@@ -26,6 +26,9 @@ const COMMANDS: [(&str, &str); 17] = [
     ("docker-registry", "docker-registry"),
     ("packer", "packer"),
     ("busybox", "busybox-static"),
+    ("epmd", "erlang-base"),
+    ("rabbitmq-server", "rabbitmq-server"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Makes sure that the commands that the stack uses are there: with `apt-get` where we are root on

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::docker;
 use super::ports::Ports;
 use super::postgres::Cluster;
+use super::rabbitmq::RabbitMq;
+use super::redis::Redis;
 use super::servers::Layout;
 use crate::env;
 use crate::install::Tools;
@@ -29,12 +31,23 @@ pub struct StackAddresses {
     pub docker_host: String,
     /// Where the image registry listens: `127.0.0.1:<port>`.
     pub registry: String,
+    /// RabbitMQ's virtual host `/`: `amqp://…`.
+    pub amqp_url: String,
+    /// RabbitMQ's management API.
+    pub rabbitmq_management_url: String,
+    /// Redis: `redis://…`.
+    pub redis_url: String,
     /// A PostgreSQL server's database `postgres`, as a user who may do everything.
     pub postgres_url: String,
 }
 
 impl StackAddresses {
-    pub(super) fn of(layout: &Layout, ports: &Ports, tools: &Tools, postgres: &Cluster) -> Self {
+    pub(super) fn of(
+        layout: &Layout,
+        ports: &Ports,
+        tools: &Tools,
+        (postgres, rabbitmq, redis): (&Cluster, &RabbitMq, &Redis),
+    ) -> Self {
         Self {
             kubeconfig: layout.kubeconfig(),
             kube_server: format!("https://127.0.0.1:{}", ports.apiserver),
@@ -44,6 +57,9 @@ impl StackAddresses {
             helm4: tools.helm4.clone(),
             docker_host: docker::host(layout),
             registry: docker::registry_address(ports),
+            amqp_url: rabbitmq.url(),
+            rabbitmq_management_url: rabbitmq.management().url(),
+            redis_url: redis.url(),
             postgres_url: postgres.url("postgres"),
         }
     }
@@ -67,6 +83,12 @@ impl StackAddresses {
             (env::HELM4, text(&self.helm4)),
             (env::DOCKER_HOST, self.docker_host.clone()),
             (env::REGISTRY, self.registry.clone()),
+            ("AMQP_URL", self.amqp_url.clone()),
+            ("RABBITMQ_MANAGEMENT_URL", self.rabbitmq_management_url.clone()),
+            ("REDIS_URL", self.redis_url.clone()),
+            (env::AMQP_URL, self.amqp_url.clone()),
+            (env::RABBITMQ_MANAGEMENT_URL, self.rabbitmq_management_url.clone()),
+            (env::REDIS_URL, self.redis_url.clone()),
             (env::POSTGRES_URL, self.postgres_url.clone()),
         ]
     }

@@ -139,7 +139,7 @@ impl Api {
     }
 }
 
-fn parse(answer: &str) -> Option<Response> {
+pub(super) fn parse(answer: &str) -> Option<Response> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     Some(Response { status, body: body.to_owned() })
