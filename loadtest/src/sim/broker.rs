@@ -131,6 +131,10 @@ impl Broker for FaultyBroker {
         };
         self.life.call(depth).await
     }
+
+    async fn set_aside(&self) -> Result<u64, PortError> {
+        self.shared.inner.set_aside().await
+    }
 }
 
 struct FaultyConsumer {
@@ -161,5 +165,9 @@ impl Consumer for FaultyConsumer {
             self.inner.nack(tag).await
         };
         self.life.call(nacked).await
+    }
+
+    async fn reject(&self, tag: u64) -> Result<(), PortError> {
+        self.inner.reject(tag).await
     }
 }

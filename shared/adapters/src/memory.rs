@@ -31,6 +31,6 @@ pub fn ports(clock: Arc<dyn Clock>, queue_len_max: usize) -> Ports {
 
 /// Locks; nothing below panics between two changes that belong together, so a lock that a panic
 /// of a caller poisoned still guards sound data.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

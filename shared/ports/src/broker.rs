@@ -11,7 +11,8 @@ use crate::PortError;
 pub enum Queue {
     /// Attempts that are ready, for workers with a capability.
     Ready(Capability),
-    /// Reports from workers to the scheduler that owns a shard of the executions.
+    /// Reports from workers to the scheduler that owns a shard of the executions. Of several
+    /// consumers one alone receives, until it is gone (D7).
     Reports(u16),
     /// Aborts and other words to one worker (D20).
     Control(WorkerId),
@@ -46,6 +47,8 @@ pub struct Delivery {
 /// - At least once: what `publish` acknowledged is delivered until it is acknowledged, as long as
 ///   the broker lives. It may be lost when the broker dies, and may come more than once.
 /// - A delivery that is not acknowledged when its consumer is dropped is delivered to another.
+/// - Of a queue of reports one consumer at a time receives: the first of those that are there.
+///   What the one before it had may still be worked on.
 /// - No order is promised.
 #[async_trait]
 pub trait Broker: Send + Sync {
@@ -62,11 +65,19 @@ pub trait Broker: Send + Sync {
     /// [`PortError`] if the queue cannot be reached.
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Result<Box<dyn Consumer>, PortError>;
 
-    /// How many messages wait in a queue, delivered ones not counted.
+    /// How many messages wait in a queue. Delivered ones are not counted; those that are on their
+    /// way to a consumer may be.
     ///
     /// # Errors
     /// [`PortError`] if the queue cannot be reached.
     async fn depth(&self, queue: &Queue) -> Result<u64, PortError>;
+
+    /// How many messages were set aside and not looked after since, of all queues: rejected ones,
+    /// and those that were delivered too often. Somebody should look at them.
+    ///
+    /// # Errors
+    /// [`PortError`] if that cannot be found out now.
+    async fn set_aside(&self) -> Result<u64, PortError>;
 }
 
 /// The receiving end of one queue.
@@ -78,10 +89,17 @@ pub trait Consumer: Send + Sync {
     ///
     /// # Errors
     /// [`PortError`] if that may not have arrived: the message may come again.
+    /// [`PortError::Refused`] if this consumer has no such delivery that is not dealt with yet.
     async fn ack(&self, tag: u64) -> Result<(), PortError>;
     /// Gives a delivery back; it is delivered again, here or elsewhere.
     ///
     /// # Errors
     /// [`PortError`] if that may not have arrived: the message comes again anyway.
     async fn nack(&self, tag: u64) -> Result<(), PortError>;
+    /// Sets a delivery aside that nobody can deal with: it does not come again, and counts in
+    /// [`Broker::set_aside`].
+    ///
+    /// # Errors
+    /// [`PortError`] if that may not have arrived: the message may come again.
+    async fn reject(&self, tag: u64) -> Result<(), PortError>;
 }

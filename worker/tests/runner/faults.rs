@@ -102,6 +102,10 @@ impl Broker for FaultyBroker {
     async fn depth(&self, queue: &Queue) -> Result<u64, PortError> {
         self.inner.depth(queue).await
     }
+
+    async fn set_aside(&self) -> Result<u64, PortError> {
+        self.inner.set_aside().await
+    }
 }
 
 /// Once its connection has ended it stays so, and what it held goes back.
@@ -133,6 +137,10 @@ impl Consumer for FaultyConsumer {
     async fn ack(&self, tag: u64) -> Result<(), PortError> {
         self.faults.acks.strike("acknowledging").await?;
         self.connected()?.ack(tag).await
+    }
+
+    async fn reject(&self, tag: u64) -> Result<(), PortError> {
+        self.connected()?.reject(tag).await
     }
 
     async fn nack(&self, tag: u64) -> Result<(), PortError> {

@@ -51,7 +51,7 @@ impl MemoryBroker {
         if let Some(line) = lines.get(queue) {
             return Arc::clone(line);
         }
-        let line = Arc::new(Line::default());
+        let line = Arc::new(Line::new(matches!(queue, Queue::Reports(_))));
         lines.insert(queue.clone(), Arc::clone(&line));
         line
     }
@@ -99,6 +99,10 @@ impl Broker for MemoryBroker {
     async fn depth(&self, queue: &Queue) -> Result<u64, PortError> {
         let line = lock(&self.lines).get(queue).map(Arc::clone);
         Ok(line.map_or(0, |line| line.len() as u64))
+    }
+
+    async fn set_aside(&self) -> Result<u64, PortError> {
+        Ok(lock(&self.lines).values().map(|line| line.set_aside_len()).sum())
     }
 }
 

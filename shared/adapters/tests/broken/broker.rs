@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared_adapters::memory::MemoryBroker;
+use shared_model::Capability;
 use shared_ports::PortError;
 use shared_ports::broker::{Broker, Consumer, Delivery, Outgoing, Queue};
 use shared_ports::conformance::{Subject, broker::broker};
@@ -17,6 +18,8 @@ enum Breaks {
     Redelivered,
     Queues,
     Cancelled,
+    Rejected,
+    Reports,
 }
 
 struct Broken {
@@ -64,6 +67,16 @@ async fn a_broker_that_loses_what_a_cancelled_next_took() {
     fails(Breaks::Cancelled, &["a_cancelled_next_loses_nothing"]).await;
 }
 
+#[tokio::test]
+async fn a_broker_that_delivers_what_was_rejected() {
+    fails(Breaks::Rejected, &["what_is_rejected_is_set_aside_once"]).await;
+}
+
+#[tokio::test]
+async fn a_broker_whose_reports_go_to_everybody() {
+    fails(Breaks::Reports, &["one_consumer_of_reports_receives"]).await;
+}
+
 async fn fails(breaks: Breaks, expected: &[&str]) {
     let new = async || {
         let broker = Arc::new(MemoryBroker::new(1000));
@@ -78,6 +91,9 @@ impl Broker for Broken {
         if self.breaks == Breaks::Queues {
             messages.iter_mut().for_each(|message| message.queue = Queue::Reports(0));
         }
+        if self.breaks == Breaks::Reports {
+            messages.iter_mut().for_each(|message| message.queue = shared_reports(&message.queue));
+        }
         self.broker.publish(messages).await
     }
 
@@ -85,12 +101,26 @@ impl Broker for Broken {
         let prefetch = if self.breaks == Breaks::Prefetch { u16::MAX } else { prefetch };
         let one = Queue::Reports(0);
         let queue = if self.breaks == Breaks::Queues { &one } else { queue };
+        let shared = shared_reports(queue);
+        let queue = if self.breaks == Breaks::Reports { &shared } else { queue };
         let consumer = Some(self.broker.consume(queue, prefetch).await?);
         Ok(Box::new(BrokenConsumer { consumer, breaks: self.breaks }))
     }
 
     async fn depth(&self, queue: &Queue) -> Result<u64, PortError> {
         self.broker.depth(queue).await
+    }
+
+    async fn set_aside(&self) -> Result<u64, PortError> {
+        self.broker.set_aside().await
+    }
+}
+
+/// A queue of reports as one that consumers share; others as they are.
+fn shared_reports(queue: &Queue) -> Queue {
+    match queue {
+        Queue::Reports(shard) => Queue::Ready(Capability::new(format!("reports-{shard}"))),
+        Queue::Ready(_) | Queue::Control(_) => queue.clone(),
     }
 }
 
@@ -118,6 +148,13 @@ impl Consumer for BrokenConsumer {
             return self.inner().nack(tag).await;
         }
         self.inner().ack(tag).await
+    }
+
+    async fn reject(&self, tag: u64) -> Result<(), PortError> {
+        if self.breaks == Breaks::Rejected {
+            return self.inner().nack(tag).await;
+        }
+        self.inner().reject(tag).await
     }
 
     async fn nack(&self, tag: u64) -> Result<(), PortError> {

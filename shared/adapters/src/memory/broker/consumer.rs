@@ -13,6 +13,7 @@ use crate::memory::lock;
 #[derive(Debug)]
 pub(super) struct MemoryConsumer {
     line: Arc<Line>,
+    number: u64,
     prefetch: usize,
     delivered: Mutex<Delivered>,
 }
@@ -31,7 +32,8 @@ enum Next {
 
 impl MemoryConsumer {
     pub(super) fn new(line: Arc<Line>, prefetch: u16) -> Self {
-        Self { line, prefetch: usize::from(prefetch), delivered: Mutex::default() }
+        let number = line.join();
+        Self { line, number, prefetch: usize::from(prefetch), delivered: Mutex::default() }
     }
 
     fn try_next(&self) -> Next {
@@ -42,7 +44,7 @@ impl MemoryConsumer {
         if delivered.unacknowledged.len() >= self.prefetch {
             return Next::Wait;
         }
-        let Some(message) = self.line.pop() else { return Next::Wait };
+        let Some(message) = self.line.pop(self.number) else { return Next::Wait };
         delivered.last_tag += 1;
         let tag = delivered.last_tag;
         delivered.unacknowledged.insert(tag, message.clone());
@@ -85,11 +87,19 @@ impl Consumer for MemoryConsumer {
         self.line.give_back(message);
         Ok(())
     }
+
+    async fn reject(&self, tag: u64) -> Result<(), PortError> {
+        let Message { id, body: _, redelivered: _ } = self.settle(tag, "setting aside")?;
+        tracing::warn!(id, "a message was set aside: nobody can deal with it");
+        self.line.set_aside();
+        Ok(())
+    }
 }
 
 impl Drop for MemoryConsumer {
     fn drop(&mut self) {
         let unacknowledged = std::mem::take(&mut lock(&self.delivered).unacknowledged);
         self.line.inherit(unacknowledged.into_values());
+        self.line.leave(self.number);
     }
 }

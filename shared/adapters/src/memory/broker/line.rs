@@ -1,5 +1,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use shared_ports::broker::Outgoing;
@@ -11,6 +12,9 @@ use crate::memory::lock;
 #[derive(Debug, Default)]
 pub(super) struct Line {
     waiting: Mutex<Waiting>,
+    /// Whether one consumer at a time receives.
+    one_receives: bool,
+    set_aside: AtomicU64,
     /// Told about everything that may let a consumer go on.
     pub(super) changed: Notify,
 }
@@ -19,6 +23,9 @@ pub(super) struct Line {
 struct Waiting {
     messages: VecDeque<Message>,
     ids: BTreeSet<String>,
+    /// Who receives, in the order in which they came.
+    consumers: VecDeque<u64>,
+    last_consumer: u64,
     closed: bool,
 }
 
@@ -30,6 +37,34 @@ pub(super) struct Message {
 }
 
 impl Line {
+    pub(super) fn new(one_receives: bool) -> Self {
+        Self { one_receives, ..Self::default() }
+    }
+
+    /// Adds a consumer; [`Line::leave`] takes it away.
+    pub(super) fn join(&self) -> u64 {
+        let mut waiting = lock(&self.waiting);
+        waiting.last_consumer += 1;
+        let consumer = waiting.last_consumer;
+        waiting.consumers.push_back(consumer);
+        consumer
+    }
+
+    pub(super) fn leave(&self, consumer: u64) {
+        lock(&self.waiting).consumers.retain(|other| *other != consumer);
+        self.changed.notify_waiters();
+    }
+
+    /// Counts a message that nobody can deal with. It is not kept: the journal knows of it.
+    pub(super) fn set_aside(&self) {
+        self.set_aside.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn set_aside_len(&self) -> u64 {
+        self.set_aside.load(Ordering::Relaxed)
+    }
+
     pub(super) fn len(&self) -> usize {
         lock(&self.waiting).messages.len()
     }
@@ -49,8 +84,12 @@ impl Line {
         self.changed.notify_waiters();
     }
 
-    pub(super) fn pop(&self) -> Option<Message> {
+    /// The next message, if it is the consumer's turn.
+    pub(super) fn pop(&self, consumer: u64) -> Option<Message> {
         let mut waiting = lock(&self.waiting);
+        if self.one_receives && waiting.consumers.front() != Some(&consumer) {
+            return None;
+        }
         let message = waiting.messages.pop_front()?;
         waiting.ids.remove(&message.id);
         Some(message)
