@@ -36,7 +36,12 @@ async fn main() -> anyhow::Result<()> {
     let sqlite = measure("SQLite", &Config::embedded(folder.path().join("data"))).await?;
     if let Some(url) = std::env::var_os("POSTGRES_URL").and_then(|url| url.into_string().ok()) {
         let local = Embedded::new(folder.path().join("local"));
-        let config = Config::Distributed(Distributed { store: Postgres::new(url), local });
+        let config = Config::Distributed(Distributed {
+            store: Postgres::new(url),
+            amqp: None,
+            redis: None,
+            local,
+        });
         let postgres = measure("PostgreSQL", &config).await?;
         for ((what, sqlite), (_, postgres)) in sqlite.iter().zip(&postgres) {
             println!("{what}: PostgreSQL stores {:.2} times what SQLite does", postgres / sqlite);

@@ -1,14 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod amqp;
+mod backoff;
 mod blobs;
 mod clock;
 mod folder;
 pub mod memory;
 pub mod open;
+mod redis;
 mod sql;
 mod standing;
 
+pub use self::amqp::{Amqp, AmqpBroker};
+pub use self::redis::{Redis, RedisLeases};
 pub use blobs::FolderBlobs;
 pub use clock::SystemClock;
 pub use open::{

@@ -9,10 +9,12 @@ use shared_ports::{Clock, PortError, Ports};
 
 pub use self::config::{Config, Distributed, Embedded, Postgres, TlsClient, TlsMode};
 pub use self::error::{OpenError, ServerError};
+use crate::amqp::AmqpBroker;
 use crate::blobs::FolderBlobs;
 use crate::clock::{DatabaseClock, Following, SystemClock};
 use crate::folder::DataFolder;
 use crate::memory::{MemoryBroker, MemoryLeases};
+use crate::redis::RedisLeases;
 use crate::sql::{Database, Stop};
 
 /// Keeps what is behind the ports open: hold it as long as the ports are used.
@@ -25,6 +27,7 @@ pub struct Guard {
     folder: Arc<DataFolder>,
     /// Ends when dropped.
     following: Option<Following>,
+    broker: Option<Arc<AmqpBroker>>,
 }
 
 impl Guard {
@@ -34,7 +37,10 @@ impl Guard {
     /// # Errors
     /// [`PortError`] if the journal did not end well; what it acknowledged is stored nevertheless.
     pub async fn close(self) -> Result<(), PortError> {
-        let Self { database, folder, following } = self;
+        let Self { database, folder, following, broker } = self;
+        if let Some(broker) = broker {
+            broker.close().await;
+        }
         drop(following);
         let closed = database.stop().await;
         drop(folder);
@@ -59,7 +65,7 @@ async fn open_embedded(config: &Embedded) -> Result<(Ports, Guard), OpenError> {
     let (database, stop) = Database::in_folder(Arc::clone(&folder)).await?;
     folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
     let ports = ports(config, &database, blobs, clock);
-    Ok((ports, Guard { database: stop, folder, following: None }))
+    Ok((ports, Guard { database: stop, folder, following: None, broker: None }))
 }
 
 async fn open_distributed(config: &Distributed) -> Result<(Ports, Guard), OpenError> {
@@ -67,8 +73,17 @@ async fn open_distributed(config: &Distributed) -> Result<(Ports, Guard), OpenEr
     let (database, stop) = Database::on_server(&config.store, Arc::clone(&folder)).await?;
     folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
     let (clock, following) = DatabaseClock::follow(database.clone()).await;
-    let ports = ports(&config.local, &database, blobs, Arc::new(clock));
-    Ok((ports, Guard { database: stop, folder, following: Some(following) }))
+    let mut ports = ports(&config.local, &database, blobs, Arc::new(clock));
+    let mut broker = None;
+    if let Some(settings) = &config.amqp {
+        let opened = Arc::new(AmqpBroker::open(settings).await?);
+        broker = Some(Arc::clone(&opened));
+        ports.broker = opened;
+    }
+    if let Some(settings) = &config.redis {
+        ports.leases = Arc::new(RedisLeases::open(settings).await?);
+    }
+    Ok((ports, Guard { database: stop, folder, following: Some(following), broker }))
 }
 
 fn open_folder(config: &Embedded) -> Result<(Arc<DataFolder>, FolderBlobs), OpenError> {

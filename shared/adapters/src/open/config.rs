@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::amqp::Amqp;
+use crate::redis::Redis;
+
 /// What is behind the ports.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +41,12 @@ pub struct Embedded {
 pub struct Distributed {
     /// Journal and documents.
     pub store: Postgres,
+    /// RabbitMQ; without it messages stay in this process, which is then the only one.
+    #[serde(default)]
+    pub amqp: Option<Box<Amqp>>,
+    /// Redis; without it leases stay in this process, which is then the only one.
+    #[serde(default)]
+    pub redis: Option<Box<Redis>>,
     /// Everything that has no server of its own: as in the embedded mode.
     pub local: Embedded,
 }

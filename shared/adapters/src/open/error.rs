@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::server::ServerError;
+use shared_ports::PortError;
+
 use crate::folder::is_full;
 
 /// Why what is behind the ports cannot be opened.
@@ -106,6 +108,9 @@ pub enum OpenError {
     /// A database on a server.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// RabbitMQ or Redis.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// Anything else.
     #[error("opening data folder `{}` failed, {doing}", folder.display())]
     Io {

@@ -84,7 +84,7 @@ impl Store {
 
 pub(crate) fn config(folder: &TempDir, url: &str) -> Config {
     let local = Embedded::new(folder.path().join("data"));
-    Config::Distributed(Distributed { store: Postgres::new(url), local })
+    Config::Distributed(Distributed { store: Postgres::new(url), amqp: None, redis: None, local })
 }
 
 /// Why a store cannot be opened.

@@ -1,0 +1,23 @@
+use redis::Script;
+
+/// What Redis does as a whole or not at all.
+pub(super) struct Scripts {
+    pub(super) claim: Script,
+    pub(super) beat: Script,
+    pub(super) release: Script,
+    pub(super) holders: Script,
+    pub(super) live: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        let script = |text: &str| Script::new(&format!("{}{text}", include_str!("server.lua")));
+        Self {
+            claim: script(include_str!("claim.lua")),
+            beat: script(include_str!("beat.lua")),
+            release: script(include_str!("release.lua")),
+            holders: script(include_str!("holders.lua")),
+            live: script(include_str!("live.lua")),
+        }
+    }
+}
