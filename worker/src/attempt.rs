@@ -67,6 +67,9 @@ impl Bench {
         match self.claim(&ready).await {
             Ok(Some(input)) => {
                 claimed.cancel();
+                if ready.to_end {
+                    self.in_flight.stop(&ready.attempt, ready.epoch, Why::Aborted);
+                }
                 self.run(&ready, input, cancel).await;
             }
             Ok(None) => {

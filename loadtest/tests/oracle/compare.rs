@@ -5,8 +5,23 @@ use serde_json::{Value, json};
 use crate::case::Case;
 use crate::orca::Answer;
 
+/// What differs in the core, and in what a webhook leaves behind; empty if nothing does.
+pub(crate) fn all(case: &Case, answer: &Answer) -> Vec<String> {
+    let mut found = core(case, answer);
+    for stage in list(&case.observed["execution"]["stages"]) {
+        let expected = &stage["context"]["webhook"];
+        let got = list(&answer.execution["stages"]);
+        let got = got.iter().find(|other| other["refId"] == stage["refId"]);
+        let got = got.map_or(&Value::Null, |got| &got["context"]["webhook"]);
+        if !expected.is_null() && !alike(expected, got) {
+            found.push(format!("{} webhook: expected {expected}, got {got}", stage["refId"]));
+        }
+    }
+    found
+}
+
 /// What differs in the core; empty if nothing does.
-pub(crate) fn core(case: &Case, answer: &Answer) -> Vec<String> {
+fn core(case: &Case, answer: &Answer) -> Vec<String> {
     let expected = &case.observed["execution"];
     let taken = case.observed["submit"]["main"]["http"] == 200;
     if taken != answer.taken {

@@ -111,7 +111,8 @@ struct OutcomeArgs {
 enum Outcome {
     /// It was done: the stage goes on.
     Done,
-    /// It is to be done, again.
+    /// It is to be done, again. Nobody can recognise such work: if the lost worker was but paused, or
+    /// the target still works on it, it is done twice.
     Repeat,
     /// It counts as failed.
     Fail,
@@ -210,7 +211,7 @@ async fn tell(session: &Session, arguments: &OutcomeArgs) -> Result<u8> {
     };
     let asks = execution.waits().any(|wait| wait.stage_id() == stage && wait.kind() == "outcome");
     if !asks {
-        let why = "the stage does not ask for an outcome: nothing of it was lost at work";
+        let why = "the stage does not ask for an outcome: it is known what became of it";
         return Err(Impossible(why.into()).into());
     }
     let outcome = arguments.outcome.name();

@@ -132,8 +132,9 @@ pub(crate) fn question(session: &Session, id: &str, stage: Stage<'_>, kind: &str
 fn lost_outcome(session: &Session, id: &str, stage: Stage<'_>) -> String {
     let answer = format!("execution outcome {id} done {}", quoted(stage.reference()));
     format!(
-        "the worker of {} was lost at work. Look at the target whether it was done, then say so \
-         (done, repeat or fail):\n  {}",
+        "whether {} was done is not known: its worker was lost, or no answer came. Look at the target, \
+         then say so (done, repeat or fail; `repeat` does it twice if what was lost comes to its end \
+         after all):\n  {}",
         stage.name(),
         session.command(&answer)
     )

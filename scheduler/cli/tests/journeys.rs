@@ -34,3 +34,5 @@ mod process;
 mod server;
 #[path = "journeys/tokens.rs"]
 mod tokens;
+#[path = "journeys/webhook.rs"]
+mod webhook;

@@ -28,6 +28,8 @@ pub enum Command {
         deadline: Option<Timestamp>,
         /// Whether the worker must not begin before `Grant`.
         needs_grant: bool,
+        /// Whether it is given out only to be ended.
+        to_end: bool,
     },
     /// Tell the worker of an attempt that it may begin: its claim is in the journal (D15).
     Grant {

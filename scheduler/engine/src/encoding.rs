@@ -9,8 +9,8 @@ use crate::execution::{Execution, Head};
 use crate::stage::Stage;
 
 /// The format that is written; every older one is still read. 2 knows tasks that wait for another
-/// execution, else it is as 1.
-const FORMAT: u8 = 2;
+/// execution, 3 those that watch for somebody; else they are as 1.
+const FORMAT: u8 = 3;
 
 /// Why stored state cannot be read.
 #[derive(Debug, thiserror::Error)]

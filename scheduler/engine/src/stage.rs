@@ -155,12 +155,18 @@ impl Task {
         match &self.kind {
             TaskKind::Worker { effects, .. } => match effects {
                 Effects::Unkeyed | Effects::Request => true,
-                Effects::None | Effects::Keyed => false,
+                Effects::None | Effects::Keyed | Effects::Watch => false,
             },
             TaskKind::Native | TaskKind::Wait { .. } | TaskKind::Judgment | TaskKind::Child => {
                 false
             }
         }
+    }
+
+    /// Whether it rests, or waits for a worker, and is to be given out once more when it is to end.
+    pub(crate) fn is_told_at_rest(&self) -> bool {
+        let watches = matches!(&self.kind, TaskKind::Worker { effects: Effects::Watch, .. });
+        watches && matches!(self.attempt, Attempt::Queued { .. } | Attempt::Paused { .. })
     }
 }
 

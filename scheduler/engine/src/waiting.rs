@@ -134,8 +134,10 @@ fn of_attempt(attempt: &Attempt, capability: &str) -> Found {
             (WaitingKind::NextLook, Some(*since), Some(*until), "the next look at it".into())
         }
         Attempt::Unknown { since, .. } => {
-            let unblock = "a person: its worker was lost at work; look at the target, then a PATCH of \
-                           the stage with outcome done, repeat or fail";
+            let unblock = "a person: whether it was done is not known (its worker was lost, or no answer \
+                           came); look at the target, then a PATCH of the stage with outcome done, \
+                           repeat or fail; repeat does it twice if what was lost comes to its end \
+                           after all";
             (WaitingKind::Outcome, Some(*since), None, unblock.into())
         }
         Attempt::None => (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into()),

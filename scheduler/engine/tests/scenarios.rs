@@ -323,6 +323,24 @@ fn unkeyed_work_that_its_worker_broke_off_asks_but_not_what_was_never_begun() {
 }
 
 #[test]
+fn work_that_rests_is_given_out_once_more_where_somebody_is_to_be_told_of_its_end() {
+    let script = |kind: &str, end: &str| {
+        format!("stage 1 {kind}\n answer 1 again 600,handed-over\n run 5\n {end}\n run")
+    };
+    let told = play(&script("watch", "cancel"));
+    assert_eq!(told.statuses, "CANCELED: 1 CANCELED");
+    assert_eq!(told.timeline, ["5 end 1", "5 1 CANCELED", "5 execution CANCELED"]);
+    let late = play(&script("watch 60", ""));
+    assert_eq!(late.statuses, "TERMINAL: 1 TERMINAL");
+    assert!(late.timeline.contains(&"60 end 1".to_owned()), "{:?}", late.timeline);
+    let kept = play(&script("", "cancel"));
+    assert_eq!((kept.dispatched["1"], kept.timeline[0].as_str()), (1, "5 1 CANCELED"));
+    let nobody = play("stage 1 watch\n answer 1 again 600,stuck\n run 5\n cancel\n run");
+    assert_eq!(nobody.statuses, "CANCELED: 1 CANCELED");
+    assert!(nobody.timeline.contains(&"35 1 CANCELED".to_owned()), "{:?}", nobody.timeline);
+}
+
+#[test]
 fn unkeyed_work_is_not_given_back_by_another_worker_than_the_one_that_began() {
     let played = play("stage 1 unkeyed\n answer 1 doubled\n run");
     assert_eq!(played.timeline[0], "0 refused: the attempt was taken over");

@@ -59,6 +59,7 @@ pub(crate) async fn message(
         shard: shell.config.shard,
         traceparent,
         needs_grant: false,
+        to_end: false,
         inputs: inputs(shell, input).await?,
     })
 }

@@ -156,7 +156,7 @@ impl Notice {
             }
             Fact::OutcomeUnknown { attempt, .. } => tracing::warn!(
                 target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
-                    attempt = attempt.number }, "a worker was lost at work that nobody can recognise; the stage asks what became of it"
+                    attempt = attempt.number }, "work that nobody can recognise was lost, or had no answer; the stage asks what became of it"
             ),
             Fact::OutcomeTold { by, told, .. } => tracing::info!(
                 target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),

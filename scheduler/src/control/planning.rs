@@ -70,11 +70,16 @@ fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
 }
 
 /// What a task does to the outside world, with a request's decided: methods that may be repeated
-/// (RFC 9110 §9.2.2), and targets that the stage says know an `Idempotency-Key`.
+/// (RFC 9110 §9.2.2), and targets that the stage says know an `Idempotency-Key`; and with who is to
+/// be told of its end.
 fn effects(effects: Effects, context: &Object) -> Effects {
     const REPEATABLE: [&str; 6] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"];
     match effects {
         Effects::None | Effects::Keyed | Effects::Unkeyed => effects,
+        Effects::Watch => match context.get("cancelEndpoint").and_then(Value::as_str) {
+            None | Some("") => Effects::None,
+            Some(_) => effects,
+        },
         Effects::Request => {
             let method = context.get("method").and_then(Value::as_str).unwrap_or("POST");
             let method = method.trim().to_ascii_uppercase();

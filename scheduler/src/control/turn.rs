@@ -171,10 +171,10 @@ impl Work {
                 let done = evaluation::evaluate(shell, &scene, what);
                 return Ok(self.take(done));
             }
-            Command::Dispatch { attempt, epoch, capability, deadline, needs_grant } => {
+            Command::Dispatch { attempt, epoch, capability, deadline, needs_grant, to_end } => {
                 let message =
                     inputs::message(shell, self, attempt, epoch, capability, deadline).await?;
-                self.ready.push(AttemptReady { needs_grant, ..message });
+                self.ready.push(AttemptReady { needs_grant, to_end, ..message });
             }
             Command::Grant { attempt, epoch, worker } => {
                 let attempt = inputs::attempt_id(&self.loaded, attempt);

@@ -30,6 +30,10 @@ pub enum Effects {
     /// is planned: keyed if its `method` may be repeated (RFC 9110 §9.2.2) or the stage says
     /// `idempotent`, else unkeyed.
     Request,
+    /// Nothing, but it waits for somebody who wants to be told when nobody waits any more: one that
+    /// rests when it is to end is given out once more for that. Decided when the stage is planned:
+    /// without a `cancelEndpoint` it is `none`.
+    Watch,
 }
 
 /// Why a task failed: fit for a user to read, free of secrets.
@@ -122,7 +126,8 @@ pub enum TaskAnswer {
         #[serde(default)]
         result: TaskResult,
     },
-    /// Ended because the execution was cancelled.
+    /// Ended because the execution was cancelled. Where nobody cancelled it, and what it did cannot be
+    /// recognised, it says that nobody knows what came of it: the stage asks (D19).
     Canceled {
         /// What it made before.
         #[serde(default)]

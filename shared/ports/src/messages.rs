@@ -43,6 +43,9 @@ pub struct AttemptReady {
     /// Whether it may begin only after [`Control::Grant`]: what it does cannot be recognised.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_grant: bool,
+    /// Whether it is given out only to be ended: its stage is cancelled, and somebody is to be told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_end: bool,
     /// What the task needs to know.
     pub inputs: Inputs,
 }

@@ -31,8 +31,8 @@ const WAIT: &str = "waitBeforeMonitorWebhook";
 const MONITOR: &str = "monitorWebhook";
 /// How long the stage may take where the document does not say: as long as Orca's tasks together.
 const STAGE_TIMEOUT: SignedDuration = SignedDuration::from_mins(65);
-/// How many stages that call a `cancelEndpoint` may hold a slot while they wait: only who runs hears
-/// of a cancel. The others wait without a slot, and are not heard of when they are cancelled.
+/// How many stages that call a `cancelEndpoint` may hold a slot while they wait: who runs hears of a
+/// cancel at once. The others wait without a slot, and need a free one to call it.
 const WATCHES_MAX: usize = 4;
 
 /// What webhooks may ask, and how long they wait.
@@ -115,8 +115,8 @@ impl StageType for Webhook {
             schema: schema::schema(),
             tasks: vec![
                 task(CREATE, Effects::Request),
-                task(WAIT, Effects::None),
-                task(MONITOR, Effects::None),
+                task(WAIT, Effects::Watch),
+                task(MONITOR, Effects::Watch),
             ],
             timeout: STAGE_TIMEOUT,
         }

@@ -165,6 +165,7 @@ pub(crate) fn ready(name: &str, stage: &str, epoch: u64) -> AttemptReady {
         shard: SHARD,
         traceparent: None,
         needs_grant: false,
+        to_end: false,
         inputs: Inputs::Inline(Box::new(input)),
     }
 }

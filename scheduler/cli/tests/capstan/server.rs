@@ -99,6 +99,7 @@ fn serve(folder: &Path, port: &str) -> (Child, String) {
     let mut command = capstan();
     command.args(["dev", "--port", port, "--data-dir"]).arg(folder.join("data"));
     command.arg("--helm").arg(helm).arg("--artifacts-root").arg(folder);
+    command.args(["--allow-url", "127.0.0.1"]);
     let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let url = lines.by_ref().find_map(|line| {

@@ -65,6 +65,9 @@ impl Turn<'_> {
             self.command(Command::CancelChild { stage });
             return self.arm(Timer::Abort(stage), at_last);
         }
+        if task.is_told_at_rest() {
+            return self.abort_at_rest(stage, index, status);
+        }
         let Attempt::Leased { epoch, worker, .. } = &task.attempt else {
             return self.end_current(stage, status);
         };
@@ -72,6 +75,13 @@ impl Turn<'_> {
         let (epoch, worker) = (*epoch, Some(worker.clone()));
         let at_last = self.note_ending(stage, status, ABORT_GRACE);
         self.command(Command::Abort { attempt, epoch, worker });
+        self.arm(Timer::Abort(stage), at_last);
+    }
+
+    /// Gives an attempt that no worker has out once more, so that one tells who waits for it.
+    fn abort_at_rest(&mut self, stage: StageIndex, index: TaskIndex, status: Status) {
+        let at_last = self.note_ending(stage, status, ABORT_GRACE);
+        self.dispatch(stage, index);
         self.arm(Timer::Abort(stage), at_last);
     }
 

@@ -175,6 +175,7 @@ impl crate::Execution {
             capability: capability.clone(),
             deadline: stage.body.as_ref().and_then(|body| body.timeout_at),
             needs_grant: state.is_unkeyed(),
+            to_end: stage.ending().is_some(),
         })
     }
 }

@@ -229,7 +229,12 @@ impl Player {
     fn command(&mut self, command: Command) {
         match command {
             Command::Evaluate { stage, what } => self.evaluate(stage, what),
-            Command::Dispatch { attempt, epoch, .. } => self.dispatch(attempt, epoch),
+            Command::Dispatch { attempt, epoch, to_end, .. } => {
+                if to_end {
+                    self.note(&format!("end {}", self.name(attempt.stage)));
+                }
+                self.dispatch(attempt, epoch);
+            }
             Command::Abort { attempt, epoch, .. } => {
                 self.note(&format!("abort {}", self.name(attempt.stage)));
                 if self.stuck.remove(&attempt).is_some() {
@@ -388,7 +393,9 @@ fn parse_stage(line: &str) -> (String, Spec, Vec<String>) {
     for word in words {
         match word {
             "wait" | "judgment" | "parallel" | "syntheticFailure" | "withAfter" | "skipped"
-            | "broken" | "native" | "child" | "unkeyed" => spec.kind = word.into(),
+            | "broken" | "native" | "child" | "unkeyed" | "watch" => {
+                spec.kind = word.into();
+            }
             number if number.parse::<i64>().is_ok() => spec.argument = number.parse().unwrap(),
             flag => drop(spec.flags.insert(flag.to_owned())),
         }
@@ -397,7 +404,7 @@ fn parse_stage(line: &str) -> (String, Spec, Vec<String>) {
 }
 
 fn start(spec: &Spec, at: Timestamp) -> StageStart {
-    let worker = TaskKind::Worker { capability: Capability::new("dummy"), effects: Effects::Keyed };
+    let worker = worker_kind(Effects::Keyed);
     let task = |kind: TaskKind| vec![TaskPlan { name: "dummy".into(), kind }];
     let mut plan = StagePlan { tasks: task(worker), ..StagePlan::default() };
     match spec.kind.as_str() {
@@ -408,10 +415,8 @@ fn start(spec: &Spec, at: Timestamp) -> StageStart {
         "judgment" => plan.tasks = task(TaskKind::Judgment),
         "native" => plan.tasks = task(TaskKind::Native),
         "child" => plan.tasks = task(TaskKind::Child),
-        "unkeyed" => {
-            let capability = Capability::new("dummy");
-            plan.tasks = task(TaskKind::Worker { capability, effects: Effects::Unkeyed });
-        }
+        "unkeyed" => plan.tasks = task(worker_kind(Effects::Unkeyed)),
+        "watch" => plan.tasks = task(worker_kind(Effects::Watch)),
         "parallel" => {
             plan.tasks.clear();
             plan.before = ["us-east-1", "us-west-2", "eu-west-1"]
@@ -440,6 +445,10 @@ fn start(spec: &Spec, at: Timestamp) -> StageStart {
         ..Settings::default()
     };
     StageStart::Run { settings, plan, expressions_failed: false }
+}
+
+fn worker_kind(effects: Effects) -> TaskKind {
+    TaskKind::Worker { capability: Capability::new("dummy"), effects }
 }
 
 fn outcome(word: &str) -> Outcome {

@@ -120,7 +120,8 @@ pub(in super::super) struct StagePatch {
     judgment_input: Option<Value>,
     /// Ends a wait.
     skip_remaining_wait: Option<Value>,
-    /// Of work that nobody knows the end of: `done`, `repeat` or `fail`.
+    /// Of work that nobody knows the end of: `done`, `repeat` or `fail`. `repeat` does it twice if what
+    /// was lost comes to its end after all: a worker that was but paused, a target that still works.
     outcome: Option<Value>,
 }
 

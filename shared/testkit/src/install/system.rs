@@ -1,6 +1,9 @@
 //! Commands that the system brings.
 
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -30,6 +33,12 @@ const COMMANDS: [(&str, &str); 20] = [
     ("rabbitmq-server", "rabbitmq-server"),
     ("redis-server", "redis-server"),
 ];
+
+/// Debian asks this program whether an installation may start a service (`invoke-rc.d`(8)).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Says no: the tests start the servers that they need, each in a folder and on a port of its own.
+const NO_SERVICES: &str =
+    "#!/bin/sh\n# Written by Capstan's tests while apt-get runs; may be removed.\nexit 101\n";
 
 /// Makes sure that the commands that the stack uses are there: with `apt-get` where we are root on
 /// Debian, else by saying what to install.
@@ -62,7 +71,44 @@ pub(super) fn install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()
         run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"), "`apt-get`")
     };
     apt(&["update"])?;
+    let _policy = Policy::write(Path::new(POLICY))?;
     apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
+}
+
+/// Keeps installed servers from being started; gone when it is dropped.
+#[derive(Debug)]
+struct Policy {
+    /// The program that says so; `None` where the machine has one of its own.
+    written: Option<PathBuf>,
+}
+
+impl Policy {
+    fn write(path: &Path) -> Result<Self> {
+        let what = || {
+            format!("failed to write {}, which keeps servers from being started", path.display())
+        };
+        match OpenOptions::new().write(true).create_new(true).mode(0o755).open(path) {
+            Ok(mut file) => file.write_all(NO_SERVICES.as_bytes()).with_context(what)?,
+            // One of ours is left over from a run that was killed.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let text = fs::read_to_string(path).unwrap_or_default();
+                if text != NO_SERVICES {
+                    return Ok(Self { written: None });
+                }
+            }
+            Err(error) => return Err(error).with_context(what),
+        }
+        Ok(Self { written: Some(path.to_owned()) })
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if let Some(path) = &self.written {
+            // Who removed it meanwhile did what we wanted.
+            let _gone = fs::remove_file(path);
+        }
+    }
 }
 
 /// Where PostgreSQL's programs lie, the newest if there are several. Debian keeps those of each major
@@ -100,6 +146,21 @@ fn on_path(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_server_is_started_while_something_is_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy-rc.d");
+        let policy = Policy::write(&path).unwrap();
+        let said = Command::new(&path).args(["postgresql", "start"]).status().unwrap();
+        assert_eq!(said.code(), Some(101), "forbidden, in the words of invoke-rc.d");
+        let second = Policy::write(&path).unwrap();
+        drop((policy, second));
+        assert!(!path.exists());
+        fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
+        drop(Policy::write(&path).unwrap());
+        assert!(path.exists(), "the machine's own is left alone");
+    }
 
     #[test]
     fn only_what_is_there_is_found() {

@@ -126,6 +126,7 @@ impl Run<'_> {
             }
             WebhookError::Field { .. }
             | WebhookError::OutcomeUnknown(_)
+            | WebhookError::NotKnown(_)
             | WebhookError::Answer(_)
             | WebhookError::Canceled(_) => (false, false),
         };
@@ -135,14 +136,25 @@ impl Run<'_> {
             text.push_str("; it is asked again");
             self.cx.log.line("it is asked again").await;
         }
+        let is_unknown = arrived && !self.fields.may_repeat();
+        if is_unknown && is_lost_on_the_way(&error) {
+            return self.not_known(error).await;
+        }
         let webhook = json!({ "webhook": { "error": text } });
-        match (goes_on, arrived && !self.fields.may_repeat()) {
+        match (goes_on, is_unknown) {
             (true, _) => self.again(next, self.stage.config.retry_interval, webhook),
             (false, true) => self.failed(&WebhookError::OutcomeUnknown(text), webhook).await,
             // Where nothing was ever asked there is nothing to cancel.
             (false, false) if next.asked <= 1 && !arrived => self.ended(&error, webhook).await,
             (false, false) => self.failed(&error, webhook).await,
         }
+    }
+
+    /// No answer, and what was asked for may have happened: a person is asked (D19).
+    async fn not_known(&self, error: WebhookError) -> TaskAnswer {
+        let text = WebhookError::NotKnown(error.to_string()).to_string();
+        self.cx.log.line(&text).await;
+        TaskAnswer::Canceled { result: result(json!({ "webhook": { "error": text } })) }
     }
 
     /// Where the status is to be found.
@@ -182,6 +194,22 @@ impl Run<'_> {
         }
         absolute(&answer.url, &self.fields.url, text.trim()).map_err(unreadable)
     }
+}
+
+/// Whether nothing at all was heard of the last request: it, or its answer, was lost.
+fn is_lost_on_the_way(error: &WebhookError) -> bool {
+    let mut error = match error {
+        WebhookError::Http(error) => error,
+        WebhookError::Field { .. }
+        | WebhookError::OutcomeUnknown(_)
+        | WebhookError::NotKnown(_)
+        | WebhookError::Answer(_)
+        | WebhookError::Canceled(_) => return false,
+    };
+    while let HttpError::Redirected { error: inner, .. } = error {
+        error = inner;
+    }
+    matches!(error, HttpError::TimedOut { .. } | HttpError::Broken { .. })
 }
 
 /// The URL that an answer means. On the host that was asked the scheme stays as it was: what stands

@@ -17,13 +17,20 @@ pub(super) enum WebhookError {
     /// There is no answer.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// There is no answer, and what was asked for may have happened.
+    /// The answer cannot be taken, and what was asked for may have happened.
     #[error(
         "{0}; whether the target did what it was asked is not known, and it is not asked again: look \
          there, and start the stage again if it did nothing (`idempotent: true` says that the target \
          knows a repetition by its header `Idempotency-Key`)"
     )]
     OutcomeUnknown(String),
+    /// There is no answer, and what was asked for may have happened: a person says what became of it.
+    #[error(
+        "{0}; whether the target did what it was asked is not known, so the stage asks: look there, \
+         and say what became of it (`idempotent: true` says that the target knows a repetition by its \
+         header `Idempotency-Key`, and is asked again)"
+    )]
+    NotKnown(String),
     /// The answer, or what it says, is a failure.
     #[error("{0}")]
     Answer(String),
@@ -43,7 +50,7 @@ impl From<&WebhookError> for TaskError {
                 "WebhookTargetRefused"
             }
             WebhookError::Http(_) => "WebhookNotAnswered",
-            WebhookError::OutcomeUnknown(_) => "WebhookOutcomeUnknown",
+            WebhookError::OutcomeUnknown(_) | WebhookError::NotKnown(_) => "WebhookOutcomeUnknown",
             WebhookError::Answer(_) => "WebhookFailed",
             WebhookError::Canceled(_) => "WebhookCanceled",
         };

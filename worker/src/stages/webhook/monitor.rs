@@ -150,6 +150,7 @@ impl Run<'_> {
             WebhookError::Http(http) => http.may_pass(),
             WebhookError::Field { .. }
             | WebhookError::OutcomeUnknown(_)
+            | WebhookError::NotKnown(_)
             | WebhookError::Answer(_)
             | WebhookError::Canceled(_) => false,
         };
