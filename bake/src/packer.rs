@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Capability, TaskAnswer, TaskResult};
-use shared_plugin::{Effects, StageDescriptor, StageType, TaskContext, TaskDescriptor};
+use shared_plugin::{Effects, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 use shared_runtime::Tools;
 
 use crate::Limits;
@@ -91,6 +91,7 @@ impl StageType for Bake {
             name: TASK.to_owned(),
             capability: Capability::new("bake.packer"),
             effects: Effects::Keyed,
+            when: When::Always,
         };
         let timeout = self.config.stage_timeout;
         StageDescriptor {

@@ -8,7 +8,9 @@ use base64::Engine as _;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Artifact, Capability, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{Effects, StageDescriptor, StageLog, StageType, TaskContext, TaskDescriptor};
+use shared_plugin::{
+    Effects, StageDescriptor, StageLog, StageType, TaskContext, TaskDescriptor, When,
+};
 use shared_runtime::tool::{Finished, LineSink, Run, Stream};
 use shared_runtime::{Opened, ToolError, ToolRun};
 
@@ -47,6 +49,7 @@ impl StageType for BakeManifest {
             name: TASK.to_owned(),
             capability: Capability::new("bake.helm"),
             effects: Effects::Keyed,
+            when: When::Always,
         };
         let helm = SignedDuration::try_from(self.config.timeout).unwrap_or(SignedDuration::MAX);
         StageDescriptor {

@@ -10,7 +10,7 @@ use scheduler::{Scheduler, Start};
 use serde_json::{Value, json};
 use shared_adapters::open;
 use shared_model::{Capability, Effects, ExecutionId, TaskAnswer, WorkerId};
-use shared_plugin::{Catalog, StageDescriptor, StageType, TaskContext, TaskDescriptor};
+use shared_plugin::{Catalog, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 use shared_ports::Clock;
 use shared_runtime::Supervisor;
 use tokio::task::JoinSet;
@@ -145,6 +145,7 @@ impl StageType for Nothing {
                 name: "nothing".into(),
                 capability,
                 effects: Effects::None,
+                when: When::Always,
             }],
             timeout: SignedDuration::from_mins(10),
         }

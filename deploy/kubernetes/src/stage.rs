@@ -9,7 +9,7 @@ use shared_model::{
     Artifact, Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult,
 };
 use shared_plugin::context::embedded_bytes;
-use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor};
+use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 
 use crate::account::{Accounts, Cluster};
 use crate::apply::apply;
@@ -38,7 +38,12 @@ impl DeployManifest {
 }
 
 fn task(name: &str, effects: Effects) -> TaskDescriptor {
-    TaskDescriptor { name: name.into(), capability: Capability::new("deploy.kubernetes"), effects }
+    TaskDescriptor {
+        name: name.into(),
+        capability: Capability::new("deploy.kubernetes"),
+        effects,
+        when: When::Always,
+    }
 }
 
 #[async_trait]

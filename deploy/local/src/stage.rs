@@ -6,7 +6,7 @@ mod operation;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::TaskDescriptor;
+use shared_plugin::{TaskDescriptor, When};
 
 pub use self::deploy::DeployLocal;
 pub use self::operation::{OperateLocal, Operation};
@@ -17,7 +17,12 @@ use crate::operate::Halt;
 const STAGE_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
 
 fn task(name: &str, effects: Effects) -> TaskDescriptor {
-    TaskDescriptor { name: name.into(), capability: Capability::new("deploy.local"), effects }
+    TaskDescriptor {
+        name: name.into(),
+        capability: Capability::new("deploy.local"),
+        effects,
+        when: When::Always,
+    }
 }
 
 /// Why a task ended early, and what it had done by then, line by line.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{AttemptId, Capability, Effects, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor};
+use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 
 /// Something that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,7 @@ impl StageType for Act {
             name: name.into(),
             capability: Capability::new("sim"),
             effects,
+            when: When::Always,
         };
         StageDescriptor {
             name: if self.is_seen { "act" } else { "actUnseen" }.into(),

@@ -7,6 +7,8 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "capstan/baking.rs"]
+mod baking;
 #[path = "capstan/file.rs"]
 mod file;
 #[path = "capstan/process.rs"]
@@ -16,37 +18,11 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use baking::{docker, recipe};
 use file::file;
 use process::{capstan, kill, wait_for};
 use serde_json::{Value, json};
 use shared_testkit::env;
-
-/// Tags and pushes what it makes of the base image; takes `seconds` for it.
-const TEMPLATE: &str = r#"
-variable "repository" { type = string }
-variable "tag" { type = string }
-variable "seconds" { type = number }
-source "docker" "shop" {
-  image       = "capstan-base:1"
-  pull        = false
-  commit      = true
-  run_command = ["-d", "-i", "-t", "--entrypoint=/bin/sh", "{{.Image}}"]
-}
-build {
-  sources = ["source.docker.shop"]
-  provisioner "shell" {
-    execute_command = "{{.Vars}} /bin/sh {{.Path}}"
-    inline          = ["echo half-way", "busybox sleep ${var.seconds}", "echo ${var.tag} > /version"]
-  }
-  post-processors {
-    post-processor "docker-tag" {
-      repository = var.repository
-      tags       = [var.tag]
-    }
-    post-processor "docker-push" {}
-  }
-}
-"#;
 
 /// One pipeline in a namespace and with an image of its own.
 struct Scene {
@@ -57,8 +33,7 @@ struct Scene {
 impl Scene {
     fn new(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("recipes")).unwrap();
-        file(&folder.path().join("recipes"), "shop.pkr.hcl", TEMPLATE);
+        recipe(folder.path(), "post-processor \"docker-push\" {}");
         Self { folder, name: format!("bake-{name}-{}", std::process::id()) }
     }
 
@@ -140,14 +115,6 @@ impl Scene {
         let listed = docker(&["ps", "--all", "--no-trunc", "--format={{.Mounts}}"]);
         listed.lines().filter(|line| line.contains(&*self.folder.path().to_string_lossy())).count()
     }
-}
-
-fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").args(args).env("DOCKER_HOST", env::docker_host()).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker {args:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

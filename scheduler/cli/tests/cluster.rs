@@ -7,6 +7,8 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "capstan/counted.rs"]
+mod counted;
 #[path = "capstan/file.rs"]
 mod file;
 #[path = "capstan/process.rs"]
@@ -18,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use counted::{counting_helm, is_used};
 use file::file;
 use process::{capstan, kill, wait_for};
 use serde_json::{Value, json};
@@ -114,19 +117,6 @@ impl Scene {
     fn bakes(&self) -> usize {
         std::fs::read_to_string(self.path("bakes")).unwrap_or_default().lines().count()
     }
-}
-
-/// A helm that counts the runs that finished.
-fn counting_helm(folder: &Path) -> PathBuf {
-    let script = format!(
-        "#!/bin/sh\n'{}' \"$@\"\ncode=$?\necho done >> '{}'\nexit $code\n",
-        env::helm3().display(),
-        folder.join("bakes").display()
-    );
-    let path = file(folder, "helm", &script);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&path, mode).unwrap();
-    path
 }
 
 fn pipeline(namespace: &str, image: &str, wait_seconds: f64) -> Value {
@@ -263,14 +253,4 @@ fn finish(scene: &Scene, seed: u64) -> bool {
     let data = scene.path("data").display().to_string();
     wait_for("the end of every process", || (!is_used(&data)).then_some(()));
     true
-}
-
-/// Whether a process has the data folder in its command line, or works in it.
-fn is_used(data: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    processes.into_iter().any(|process| {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let works_in = std::fs::read_link(process.path().join("cwd")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(data) || works_in.starts_with(data)
-    })
 }

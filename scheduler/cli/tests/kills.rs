@@ -8,6 +8,10 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "capstan/baking.rs"]
+mod baking;
+#[path = "capstan/counted.rs"]
+mod counted;
 #[path = "capstan/dev.rs"]
 mod dev;
 #[path = "capstan/ended.rs"]

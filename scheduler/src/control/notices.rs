@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use scheduler_engine::command::Fact;
 use scheduler_engine::event::{AttemptKey, StageIndex};
 use serde_json::Value;
-use shared_model::{Epoch, Status};
+use shared_model::{Epoch, Status, WorkerId};
 use shared_runtime::metrics::metrics;
 use shared_runtime::telemetry::is_exporting;
 
@@ -56,147 +56,141 @@ pub(crate) fn see(
 
 /// Tells what was stored of an execution.
 pub(crate) fn tell(shell: &Shell, loaded: &Loaded, notices: Vec<Notice>) {
+    let content = loaded.content.as_ref().filter(|_| is_exporting());
+    let trace = content.map(|content| Trace::of(&loaded.id, &content.document));
     for notice in notices {
-        notice.count(shell, loaded);
-        notice.log(loaded);
-        if is_exporting()
-            && let Some(content) = &loaded.content
-        {
-            notice.trace(loaded, &Trace::of(&loaded.id, &content.document));
-        }
+        notice.tell(shell, loaded, trace.as_ref());
     }
 }
 
 impl Notice {
-    fn count(&self, shell: &Shell, loaded: &Loaded) {
-        let metrics = metrics();
-        match &self.fact {
-            Fact::ExecutionStarted => metrics.execution_started(),
-            Fact::ExecutionFinished { status } => {
-                let took = between(loaded.engine.start_time(), self.at);
-                metrics.execution_finished(status.name(), took);
-            }
-            Fact::StageFinished { status, .. } => {
-                let Some(stage) = &self.stage else { return };
-                // What people write is not bounded.
-                let is_known = shell.registry.find(&stage.stage_type).is_some()
-                    || scheduler_engine::native::is_native(&stage.stage_type);
-                let stage_type = if is_known { &stage.stage_type } else { "unknown" };
-                let took = between(stage.start, self.at);
-                metrics.stage_finished(stage_type, status.name(), took);
-            }
-            Fact::AttemptRetried { .. } => metrics.attempt_retried(),
-            Fact::AttemptLost { .. } => metrics.attempt_taken_over(),
-            Fact::AttemptHandedOver { .. } => metrics.attempt_handed_over(),
-            Fact::CancelRequested { .. }
-            | Fact::StageStarted { .. }
-            | Fact::AttemptStarted { .. }
-            | Fact::StageGaveUp { .. }
-            | Fact::Judged { .. }
-            | Fact::OutcomeUnknown { .. }
-            | Fact::OutcomeTold { .. }
-            | Fact::WaitEnded { .. } => {}
-        }
-    }
-
-    fn log(&self, loaded: &Loaded) {
+    /// Counts it, logs it, and exports the span that it ends.
+    fn tell(&self, shell: &Shell, loaded: &Loaded, trace: Option<&Trace>) {
         let id = &loaded.id;
-        match &self.fact {
-            Fact::ExecutionStarted => tracing::info!(
-                target: TARGET, { execution.id = %id, application = loaded.label.application.as_str(),
-                pipeline = loaded.label.name.as_str() }, "an execution began"
-            ),
-            Fact::ExecutionFinished { status } => tracing::info!(
-                target: TARGET, { execution.id = %id, application = loaded.label.application.as_str(),
-                pipeline = loaded.label.name.as_str(), seconds = seconds(loaded.engine.start_time(), self.at) }, "an execution ended {status}"
-            ),
-            Fact::CancelRequested { by, .. } => {
-                tracing::info!(
-                target: TARGET, { execution.id = %id, by = by.as_str() }, "an execution is cancelled");
+        match (&self.fact, &self.stage) {
+            (Fact::ExecutionStarted, _) => self.execution_started(loaded),
+            (Fact::ExecutionFinished { status }, _) => {
+                self.execution_finished(loaded, *status, trace);
             }
-            Fact::StageStarted { .. }
-            | Fact::StageFinished { .. }
-            | Fact::StageGaveUp { .. }
-            | Fact::Judged { .. }
-            | Fact::WaitEnded { .. }
-            | Fact::OutcomeUnknown { .. }
-            | Fact::OutcomeTold { .. }
-            | Fact::AttemptStarted { .. }
-            | Fact::AttemptRetried { .. }
-            | Fact::AttemptLost { .. }
-            | Fact::AttemptHandedOver { .. } => {
-                let Some(stage) = &self.stage else { return };
-                self.log_stage(loaded, stage);
-            }
-        }
-    }
-
-    fn log_stage(&self, loaded: &Loaded, stage: &Seen) {
-        let (id, reference, name) = (&loaded.id, &stage.reference, &stage.name);
-        match &self.fact {
-            Fact::StageFinished { status, .. } => match &self.error {
-                Some((kind, why)) => tracing::info!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
-                    error.kind = kind, why }, "a stage ended {status}"
-                ),
-                None => tracing::info!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
-                    seconds = seconds(stage.start, self.at) }, "a stage ended {status}"
-                ),
-            },
-            Fact::Judged { proceed, by, .. } => tracing::info!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(), by = by.as_str(), proceed }, "a stage was judged"
+            (Fact::CancelRequested { by, .. }, _) => tracing::info!(
+                target: TARGET, { execution.id = %id, by = by.as_str() }, "an execution is cancelled"
             ),
-            Fact::AttemptLost { attempt, worker, takeovers, .. } => {
-                let worker = worker.as_ref().map(ToString::to_string).unwrap_or_default();
+            (Fact::StageStarted { .. }, Some(stage)) => tracing::debug!(
+                target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                    stage.name = stage.name.as_str() }, "a stage began"
+            ),
+            (Fact::StageFinished { status, .. }, Some(stage)) => {
+                self.stage_finished(shell, loaded, (stage, *status), trace);
+            }
+            (Fact::Judged { proceed, by, .. }, Some(stage)) => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                    stage.name = stage.name.as_str(), by = by.as_str(), proceed }, "a stage was judged"
+            ),
+            (Fact::AttemptLost { attempt, worker, takeovers, .. }, Some(stage)) => {
+                self.attempt_lost(loaded, stage, (*attempt, worker.as_ref(), *takeovers), trace);
+            }
+            (Fact::OutcomeUnknown { attempt, .. }, Some(stage)) => tracing::warn!(
+                target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                    stage.name = stage.name.as_str(), attempt = attempt.number },
+                "work that nobody can recognise was lost, or had no answer; the stage asks what became of it"
+            ),
+            (Fact::OutcomeTold { by, told, .. }, Some(stage)) => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                    stage.name = stage.name.as_str(), by = by.as_str() },
+                "somebody told what became of lost work: {told:?}"
+            ),
+            (Fact::AttemptHandedOver { attempt }, Some(stage)) => {
+                metrics().attempt_handed_over();
                 tracing::info!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number, worker,
-                    takeovers }, "a worker was lost; its attempt is given out again"
+                    target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                        attempt = attempt.number }, "a stopping worker handed an attempt over"
                 );
             }
-            Fact::OutcomeUnknown { attempt, .. } => tracing::warn!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
-                    attempt = attempt.number }, "work that nobody can recognise was lost, or had no answer; the stage asks what became of it"
-            ),
-            Fact::OutcomeTold { by, told, .. } => tracing::info!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str(),
-                    by = by.as_str() }, "somebody told what became of lost work: {told:?}"
-            ),
-            Fact::AttemptHandedOver { attempt } => tracing::info!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number }, "a stopping worker handed an attempt over"
-            ),
-            Fact::AttemptRetried { attempt, at } => tracing::info!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), attempt = attempt.number, next = %at }, "an attempt failed and is tried again"
-            ),
-            Fact::StageStarted { .. } => tracing::debug!(
-                target: TARGET, { execution.id = %id, stage.ref = reference.as_str(), stage.name = name.as_str() }, "a stage began"
-            ),
-            Fact::ExecutionStarted
-            | Fact::ExecutionFinished { .. }
-            | Fact::CancelRequested { .. }
-            | Fact::AttemptStarted { .. }
-            | Fact::StageGaveUp { .. }
-            | Fact::WaitEnded { .. } => {}
+            (Fact::AttemptRetried { attempt, at }, Some(stage)) => {
+                metrics().attempt_retried();
+                tracing::info!(
+                    target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                        attempt = attempt.number, next = %at }, "an attempt failed and is tried again"
+                );
+            }
+            // History has them. A fact of a stage or an attempt always has its stage.
+            (
+                Fact::AttemptStarted { .. } | Fact::StageGaveUp { .. } | Fact::WaitEnded { .. },
+                Some(_),
+            )
+            | (_, None) => {}
         }
     }
 
-    fn trace(&self, loaded: &Loaded, trace: &Trace) {
-        match (&self.fact, &self.stage) {
-            (Fact::ExecutionFinished { status }, _) => {
-                let names = (loaded.label.application.as_str(), loaded.label.name.as_str());
-                let times = (loaded.engine.start_time(), self.at);
-                trace.execution_span(&loaded.id, names, *status, times).export();
-            }
-            (Fact::StageFinished { status, .. }, Some(stage)) => {
-                let error = self.error.as_ref().map(|(kind, _)| kind.as_str());
-                trace.stage_span(&loaded.id, stage, *status, (error, self.at)).export();
-            }
-            (Fact::AttemptLost { attempt, .. }, Some(stage)) => {
-                let Some((epoch, since)) = self.lost else { return };
-                let attempt = inputs::attempt_id(loaded, *attempt);
-                trace.lost_span(&attempt, epoch, stage, (since, self.at)).export();
-            }
-            _ => {}
+    fn execution_started(&self, loaded: &Loaded) {
+        metrics().execution_started();
+        tracing::info!(
+            target: TARGET, { execution.id = %loaded.id,
+                application = loaded.label.application.as_str(),
+                pipeline = loaded.label.name.as_str() }, "an execution began"
+        );
+    }
+
+    fn execution_finished(&self, loaded: &Loaded, status: Status, trace: Option<&Trace>) {
+        let (start, label) = (loaded.engine.start_time(), &loaded.label);
+        metrics().execution_finished(status.name(), between(start, self.at));
+        tracing::info!(
+            target: TARGET, { execution.id = %loaded.id, application = label.application.as_str(),
+                pipeline = label.name.as_str(), seconds = seconds(start, self.at) },
+            "an execution ended {status}"
+        );
+        if let Some(trace) = trace {
+            let names = (label.application.as_str(), label.name.as_str());
+            trace.execution_span(&loaded.id, names, status, (start, self.at)).export();
+        }
+    }
+
+    fn stage_finished(
+        &self,
+        shell: &Shell,
+        loaded: &Loaded,
+        (stage, status): (&Seen, Status),
+        trace: Option<&Trace>,
+    ) {
+        // What people write is not bounded.
+        let is_known = shell.registry.find(&stage.stage_type).is_some()
+            || scheduler_engine::native::is_native(&stage.stage_type);
+        let stage_type = if is_known { &stage.stage_type } else { "unknown" };
+        metrics().stage_finished(stage_type, status.name(), between(stage.start, self.at));
+        match &self.error {
+            Some((kind, why)) => tracing::info!(
+                target: TARGET, { execution.id = %loaded.id, stage.ref = stage.reference.as_str(),
+                    stage.name = stage.name.as_str(), error.kind = kind, why }, "a stage ended {status}"
+            ),
+            None => tracing::info!(
+                target: TARGET, { execution.id = %loaded.id, stage.ref = stage.reference.as_str(),
+                    stage.name = stage.name.as_str(), seconds = seconds(stage.start, self.at) },
+                "a stage ended {status}"
+            ),
+        }
+        if let Some(trace) = trace {
+            let error = self.error.as_ref().map(|(kind, _)| kind.as_str());
+            trace.stage_span(&loaded.id, stage, status, (error, self.at)).export();
+        }
+    }
+
+    fn attempt_lost(
+        &self,
+        loaded: &Loaded,
+        stage: &Seen,
+        (attempt, worker, takeovers): (AttemptKey, Option<&WorkerId>, u32),
+        trace: Option<&Trace>,
+    ) {
+        metrics().attempt_taken_over();
+        let worker = worker.map(ToString::to_string).unwrap_or_default();
+        tracing::info!(
+            target: TARGET, { execution.id = %loaded.id, stage.ref = stage.reference.as_str(),
+                attempt = attempt.number, worker, takeovers },
+            "a worker was lost; its attempt is given out again"
+        );
+        if let (Some(trace), Some((epoch, since))) = (trace, self.lost) {
+            let attempt = inputs::attempt_id(loaded, attempt);
+            trace.lost_span(&attempt, epoch, stage, (since, self.at)).export();
         }
     }
 }

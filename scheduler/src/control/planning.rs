@@ -58,7 +58,8 @@ fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
             effects: effects(task.effects, context),
         },
     };
-    let mut tasks: Vec<TaskPlan> = descriptor.tasks.iter().map(worker).collect();
+    let tasks = descriptor.tasks.iter().filter(|task| task.when.holds(context));
+    let mut tasks: Vec<TaskPlan> = tasks.map(worker).collect();
     if !expected_artifacts(context).is_empty() {
         tasks.push(TaskPlan { name: BIND_ARTIFACTS.into(), kind: TaskKind::Native });
     }

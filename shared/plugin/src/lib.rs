@@ -8,6 +8,6 @@ pub mod stage_type;
 
 pub use catalog::Catalog;
 pub use context::{ArtifactError, StageLog, TaskContext};
-pub use descriptor::{StageDescriptor, TaskDescriptor};
+pub use descriptor::{StageDescriptor, TaskDescriptor, When};
 pub use shared_model::Effects;
 pub use stage_type::StageType;

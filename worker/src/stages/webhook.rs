@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared_model::{Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor};
+use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 pub use shared_runtime::http::{AllowEntry, AllowError, AllowList, HttpLimits};
 use shared_runtime::http::{GuardedHttp, HttpError, Resolver};
 use tokio::sync::Semaphore;
@@ -29,6 +29,9 @@ use self::fields::Fields;
 const CREATE: &str = "createWebhook";
 const WAIT: &str = "waitBeforeMonitorWebhook";
 const MONITOR: &str = "monitorWebhook";
+/// The fields that decide which of them a stage has.
+const WAITS: &str = "waitForCompletion";
+const MONITOR_ONLY: &str = "monitorOnly";
 /// How long the stage may take where the document does not say: as long as Orca's tasks together.
 const STAGE_TIMEOUT: SignedDuration = SignedDuration::from_mins(65);
 /// How many stages that call a `cancelEndpoint` may hold a slot while they wait: who runs hears of a
@@ -103,20 +106,23 @@ impl Webhook {
 #[async_trait]
 impl StageType for Webhook {
     fn describe(&self) -> StageDescriptor {
-        let task = |name: &str, effects| TaskDescriptor {
+        let task = |name: &str, effects, when| TaskDescriptor {
             name: name.into(),
             capability: Capability::new("webhook"),
             effects,
+            when,
         };
+        let set = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect();
         StageDescriptor {
             name: "webhook".to_owned(),
             aliases: Vec::new(),
             summary: "Asks a URL, and waits until the target says that it is done.".to_owned(),
             schema: schema::schema(),
             tasks: vec![
-                task(CREATE, Effects::Request),
-                task(WAIT, Effects::Watch),
-                task(MONITOR, Effects::Watch),
+                // Fields that contradict each other are told by the first task.
+                task(CREATE, Effects::Request, When::NotAllSet(set(&[MONITOR_ONLY, WAITS]))),
+                task(WAIT, Effects::Watch, When::AllSet(set(&[WAITS, "waitBeforeMonitor"]))),
+                task(MONITOR, Effects::Watch, When::AllSet(set(&[WAITS]))),
             ],
             timeout: STAGE_TIMEOUT,
         }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::Value;
 use shared_model::{Capability, TaskAnswer, TaskResult};
-use shared_plugin::{Effects, StageDescriptor, StageType, TaskContext, TaskDescriptor};
+use shared_plugin::{Effects, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 
 /// How often a stage type was run.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +87,7 @@ where
                 name: "work".to_owned(),
                 capability: Capability::new(self.name),
                 effects: Effects::None,
+                when: When::Always,
             }],
             timeout: SignedDuration::from_hours(1),
         }

@@ -145,7 +145,12 @@ impl Scene {
     pub(crate) async fn play(mut self) -> Ended {
         let (mut tasks, mut again) = (Vec::new(), 0);
         let descriptor = self.stage.describe();
-        for (index, task) in descriptor.tasks.iter().enumerate() {
+        let is_planned: Vec<bool> =
+            descriptor.tasks.iter().map(|task| task.when.holds(&self.context)).collect();
+        let last = is_planned.iter().rposition(|is| *is);
+        let planned = descriptor.tasks.iter().enumerate().filter(|(at, _)| is_planned[*at]);
+        for (index, task) in planned {
+            let is_last = Some(index) == last;
             let index = u16::try_from(index).unwrap();
             let answer = loop {
                 match self.run(index).await {
@@ -163,7 +168,7 @@ impl Scene {
                 _ => "CANCELED",
             };
             tasks.push(format!("{}:{status}", task.name));
-            if !matches!(status, "SUCCEEDED" | "SKIPPED") || tasks.len() == descriptor.tasks.len() {
+            if !matches!(status, "SUCCEEDED" | "SKIPPED") || is_last {
                 return Ended {
                     tasks,
                     context: json!(self.context),

@@ -9,32 +9,10 @@ use serde_json::{Value, json};
 use shared_testkit::http_server::{Asked, HttpServer, Reply};
 use shared_testkit::{audit, env};
 
+use crate::baking::{docker, recipe};
+use crate::counted::{counting_helm, is_used};
 use crate::dev::Dev;
-use crate::file::file;
 use crate::process::wait_for;
-
-/// Takes a second, and tags what it makes of the base image.
-const TEMPLATE: &str = r#"
-variable "repository" { type = string }
-variable "tag" { type = string }
-source "docker" "shop" {
-  image       = "capstan-base:1"
-  pull        = false
-  commit      = true
-  run_command = ["-d", "-i", "-t", "--entrypoint=/bin/sh", "{{.Image}}"]
-}
-build {
-  sources = ["source.docker.shop"]
-  provisioner "shell" {
-    execute_command = "{{.Vars}} /bin/sh {{.Path}}"
-    inline          = ["busybox sleep 0.3", "echo ${var.tag} > /version"]
-  }
-  post-processor "docker-tag" {
-    repository = var.repository
-    tags       = [var.tag]
-  }
-}
-"#;
 
 pub(crate) struct Scene {
     folder: tempfile::TempDir,
@@ -46,8 +24,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("recipes")).unwrap();
-        file(&folder.path().join("recipes"), "shop.pkr.hcl", TEMPLATE);
+        recipe(folder.path(), "");
         let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/charts/shop");
         copy(&charts, &folder.path().join("shop"));
         let helm = counting_helm(folder.path());
@@ -102,7 +79,8 @@ impl Scene {
              "source": "artifact", "manifestArtifactId": "m", "requisiteStageRefIds": ["1"]},
             {"refId": "image", "type": "bake", "name": "Image", "cloudProviderType": "docker",
              "templateFileName": "shop.pkr.hcl", "package": "shop",
-             "extendedAttributes": {"repository": self.name, "tag": "${parameters.release}"}},
+             "extendedAttributes": {"repository": self.name, "tag": "${parameters.release}",
+                                    "seconds": 0.3}},
             {"refId": "child", "type": "pipeline", "name": "Child", "application": "kills",
              "pipeline": "child"},
             {"refId": "once", "type": "webhook", "name": "Once",
@@ -194,36 +172,4 @@ fn release(round: u64) -> String {
 fn copy(from: &Path, to: &Path) {
     let done = Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
     assert!(done.success());
-}
-
-/// A helm that notes the release of each run that finished.
-fn counting_helm(folder: &Path) -> PathBuf {
-    let script = format!(
-        "#!/bin/sh\n'{}' \"$@\"\ncode=$?\n\
-         for word; do case $word in shop-*) echo \"$word\" >> '{}';; esac; done\nexit $code\n",
-        env::helm3().display(),
-        folder.join("bakes").display()
-    );
-    let path = file(folder, "helm", &script);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&path, mode).unwrap();
-    path
-}
-
-fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").args(args).env("DOCKER_HOST", env::docker_host()).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker {args:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Whether a process has the data folder in its command line, or works in it.
-fn is_used(data: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    processes.into_iter().any(|process| {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let works_in = std::fs::read_link(process.path().join("cwd")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(data) || works_in.starts_with(data)
-    })
 }

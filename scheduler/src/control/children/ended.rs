@@ -14,6 +14,7 @@ const ERRORS_MAX: usize = 50;
 /// How an execution ended.
 pub(super) struct End {
     status: Status,
+    outcome: Outcome,
     outputs: Object,
     exception: Option<Value>,
 }
@@ -24,11 +25,11 @@ pub(super) fn of(child: &Value) -> Option<End> {
     if !status.is_complete() {
         return None;
     }
-    let exception = match status {
-        Status::Succeeded => None,
+    let (outcome, exception) = match status {
+        Status::Succeeded => (Outcome::Succeeded, None),
         Status::Canceled => {
             let error = "At least one monitored pipeline was cancelled";
-            Some(json!({ "details": { "errors": [error] } }))
+            (Outcome::Canceled, Some(json!({ "details": { "errors": [error] } })))
         }
         Status::NotStarted
         | Status::Running
@@ -39,9 +40,9 @@ pub(super) fn of(child: &Value) -> Option<End> {
         | Status::Redirect
         | Status::Stopped
         | Status::Skipped
-        | Status::Buffered => Some(exception(child)),
+        | Status::Buffered => (Outcome::Failed { retry: Retry::Never }, Some(exception(child))),
     };
-    Some(End { status, outputs: outputs(child), exception })
+    Some(End { status, outcome, outputs: outputs(child), exception })
 }
 
 impl End {
@@ -54,21 +55,7 @@ impl End {
         if !skips_outputs(&body.context) {
             body.outputs.extend(self.outputs);
         }
-        let outcome = match self.status {
-            Status::Succeeded => Outcome::Succeeded,
-            Status::Canceled => Outcome::Canceled,
-            Status::NotStarted
-            | Status::Running
-            | Status::Paused
-            | Status::Suspended
-            | Status::FailedContinue
-            | Status::Terminal
-            | Status::Redirect
-            | Status::Stopped
-            | Status::Skipped
-            | Status::Buffered => Outcome::Failed { retry: Retry::Never },
-        };
-        (outcome, body)
+        (self.outcome, body)
     }
 }
 
