@@ -20,7 +20,9 @@ pub(crate) enum ManifestError {
     Odd { index: usize, why: String },
     #[error("there are {count} manifests, the limit is {MANIFESTS_MAX} (manifests_max)")]
     TooMany { count: usize },
-    #[error("there is no manifest to deploy")]
+    #[error(
+        "there is no manifest to deploy: `manifests`, or the artifact that `manifestArtifactId` names, is empty"
+    )]
     None,
 }
 
@@ -218,7 +220,11 @@ mod tests {
         assert!(error("a: [").contains("YAML"));
         let labels = error("apiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: x}\n");
         assert!(labels.contains("manifest 1") && labels.contains("metadata.labels"), "{labels}");
-        assert_eq!(error("---\n"), "there is no manifest to deploy");
+        assert_eq!(
+            error("---\n"),
+            "there is no manifest to deploy: `manifests`, or the artifact that \
+                                      `manifestArtifactId` names, is empty"
+        );
     }
 
     #[test]

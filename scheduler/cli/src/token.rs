@@ -102,9 +102,18 @@ async fn revoke(session: &Session, id: &str) -> Result<u8> {
 
 fn rows(tokens: &[Value]) -> Rows {
     let keys = ["id", "name", "scope", "user", "expiresAt", "createdBy"];
-    let row = |token: &Value| keys.map(|key| text(token, key)).to_vec();
+    let cell = |token: &Value, key: &str| match key {
+        "expiresAt" => second(&text(token, key)),
+        _ => text(token, key),
+    };
+    let row = |token: &Value| keys.map(|key| cell(token, key)).to_vec();
     let titles = &["ID", "NAME", "SCOPE", "ACTS AS", "EXPIRES", "CREATED BY"];
     Rows { titles, rows: tokens.iter().map(row).collect() }
+}
+
+/// A time to the second, which is enough for people.
+fn second(at: &str) -> String {
+    at.parse::<jiff::Timestamp>().map_or_else(|_| at.to_owned(), |at| format!("{at:.0}"))
 }
 
 fn seconds(written: &str) -> Result<u32, String> {
@@ -117,6 +126,13 @@ fn seconds(written: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_token_is_shown_to_the_second() {
+        let token = json!({ "id": "1", "expiresAt": "2027-02-23T23:33:22.016816349Z" });
+        assert_eq!(rows(&[token]).rows[0][4], "2027-02-23T23:33:22Z");
+        assert_eq!((second("never"), second("")), ("never".into(), String::new()));
+    }
 
     #[test]
     fn times_are_read_and_nonsense_is_not() {

@@ -278,5 +278,5 @@ fn only_the_request_itself_has_effects() {
     let descriptor = scene(json!({})).stage.describe();
     let effects: Vec<String> =
         descriptor.tasks.iter().map(|task| format!("{:?}", task.effects)).collect();
-    assert_eq!(effects, ["Request", "None", "None"]);
+    assert_eq!(effects, ["Request", "Watch", "Watch"]);
 }

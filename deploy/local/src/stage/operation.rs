@@ -110,9 +110,24 @@ impl OperateLocal {
                 json!({ "name": group.name })
             }
         };
-        let line = format!("{}: {decided}", self.operation.name());
-        cx.log.line(&line).await;
+        cx.log.line(&self.intent(&decided)).await;
         Ok(succeeded(json!({ DECIDED: decided }), Value::Null))
+    }
+
+    /// What was decided, in words.
+    fn intent(&self, decided: &Value) -> String {
+        let name = decided["name"].as_str().unwrap_or_default();
+        let instances = &decided["capacity"]["desired"];
+        match self.operation {
+            Operation::Disable => format!("server group `{name}` is to be disabled"),
+            Operation::Enable => format!("server group `{name}` is to be enabled"),
+            Operation::Destroy => format!("server group `{name}` is to be destroyed"),
+            Operation::Resize => format!("server group `{name}` is to have {instances} instances"),
+            Operation::Rollback => {
+                let from = decided["from"].as_str().unwrap_or_default();
+                format!("back from server group `{from}` to `{name}`, with {instances} instances")
+            }
+        }
     }
 
     /// The server group that is meant, as it is now.
