@@ -33,6 +33,7 @@ use ended::run;
 use kills::kills;
 use process::{capstan, wait_for};
 use serde_json::{Value, json};
+use shared_testkit::traffic::Traffic;
 
 /// Moments at which it is killed, unless `CAPSTAN_TEST_KILLS` says otherwise.
 const KILLS: u64 = 24;
@@ -64,6 +65,40 @@ fn the_sample_runs_and_does_not_come_back() {
     let left = again.get("/applications/storefront/pipelineConfigs");
     assert_eq!(left.as_array().unwrap().len(), 2);
     assert!(!again.said().contains("sample"), "{}", again.said());
+}
+
+/// Requests from before the first switch to behind the last.
+const REQUESTS: usize = 5_000;
+
+#[test]
+fn the_sample_is_switched_under_traffic_and_no_request_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    wait_for("the sample", || dev.said().contains("pipeline execute").then_some(()));
+    let server = format!("http://{}", dev.address);
+    let execute = |words: &[&str]| {
+        let start = ["pipeline", "execute", "--server", &server, "-a", "storefront"];
+        let done = run(capstan().args(start).args(words).args(["--watch", "-o", "json"]));
+        done.expect(0, &["SUCCEEDED"]);
+        serde_json::from_str::<Value>(&done.out).unwrap()
+    };
+    let first = execute(&["release"]);
+    let port = first["stages"][0]["outputs"]["loadBalancers"][0]["port"].as_u64().unwrap();
+    let traffic = Traffic::start(u16::try_from(port).unwrap(), 16);
+    traffic.wait_for(REQUESTS / 3).unwrap();
+    execute(&["release", "-p", "version=2"]);
+    traffic.wait_for(REQUESTS / 3 * 2).unwrap();
+    execute(&["roll back"]);
+    traffic.wait_for(REQUESTS.max(traffic.sent()) + 500).unwrap();
+    let seen = traffic.stop();
+    // Its processes outlive the server, so they are ended here, whatever came before.
+    (0..2).for_each(|_| drop(execute(&["take down"])));
+    let seen = seen.unwrap();
+    println!("{seen:?}, none failed");
+    assert!(seen.requests >= REQUESTS && seen.slow > 10, "{seen:?}");
+    for version in ["Hello from version 1\n", "Hello from version 2\n"] {
+        assert!(seen.bodies.get(version).is_some_and(|count| *count > 100), "{seen:?}");
+    }
 }
 
 #[test]

@@ -236,6 +236,32 @@ async fn pages_of_other_origins_are_kept_out() {
         let reply = scene.raw("POST", "/pipelines/start", &head, "{}").await;
         assert!(reply.is_error(415, "not-json"), "{head:?}: {} {}", reply.head, reply.body);
     }
+    // What a browser sends for a page's script, and for its form, to whatever changes something.
+    let script =
+        format!("{host}{json}Origin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\n");
+    let form = format!(
+        "{host}Content-Type: application/x-www-form-urlencoded\r\nOrigin: http://evil.example\r\n\
+         Sec-Fetch-Mode: navigate\r\nSec-Fetch-Site: cross-site\r\n"
+    );
+    for head in [script, form] {
+        for (method, path) in [
+            ("POST", "/pipelines"),
+            ("POST", "/pipelines/start"),
+            ("POST", "/tasks"),
+            ("POST", "/v1/tokens"),
+            ("DELETE", "/pipelines/a/p"),
+            ("PATCH", &format!("{}/stages/1", scene.pipeline())),
+        ] {
+            let reply = scene.raw(method, path, &head, "{}").await;
+            assert!(
+                reply.is_error(403, "foreign-origin"),
+                "{method} {path} {head:?}: {}",
+                reply.head
+            );
+        }
+    }
+    let saved = scene.send("GET", "/applications", "").await.json();
+    assert_eq!(saved, json!([]), "nothing was saved");
     let execution = scene.send("GET", &scene.pipeline(), "").await.json();
     assert_eq!(execution["status"], "RUNNING", "none of them had an effect");
     for host in [format!("LOCALHOST:{port}"), format!("[::1]:{port}")] {

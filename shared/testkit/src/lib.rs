@@ -9,6 +9,7 @@ pub mod install;
 pub mod stack;
 pub mod tidy;
 pub mod tool;
+pub mod traffic;
 
 pub use env::corpus_dir;
 pub use stack::{Stack, StackAddresses};

@@ -69,6 +69,11 @@ impl Scene {
         Self { folder: tempfile::tempdir().unwrap(), log: Arc::default() }
     }
 
+    /// Everything that was logged.
+    pub(crate) fn said(&self) -> String {
+        self.log.0.lock().unwrap().join("\n")
+    }
+
     fn config(&self) -> LocalConfig {
         let balancer = GuardCommand { program: programs(), args: vec!["balancer".into()] };
         LocalConfig::new(self.folder.path(), balancer, std::env::var_os("PATH").unwrap()).unwrap()
