@@ -11,6 +11,7 @@ use scheduler::{Config, Scheduler};
 use shared_adapters::open::{self, Guard};
 use shared_model::WorkerId;
 use shared_plugin::StageDescriptor;
+use shared_ports::Ports;
 use shared_runtime::Supervisor;
 use shared_runtime::tool::GuardCommand;
 use tokio::net::{TcpListener, TcpSocket};
@@ -59,34 +60,17 @@ impl Engine {
         let listener = listen(address).with_context(|| cannot_listen(address))?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await?;
-        // Before anything runs: what an earlier process left is not taken up in vain.
-        scheduler::api::may_serve(&ports, listener.local_addr()?).await?;
-        let supervisor = Supervisor::new();
-        shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
-        shared_runtime::telemetry::start_export(&supervisor)?;
-        let config = Config {
-            executions_unfinished_max: limits.executions_unfinished_max,
-            accounts: accounts(&clusters),
-            ..Config::default()
-        };
-        let local = Some(local_config(&arguments.data_dir)?);
-        let tools::Configured { bake, packer } = tools;
-        let webhook = webhook_config(arguments);
-        let catalog = catalog(CatalogConfig { bake, packer, kubernetes: clusters, local, webhook });
-        let descriptors = catalog.descriptors();
-        let scheduler = Scheduler::start(config, ports.clone(), descriptors, &supervisor);
-        let scheduler = scheduler.await.with_context(|| {
-            let data = arguments.data_dir.display();
-            format!("what is in the data folder `{data}` cannot be taken up; nothing was changed")
-        })?;
-        let id = WorkerId::new(format!("worker-{}", std::process::id()));
-        let named = worker::Config::named(id);
-        let working = worker::Config { cancel_grace: CANCEL_GRACE, ..named };
-        worker::start(working, ports, catalog, &supervisor).await?;
-        let api = limits::of_api(limits)?;
-        let served = scheduler::api::serve(scheduler.clone(), listener, api, &supervisor).await;
-        let address = served.context("the API is not served")?;
-        Ok(Self { scheduler, supervisor, address, guard })
+        let stages = Stages { clusters, tools };
+        match serve(arguments, limits, stages, ports, listener).await {
+            Ok((scheduler, supervisor, address)) => {
+                Ok(Self { scheduler, supervisor, address, guard })
+            }
+            Err(error) => {
+                // Files of the database would be left behind if the program just ended.
+                drop(guard.close().await);
+                Err(error)
+            }
+        }
     }
 
     /// Stops everything in order; what runs is handed over to the next start.
@@ -98,6 +82,49 @@ impl Engine {
         drop(self.scheduler);
         self.guard.close().await.context("the data folder was not closed well")
     }
+}
+
+/// What stages are run with.
+struct Stages {
+    clusters: Accounts,
+    tools: tools::Configured,
+}
+
+async fn serve(
+    arguments: &EngineArgs,
+    limits: &LimitArgs,
+    stages: Stages,
+    ports: Ports,
+    listener: TcpListener,
+) -> Result<(Scheduler, Supervisor, SocketAddr)> {
+    // Before anything runs: what an earlier process left is not taken up in vain.
+    scheduler::api::may_serve(&ports, listener.local_addr()?).await?;
+    let supervisor = Supervisor::new();
+    shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
+    shared_runtime::telemetry::start_export(&supervisor)?;
+    let config = Config {
+        executions_unfinished_max: limits.executions_unfinished_max,
+        accounts: accounts(&stages.clusters),
+        ..Config::default()
+    };
+    let local = Some(local_config(&arguments.data_dir)?);
+    let Stages { clusters: kubernetes, tools: tools::Configured { bake, packer } } = stages;
+    let webhook = webhook_config(arguments);
+    let catalog = catalog(CatalogConfig { bake, packer, kubernetes, local, webhook });
+    let descriptors = catalog.descriptors();
+    let scheduler = Scheduler::start(config, ports.clone(), descriptors, &supervisor);
+    let scheduler = scheduler.await.with_context(|| {
+        let data = arguments.data_dir.display();
+        format!("what is in the data folder `{data}` cannot be taken up; nothing was changed")
+    })?;
+    let id = WorkerId::new(format!("worker-{}", std::process::id()));
+    let named = worker::Config::named(id);
+    let working = worker::Config { cancel_grace: CANCEL_GRACE, ..named };
+    worker::start(working, ports, catalog, &supervisor).await?;
+    let api = limits::of_api(limits)?;
+    let served = scheduler::api::serve(scheduler.clone(), listener, api, &supervisor).await;
+    let address = served.context("the API is not served")?;
+    Ok((scheduler, supervisor, address))
 }
 
 /// What clients see of the accounts that stages may name.

@@ -110,6 +110,13 @@ fn is_refused(data: &Path, parts: &[&str]) {
     assert!(changed.is_empty(), "{changed:?} changed:\n{}", ended.err);
 }
 
+/// It is said a moment after the address is.
+fn goes_on(dev: &Dev) {
+    wait_for("the executions of before", || {
+        dev.said().contains("40 executions of before go on").then_some(())
+    });
+}
+
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -165,7 +172,7 @@ fn the_database_is_damaged() {
     }
     fs::write(&database, &whole).unwrap();
     let dev = Dev::start(used.folder.path());
-    assert!(dev.said().contains("40 executions of before go on"), "{}", dev.said());
+    goes_on(&dev);
 }
 
 /// What a log of changes holds that was never committed is no part of the database.
@@ -176,7 +183,7 @@ fn garbage_beside_the_database_is_not_read() {
         fs::write(used.data().join(name), garbage(10 * PAGE)).unwrap();
     }
     let dev = Dev::start(used.folder.path());
-    assert!(dev.said().contains("40 executions of before go on"), "{}", dev.said());
+    goes_on(&dev);
     assert_eq!(dev.get("/readyz")["status"], "ready");
 }
 

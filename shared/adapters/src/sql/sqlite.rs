@@ -66,10 +66,9 @@ impl File {
             let why = "the file is empty".to_owned();
             return Err(OpenError::Damaged { file: self.file.clone(), why });
         }
-        let connected = self.connect().await;
-        let failed = |error| open_failed(self.failure(error), &self.file, "opening the database");
-        let mut connection = connected.map_err(failed)?;
-        match self.bring_up(&mut connection, bytes).await {
+        self.look_at(bytes).await?;
+        let mut connection = self.connect().await.map_err(|error| self.not_opened(error))?;
+        match self.migrate(&mut connection).await {
             Ok(()) => Ok(connection),
             Err(error) => {
                 // Closed well, it leaves no files behind.
@@ -79,15 +78,27 @@ impl File {
         }
     }
 
-    async fn bring_up(
-        &self,
-        connection: &mut SqliteConnection,
-        bytes: u64,
-    ) -> Result<(), OpenError> {
-        if bytes <= CHECKED_BYTES_MAX {
-            self.check(connection).await?;
-        }
-        self.migrate(connection).await
+    /// Looks whether the database is sound, by a connection without settings, which is made without
+    /// reading the file: one that fails while it is made is not closed well and leaves files behind.
+    async fn look_at(&self, bytes: u64) -> Result<(), OpenError> {
+        let options = SqliteConnectOptions::new().filename(&self.file).busy_timeout(BUSY_TIMEOUT);
+        let connected = options.connect().await;
+        let mut connection = connected.map_err(|error| self.not_opened(error))?;
+        let sound = match bytes <= CHECKED_BYTES_MAX {
+            true => self.check(&mut connection).await,
+            false => self.read_first_page(&mut connection).await,
+        };
+        let closed = connection.close().await.map_err(|error| self.not_opened(error));
+        sound.and(closed)
+    }
+
+    async fn read_first_page(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+        let read = sqlx::query("PRAGMA schema_version").execute(connection).await;
+        read.map(drop).map_err(|error| self.not_opened(error))
+    }
+
+    fn not_opened(&self, error: sqlx::Error) -> OpenError {
+        open_failed(self.failure(error), &self.file, "opening the database")
     }
 
     /// Makes an empty database beside its place, whole, before it gets its name: so that one that
