@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use scheduler::{Config, Scheduler};
-use shared_adapters::open::{self, Guard};
+use shared_adapters::open::{self, Guard, OpenError};
 use shared_model::WorkerId;
 use shared_plugin::StageDescriptor;
 use shared_ports::Ports;
@@ -59,7 +59,7 @@ impl Engine {
         let tools = tools::configured(arguments)?;
         let listener = listen(address).with_context(|| cannot_listen(address))?;
         let config = open::Config::embedded(&arguments.data_dir);
-        let (ports, guard) = open::open(&config).await?;
+        let (ports, guard) = open::open(&config).await.map_err(with_flag)?;
         let stages = Stages { clusters, tools };
         match serve(arguments, limits, stages, ports, listener).await {
             Ok((scheduler, supervisor, address)) => {
@@ -125,6 +125,14 @@ async fn serve(
     let served = scheduler::api::serve(scheduler.clone(), listener, api, &supervisor).await;
     let address = served.context("the API is not served")?;
     Ok((scheduler, supervisor, address))
+}
+
+/// The store does not know by which flag another folder is chosen.
+fn with_flag(error: OpenError) -> anyhow::Error {
+    if let OpenError::InUse { .. } = error {
+        return anyhow::anyhow!("{error} with --data-dir");
+    }
+    error.into()
 }
 
 /// What clients see of the accounts that stages may name.

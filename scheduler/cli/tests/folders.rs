@@ -209,7 +209,7 @@ fn somebody_else_has_it() {
     let used = Used::new();
     let dev = Dev::start(used.folder.path());
     let ended = start(&used.data());
-    ended.expect(2, &["is in use by process", "wait until that ends"]);
+    ended.expect(2, &["is in use by process", "wait until that ends", "--data-dir"]);
     assert_eq!(dev.get("/readyz")["status"], "ready");
     dev.kill_after(Duration::ZERO).join().unwrap();
     wait_for("the lock", || {

@@ -33,7 +33,7 @@ async fn one_process_at_a_time() {
     let error = refusal(folder.path()).await;
     let expected = format!(
         "data folder `{}` is in use by process {}; wait until that ends, or choose another data \
-         folder (`--data-dir`)",
+         folder",
         folder.path().display(),
         std::process::id()
     );

@@ -13,7 +13,7 @@ use crate::folder::is_full;
 pub enum OpenError {
     /// Another process has it open.
     #[error(
-        "data folder `{}` is in use by {}; wait until that ends, or choose another data folder (`--data-dir`)",
+        "data folder `{}` is in use by {}; wait until that ends, or choose another data folder",
         folder.display(),
         pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
     )]
