@@ -125,8 +125,8 @@ impl Run<'_> {
                 (arrived, arrived && http.may_pass() && self.fields.may_repeat())
             }
             WebhookError::Field { .. }
-            | WebhookError::OutcomeUnknown(_)
-            | WebhookError::NotKnown(_)
+            | WebhookError::AnswerNotTaken(_)
+            | WebhookError::AnswerLost(_)
             | WebhookError::Answer(_)
             | WebhookError::Canceled(_) => (false, false),
         };
@@ -138,12 +138,12 @@ impl Run<'_> {
         }
         let is_unknown = arrived && !self.fields.may_repeat();
         if is_unknown && is_lost_on_the_way(&error) {
-            return self.not_known(error).await;
+            return self.answer_lost(error).await;
         }
         let webhook = json!({ "webhook": { "error": text } });
         match (goes_on, is_unknown) {
             (true, _) => self.again(next, self.stage.config.retry_interval, webhook),
-            (false, true) => self.failed(&WebhookError::OutcomeUnknown(text), webhook).await,
+            (false, true) => self.failed(&WebhookError::AnswerNotTaken(text), webhook).await,
             // Where nothing was ever asked there is nothing to cancel.
             (false, false) if next.asked <= 1 && !arrived => self.ended(&error, webhook).await,
             (false, false) => self.failed(&error, webhook).await,
@@ -151,8 +151,8 @@ impl Run<'_> {
     }
 
     /// No answer, and what was asked for may have happened: a person is asked (D19).
-    async fn not_known(&self, error: WebhookError) -> TaskAnswer {
-        let text = WebhookError::NotKnown(error.to_string()).to_string();
+    async fn answer_lost(&self, error: WebhookError) -> TaskAnswer {
+        let text = WebhookError::AnswerLost(error.to_string()).to_string();
         self.cx.log.line(&text).await;
         TaskAnswer::Canceled { result: result(json!({ "webhook": { "error": text } })) }
     }
@@ -201,8 +201,8 @@ fn is_lost_on_the_way(error: &WebhookError) -> bool {
     let mut error = match error {
         WebhookError::Http(error) => error,
         WebhookError::Field { .. }
-        | WebhookError::OutcomeUnknown(_)
-        | WebhookError::NotKnown(_)
+        | WebhookError::AnswerNotTaken(_)
+        | WebhookError::AnswerLost(_)
         | WebhookError::Answer(_)
         | WebhookError::Canceled(_) => return false,
     };

@@ -23,14 +23,14 @@ pub(super) enum WebhookError {
          there, and start the stage again if it did nothing (`idempotent: true` says that the target \
          knows a repetition by its header `Idempotency-Key`)"
     )]
-    OutcomeUnknown(String),
+    AnswerNotTaken(String),
     /// There is no answer, and what was asked for may have happened: a person says what became of it.
     #[error(
         "{0}; whether the target did what it was asked is not known, so the stage asks: look there, \
          and say what became of it (`idempotent: true` says that the target knows a repetition by its \
          header `Idempotency-Key`, and is asked again)"
     )]
-    NotKnown(String),
+    AnswerLost(String),
     /// The answer, or what it says, is a failure.
     #[error("{0}")]
     Answer(String),
@@ -50,7 +50,9 @@ impl From<&WebhookError> for TaskError {
                 "WebhookTargetRefused"
             }
             WebhookError::Http(_) => "WebhookNotAnswered",
-            WebhookError::OutcomeUnknown(_) | WebhookError::NotKnown(_) => "WebhookOutcomeUnknown",
+            WebhookError::AnswerNotTaken(_) | WebhookError::AnswerLost(_) => {
+                "WebhookOutcomeUnknown"
+            }
             WebhookError::Answer(_) => "WebhookFailed",
             WebhookError::Canceled(_) => "WebhookCanceled",
         };

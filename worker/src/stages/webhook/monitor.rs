@@ -149,8 +149,8 @@ impl Run<'_> {
         let passes = match &error {
             WebhookError::Http(http) => http.may_pass(),
             WebhookError::Field { .. }
-            | WebhookError::OutcomeUnknown(_)
-            | WebhookError::NotKnown(_)
+            | WebhookError::AnswerNotTaken(_)
+            | WebhookError::AnswerLost(_)
             | WebhookError::Answer(_)
             | WebhookError::Canceled(_) => false,
         };
