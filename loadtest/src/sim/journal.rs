@@ -7,7 +7,7 @@ use shared_adapters::memory::MemoryJournal;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
 };
 
 use super::chance::Weather;

@@ -83,6 +83,7 @@ impl Used {
                     document: None,
                     stages: Vec::new(),
                     history: Vec::new(),
+                    with: None,
                 };
                 ports.journal.append(vec![append]).await.unwrap();
             }

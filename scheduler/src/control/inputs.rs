@@ -56,7 +56,7 @@ pub(crate) async fn message(
         tenant: work.loaded.label.application.clone(),
         priority: 0,
         deadline,
-        shard: shell.config.shard,
+        shard: super::shards::of(&work.loaded.id, shell.shards),
         traceparent,
         needs_grant: false,
         to_end: false,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::{
-    BlobRef, Blobs, Broker, Claim, Consumer, Delivery, Heartbeat, Leases, LogName, Outgoing,
+    BlobRef, Blobs, Broker, Claim, Consumer, Delivery, Heartbeat, Leases, LogName, Note, Outgoing,
     PortError, Ports, Queue,
 };
 

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
 };
 
 use super::connection::Row;
@@ -61,12 +61,13 @@ impl Journal for SqlJournal {
         limit: u32,
     ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         let sql = || {
-            let mut sql = Sql::new("SELECT id, version FROM execution WHERE is_complete = 0 AND id > ");
+            let mut sql =
+                Sql::new("SELECT id, version FROM execution WHERE is_complete = 0 AND id > ");
             sql.bind(after.map_or("", ExecutionId::as_str)).push(" ORDER BY id LIMIT ").bind(limit);
             sql
         };
         let found = self.readers.pool.fetch(sql).await;
-        let listed = |row| Ok((rows::id(row)?, rows::count(row, "version")?));
+        let listed = |row: &Row| Ok((rows::id(row)?, rows::count(row, "version")?));
         let all = found.and_then(|found| found.iter().map(listed).collect());
         all.map_err(|error| self.readers.failed(error, "listing unfinished executions"))
     }
