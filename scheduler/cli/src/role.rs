@@ -81,20 +81,21 @@ fn supervisor() -> Result<Supervisor> {
     Ok(supervisor)
 }
 
-/// Opens something, as long as the settings allow to wait for servers; `None` if a signal came first.
-async fn wait_for<T>(
-    start: &Start,
-    supervisor: &Supervisor,
-    open: impl AsyncFnOnce(&mut Patience) -> Result<T>,
-) -> Result<Option<T>> {
+/// Waits for servers as long as the settings allow, and says so.
+fn patience(start: &Start) -> Patience {
     let wait_max = start.wait_max.unsigned_abs();
-    let mut patience = Patience::of(wait_max, move |cause| {
-        say(&format!("waiting for up to {wait_max:?}: {cause}"));
-    });
+    Patience::of(wait_max, move |cause| say(&format!("waiting for up to {wait_max:?}: {cause}")))
+}
+
+/// Starts something; `None` if a signal came first.
+async fn unless_stopped<T>(
+    supervisor: &Supervisor,
+    start: impl Future<Output = Result<T>>,
+) -> Result<Option<T>> {
     let stopping = supervisor.stopping();
     tokio::select! {
         biased;
-        opened = open(&mut patience) => opened.map(Some),
+        started = start => started.map(Some),
         () = stopping.cancelled() => {
             say("stopped before everything was there");
             Ok(None)

@@ -38,7 +38,7 @@ pub(super) fn read(shape: &Shape, given: Vec<Given>) -> Result<Vec<Entry>> {
 fn one(shape: &Shape, Given { path, value, source }: Given) -> Result<Entry> {
     let key = path.join(".");
     let value = match (shape.find(&path), value) {
-        (Found::Nothing(known), _) => bail!(unknown(&path, &source, &known)),
+        (Found::Nothing { depth, known }, _) => bail!(unknown(&path, depth, &source, &known)),
         (Found::Section(_), Text::Typed(Value::Null)) => Value::Null,
         (Found::Section(keys), _) => {
             bail!("{source}: `{key}` is a section; it has {}", listed(&keys))
@@ -64,11 +64,10 @@ fn like(kind: &Value, text: String) -> Value {
     }
 }
 
-fn unknown(path: &[String], source: &str, known: &[&str]) -> String {
+fn unknown(path: &[String], depth: usize, source: &str, known: &[&str]) -> String {
     let key = path.join(".");
     let mut text = format!("{source}: there is no setting `{key}`");
-    let wrong = path.iter().rev().find(|part| !known.contains(&part.as_str()));
-    let likeness = |one: &str| wrong.map_or(0.0, |wrong| strsim::jaro_winkler(wrong, one));
+    let likeness = |one: &str| path.get(depth).map_or(0.0, |part| strsim::jaro_winkler(part, one));
     let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let _never_fails = match nearest {
         Some(nearest) if likeness(nearest) >= LIKENESS_MIN => {

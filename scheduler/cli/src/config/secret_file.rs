@@ -20,7 +20,7 @@ pub(super) fn resolve(shape: &Shape, entries: Vec<Entry>) -> Result<Vec<Entry>> 
     let keys: Vec<_> = entries.iter().map(|entry| entry.path.clone()).collect();
     let read = entries.into_iter().map(|entry| match shape.find(&entry.path) {
         Found::SecretFile => read_file(entry, &keys),
-        Found::Value(_) | Found::Secret | Found::Section(_) | Found::Nothing(_) => Ok(entry),
+        Found::Value(_) | Found::Secret | Found::Section(_) | Found::Nothing { .. } => Ok(entry),
     });
     read.collect()
 }

@@ -23,8 +23,13 @@ pub(super) enum Found<'a> {
     SecretFile,
     /// A section, with its keys.
     Section(Vec<&'a str>),
-    /// Nothing; these keys are there instead.
-    Nothing(Vec<&'a str>),
+    /// Nothing.
+    Nothing {
+        /// Which part of the key is not there.
+        depth: usize,
+        /// Those that are there instead.
+        known: Vec<&'a str>,
+    },
 }
 
 impl Shape {
@@ -36,7 +41,9 @@ impl Shape {
     pub(super) fn find(&self, path: &[String]) -> Found<'_> {
         let mut place = &self.0;
         for (depth, key) in path.iter().enumerate() {
-            let Value::Object(members) = place else { return Found::Nothing(Vec::new()) };
+            let Value::Object(members) = place else {
+                return Found::Nothing { depth, known: Vec::new() };
+            };
             if depth > 0 && members.is_empty() {
                 // Names are the user's own there.
                 return Found::Value(&Value::Null);
@@ -46,14 +53,21 @@ impl Shape {
             match members.get(key) {
                 Some(below) => place = below,
                 None if is_last && secret.is_some_and(is_secret) => return Found::SecretFile,
-                None => return Found::Nothing(members.keys().map(String::as_str).collect()),
+                None => {
+                    let known = members.keys().map(String::as_str).collect();
+                    return Found::Nothing { depth, known };
+                }
             }
         }
         match place {
             Value::Object(members) if members.is_empty() => Found::Value(place),
             Value::Object(members) => Found::Section(members.keys().map(String::as_str).collect()),
-            secret if is_secret(secret) => Found::Secret,
-            value => Found::Value(value),
+            Value::String(text) if text == MASK => Found::Secret,
+            value @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)) => Found::Value(value),
         }
     }
 }

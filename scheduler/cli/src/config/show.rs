@@ -71,7 +71,12 @@ fn note(figment: &Figment, key: &str, value: Value, lines: &mut Vec<Line>) {
                 note(figment, &format!("{key}.{below}"), value, lines);
             }
         }
-        value => {
+        value @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_)) => {
             let found = figment.find_metadata(key).map(|about| about.name.to_string());
             let from = found.unwrap_or_else(|| DEFAULT.to_owned());
             lines.push(Line { key: key.to_owned(), value, from });

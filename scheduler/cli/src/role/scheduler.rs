@@ -5,15 +5,18 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use scheduler::access::Tokens;
-use scheduler::{Account, Config, Scheduler};
+use scheduler::{Account, Config, Scheduler, StartError};
 use secrecy::ExposeSecret;
-use shared_adapters::{Guard, open_patiently};
+use shared_adapters::{Guard, OpenError, Patience, open_patiently};
 use shared_ports::Ports;
 use shared_runtime::Supervisor;
 use tokio::net::TcpListener;
 use worker::catalog::LOCAL;
 
-use super::{RoleArgs, ended, on_threads, opened, shut_down, start_logs, supervisor, wait_for};
+use super::{
+    RoleArgs, ended, on_threads, opened, patience, shut_down, start_logs, supervisor,
+    unless_stopped,
+};
 use crate::config::{self, Role, Settings};
 use crate::listen::listen;
 use crate::say::say;
@@ -44,18 +47,21 @@ async fn serve(settings: Settings) -> Result<u8> {
     // Before anything is made: a taken port leaves nothing behind.
     let listener = listen(settings.api.listen, "choose another with --listen")?;
     let supervisor = supervisor()?;
-    let open = async |patience: &mut _| Ok(open_patiently(&config, patience).await?);
-    let Some((ports, guard)) = wait_for(&settings.start, &supervisor, open).await? else {
-        return Ok(0);
-    };
-    let started = start(&settings, ports, listener, &supervisor).await;
-    if started.is_ok() {
+    let mut patience = patience(&settings.start);
+    let opened = unless_stopped(
+        &supervisor,
+        Box::pin(async { Ok(open_patiently(&config, &mut patience).await?) }),
+    );
+    let Some((ports, guard)) = opened.await? else { return Ok(0) };
+    let start = start(&settings, ports, listener, &supervisor, &mut patience);
+    let started = unless_stopped(&supervisor, Box::pin(start)).await;
+    if let Ok(Some(())) = started {
         supervisor.stopping().cancelled().await;
-        say("stopping; others go on with what runs");
+        say("stopping; others go on with what runs; a second signal exits at once");
     }
     shut_down(&supervisor, STOP_LIMIT).await;
     close(guard).await;
-    started.map(|()| ended(&supervisor))
+    started.map(|_| ended(&supervisor))
 }
 
 async fn start(
@@ -63,6 +69,7 @@ async fn start(
     ports: Ports,
     listener: TcpListener,
     supervisor: &Supervisor,
+    patience: &mut Patience,
 ) -> Result<()> {
     if let Some(token) = &settings.api.token {
         let configured = Tokens::new(&ports).configure(token.expose_secret()).await;
@@ -71,7 +78,13 @@ async fn start(
     // Before anything runs: what is there is not taken up in vain.
     scheduler::api::may_serve(&ports, listener.local_addr()?).await?;
     let descriptors = stages::descriptors(settings.fleet.local_provider)?;
-    let scheduler = Scheduler::start(control(settings), ports, descriptors, supervisor).await?;
+    let config = control(settings);
+    let scheduler = patience.open(async || {
+        let started =
+            Scheduler::start(config.clone(), ports.clone(), descriptors.clone(), supervisor);
+        started.await.map_err(|StartError::Port(error)| OpenError::from(error))
+    });
+    let scheduler = scheduler.await.context("the scheduler did not start")?;
     let api = limits::of_api(&settings.api.limits())?;
     let served = scheduler::api::serve(scheduler, listener, api, supervisor).await;
     let address = served.context("the API is not served")?;

@@ -7,15 +7,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jiff::SignedDuration;
-use shared_adapters::{Guard, open_worker};
+use shared_adapters::{Guard, Patience, open_worker};
 use shared_model::{Capability, WorkerId};
 use shared_plugin::Catalog;
 use shared_ports::WorkerPorts;
 use shared_runtime::Supervisor;
-use tokio::net::TcpListener;
 use worker::probes::{self, Probes};
 
-use super::{RoleArgs, ended, on_threads, opened, shut_down, start_logs, supervisor, wait_for};
+use super::{
+    RoleArgs, ended, on_threads, opened, patience, shut_down, start_logs, supervisor,
+    unless_stopped,
+};
 use crate::config::{self, Given, Role, Settings};
 use crate::listen::listen;
 use crate::say::say;
@@ -109,40 +111,46 @@ async fn serve(settings: Settings) -> Result<u8> {
     let token = settings.worker.token.clone();
     let listener = listen(settings.worker.listen, "choose another with --listen")?;
     let supervisor = supervisor()?;
-    let open = async |patience: &mut _| Ok(open_worker(&config, patience).await?);
-    let Some((ports, guard)) = wait_for(&settings.start, &supervisor, open).await? else {
-        return Ok(0);
-    };
-    let probes = Probes { ports: ports.clone(), worker: working.id.clone(), token };
+    let mut patience = patience(&settings.start);
+    let opened = unless_stopped(
+        &supervisor,
+        Box::pin(async { Ok(open_worker(&config, &mut patience).await?) }),
+    );
+    let Some((ports, guard)) = opened.await? else { return Ok(0) };
     let limit = working.drain_timeout + STOP_MARGIN;
-    let started = start(working, ports, stages, (listener, probes), &supervisor).await;
-    if started.is_ok() {
+    let probes = Probes { ports: ports.clone(), worker: working.id.clone(), token };
+    let start = start(working, ports, stages, &supervisor, &mut patience);
+    let started = unless_stopped(&supervisor, Box::pin(start)).await;
+    if let Ok(Some(())) = started {
+        say(&format!("listening on http://{}", listener.local_addr()?));
+        probes::serve(listener, probes, &supervisor);
         supervisor.stopping().cancelled().await;
-        say("stopping; what runs is ended or handed over");
+        say("stopping; what runs is ended or handed over; a second signal exits at once");
     }
     shut_down(&supervisor, limit).await;
     close(guard).await;
-    started.map(|()| ended(&supervisor))
+    started.map(|_| ended(&supervisor))
 }
 
 async fn start(
     mut working: worker::Config,
     ports: WorkerPorts,
     stages: Stages,
-    (listener, probes): (TcpListener, Probes),
     supervisor: &Supervisor,
+    patience: &mut Patience,
 ) -> Result<()> {
     let catalog = stages.catalog()?;
     check_capabilities(&working.capabilities, &catalog)?;
     if working.capabilities.is_empty() {
         working.capabilities = worker::capabilities(&catalog);
     }
-    let (name, slots) = (working.id.clone(), working.slots);
+    let started = patience.open(async || {
+        let (working, ports, catalog) = (working.clone(), ports.clone(), catalog.clone());
+        Ok(worker::start(working, ports, catalog, supervisor).await?)
+    });
+    started.await.context("the worker did not start")?;
+    let (name, slots) = (&working.id, working.slots);
     let served: Vec<_> = working.capabilities.iter().map(ToString::to_string).collect();
-    worker::start(working, ports, catalog, supervisor).await?;
-    let address = listener.local_addr()?;
-    probes::serve(listener, probes, supervisor);
-    say(&format!("listening on http://{address}"));
     say(&format!("worker {name} with {slots} slots serves {}", served.join(", ")));
     Ok(())
 }
@@ -178,7 +186,7 @@ fn working(settings: &Settings) -> Result<worker::Config> {
         drain_timeout: worker.drain_timeout.unsigned_abs(),
         cancel_grace: worker.cancel_grace.unsigned_abs(),
         log_bytes_max: worker.log_bytes_max,
-        capabilities: worker.capabilities.iter().map(|name| Capability::new(name)).collect(),
+        capabilities: worker.capabilities.iter().map(Capability::new).collect(),
         ..worker::Config::named(name(worker.name.as_deref())?)
     })
 }

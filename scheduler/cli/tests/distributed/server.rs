@@ -88,11 +88,6 @@ impl Server {
         Role::start(command, &data.join(format!("said-{role}-{number}")))
     }
 
-    /// Where the settings of all of them stand.
-    pub(crate) fn settings(&self) -> PathBuf {
-        self.folder.path().join("data/settings.yaml")
-    }
-
     /// The number of the worker that runs a tool.
     pub(crate) fn who_bakes(&self) -> usize {
         wait_for("a worker that runs a tool", || {

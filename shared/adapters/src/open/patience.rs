@@ -30,7 +30,10 @@ impl Patience {
     }
 
     /// Opens something, again and again as long as waiting may help.
-    pub(super) async fn open<T, F>(&mut self, mut open: impl FnMut() -> F) -> Result<T, OpenError>
+    ///
+    /// # Errors
+    /// The last error, if waiting does not help, or did not.
+    pub async fn open<T, F>(&mut self, mut open: impl FnMut() -> F) -> Result<T, OpenError>
     where
         F: Future<Output = Result<T, OpenError>>,
     {
