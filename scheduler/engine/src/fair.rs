@@ -79,7 +79,7 @@ impl<K: Clone> Fair<K> {
     }
 
     /// The next piece of work, whose it is, and its turn; it takes up room from now on.
-    pub fn next(&mut self) -> Option<(String, Turn, K)> {
+    pub fn take_next(&mut self) -> Option<(String, Turn, K)> {
         let (_, _, tenant) = self.order.first()?.clone();
         self.served += 1;
         self.waiting -= 1;
@@ -136,7 +136,7 @@ mod tests {
                 let tenant: String = busy.pop_front().unwrap();
                 fair.vacate(&tenant);
             }
-            let Some((tenant, _, _)) = fair.next() else { break };
+            let Some((tenant, _, _)) = fair.take_next() else { break };
             busy.push_back(tenant.clone());
             order.push(tenant);
         }
@@ -146,10 +146,10 @@ mod tests {
     #[test]
     fn a_flood_does_not_delay_others() {
         let mut fair = Fair::default();
-        (0..20_000).for_each(|n| drop(fair.offer("flood", 0, n)));
+        (0..20_000).for_each(|n| _ = fair.offer("flood", 0, n));
         assert_eq!(serve(&mut fair, 64, 64), vec!["flood"; 64]);
         fair.offer("small", 0, 1);
-        assert_eq!(fair.next().unwrap().0, "small", "before 19,936 others");
+        assert_eq!(fair.take_next().unwrap().0, "small", "before 19,936 others");
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         }
         let mut served = Vec::new();
         for _ in 0..8 {
-            let (tenant, _, _) = fair.next().unwrap();
+            let (tenant, _, _) = fair.take_next().unwrap();
             if tenant == "short" {
                 fair.vacate("short");
             }
@@ -192,7 +192,7 @@ mod tests {
         fair.offer("a", 0, 1);
         fair.offer("a", 9, 2);
         fair.offer("b", 0, 3);
-        let order: Vec<u32> = std::iter::from_fn(|| fair.next().map(|next| next.2)).collect();
+        let order: Vec<u32> = std::iter::from_fn(|| fair.take_next().map(|next| next.2)).collect();
         assert_eq!(order, [2, 3, 1]);
     }
 
@@ -210,7 +210,7 @@ mod tests {
                         offered += 1;
                         waits.push((tenant.clone(), fair.offer(&tenant, priority, offered)));
                     }
-                    2 => if let Some((tenant, turn, _)) = fair.next() {
+                    2 => if let Some((tenant, turn, _)) = fair.take_next() {
                         waits.retain(|(_, waiting)| *waiting != turn);
                         runs.push(tenant);
                     },
@@ -227,7 +227,7 @@ mod tests {
                 prop_assert_eq!(fair.waiting(), waits.len());
                 prop_assert_eq!(offered, ended + waits.len() + runs.len());
             }
-            while let Some((tenant, _, _)) = fair.next() { runs.push(tenant); }
+            while let Some((tenant, _, _)) = fair.take_next() { runs.push(tenant); }
             runs.iter().for_each(|tenant| fair.vacate(tenant));
             prop_assert_eq!(fair.waiting(), 0);
             prop_assert!(fair.tenants.is_empty() && fair.order.is_empty());
@@ -238,8 +238,8 @@ mod tests {
             flood in 50..500_u32, modest in 1..4_usize, room in 8..32_usize
         ) {
             let mut fair = Fair::default();
-            (0..flood).for_each(|n| drop(fair.offer("flood", 0, n)));
-            (0..modest).for_each(|n| drop(fair.offer("modest", 0, n as u32)));
+            (0..flood).for_each(|n| _ = fair.offer("flood", 0, n));
+            (0..modest).for_each(|n| _ = fair.offer("modest", 0, n.try_into().unwrap()));
             let order = serve(&mut fair, 2 * modest + 1, room);
             let served = order.iter().filter(|tenant| *tenant == "modest").count();
             prop_assert_eq!(served, modest, "{:?}", order);

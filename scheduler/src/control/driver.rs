@@ -10,7 +10,7 @@ use scheduler_engine::command::Command;
 use scheduler_engine::event::Timer;
 use shared_model::ExecutionId;
 use shared_ports::messages::AttemptReady;
-use shared_ports::{Delivery, Outgoing, PortError};
+use shared_ports::{Outgoing, PortError};
 use shared_runtime::metrics::metrics;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;

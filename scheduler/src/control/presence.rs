@@ -50,7 +50,8 @@ impl Presence {
                 () = self.clock.sleep(INTERVAL) => {}
             }
         }
-        let gone = self.leases.note(&self.note(&BTreeSet::new()), SignedDuration::ZERO);
+        let last = self.note(&BTreeSet::new());
+        let gone = self.leases.note(&last, SignedDuration::ZERO);
         tokio::select! {
             biased;
             _unheard = gone => {}

@@ -140,7 +140,7 @@ impl Ready {
         for line in self.lines.values_mut() {
             let room = SENT_MIN.max(line.slots * SENT_PER_SLOT);
             while line.sent < room
-                && let Some((_, _, which)) = line.fair.next()
+                && let Some((_, _, which)) = line.fair.take_next()
             {
                 line.sent += 1;
                 if let Some(place) = self.places.get_mut(&which) {

@@ -12,7 +12,7 @@ use super::loaded::Loaded;
 use super::outage::again;
 use super::seats::Tag;
 use super::turn::Work;
-use super::{ControlError, Update, inputs, notices};
+use super::{ControlError, Update, notices};
 use crate::start::SubmitError;
 
 impl Driver {

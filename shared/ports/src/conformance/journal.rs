@@ -5,7 +5,6 @@ mod durable;
 mod list;
 mod parts;
 
-use shared_model::ExecutionId;
 
 use super::samples::id;
 use super::suite::suite;
