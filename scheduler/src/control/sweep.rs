@@ -47,8 +47,8 @@ impl Driver {
         let report: AttemptReport = match serde_json::from_slice(&delivery.body) {
             Ok(report) => report,
             Err(error) => {
-                tracing::warn!(%error, message = %delivery.id, "a report cannot be read; dropped");
-                return Self::dismiss(turn, tag);
+                tracing::warn!(%error, message = %delivery.id, "a report cannot be read; set aside");
+                return self.seats.reject(tag).await;
             }
         };
         if report.v > MESSAGE_VERSION {
