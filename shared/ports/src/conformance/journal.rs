@@ -5,7 +5,6 @@ mod durable;
 mod list;
 mod parts;
 
-
 use super::samples::id;
 use super::suite::suite;
 use super::{Durable, Subject, Suite};
