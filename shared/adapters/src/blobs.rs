@@ -25,8 +25,11 @@ use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
 use self::logs::Logs;
+pub(crate) use self::name::escape;
 use self::store::Store;
 use crate::folder::{room, sync_folder};
+
+const SHA256_DIGITS: usize = 64;
 
 /// Blobs and logs in a local folder.
 #[derive(Debug, Clone)]
@@ -94,6 +97,30 @@ impl Blobs for FolderBlobs {
 /// What bytes are called.
 pub(crate) fn name_of(bytes: &[u8]) -> BlobRef {
     BlobRef { sha256: hex::encode(Sha256::digest(bytes)), bytes: bytes.len() as u64 }
+}
+
+/// Refuses what names no blob; a name may come from a document.
+pub(crate) fn checked(blob: &BlobRef) -> Result<(), PortError> {
+    let digits = blob.sha256.as_bytes();
+    let is_hash = digits.len() == SHA256_DIGITS
+        && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if is_hash {
+        return Ok(());
+    }
+    Err(PortError::Refused {
+        doing: format!("looking for blob {:?}", blob.sha256),
+        why: "a blob is named by 64 lower-case hexadecimal digits".to_owned(),
+    })
+}
+
+/// Says no to a blob that is longer than one may be.
+pub(crate) fn too_long(blob: &BlobRef, blob_bytes_max: u64) -> PortError {
+    PortError::Refused {
+        doing: format!("storing a blob of {} bytes", blob.bytes),
+        why: format!(
+            "the limit `blob_bytes_max` is {blob_bytes_max} bytes; make it smaller or raise the limit"
+        ),
+    }
 }
 
 /// The part of `bytes` inside `range` (start, end exclusive); empty where they do not meet.

@@ -7,6 +7,7 @@ mod blobs;
 mod clock;
 mod folder;
 pub mod memory;
+mod objects;
 pub mod open;
 mod redis;
 mod sql;
@@ -16,6 +17,7 @@ pub use self::amqp::{Amqp, AmqpBroker};
 pub use self::redis::{Redis, RedisLeases};
 pub use blobs::FolderBlobs;
 pub use clock::SystemClock;
+pub use objects::{ObjectBlobs, Objects};
 pub use open::{
     Config, Distributed, Embedded, Guard, OpenError, Postgres, ServerError, TlsClient, TlsMode,
     open,

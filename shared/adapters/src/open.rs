@@ -14,6 +14,7 @@ use crate::blobs::FolderBlobs;
 use crate::clock::{DatabaseClock, Following, SystemClock};
 use crate::folder::DataFolder;
 use crate::memory::{MemoryBroker, MemoryLeases};
+use crate::objects::ObjectBlobs;
 use crate::redis::RedisLeases;
 use crate::sql::{Database, Stop};
 
@@ -82,6 +83,11 @@ async fn open_distributed(config: &Distributed) -> Result<(Ports, Guard), OpenEr
     }
     if let Some(settings) = &config.redis {
         ports.leases = Arc::new(RedisLeases::open(settings).await?);
+    }
+    if let Some(settings) = &config.blobs {
+        let Embedded { blob_bytes_max, log_bytes_max, .. } = config.local;
+        let opened = ObjectBlobs::open(settings, blob_bytes_max, log_bytes_max).await?;
+        ports.blobs = Arc::new(opened);
     }
     Ok((ports, Guard { database: stop, folder, following: Some(following), broker }))
 }

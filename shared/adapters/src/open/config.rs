@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::amqp::Amqp;
+use crate::objects::Objects;
 use crate::redis::Redis;
 
 /// What is behind the ports.
@@ -47,6 +48,9 @@ pub struct Distributed {
     /// Redis; without it leases stay in this process, which is then the only one.
     #[serde(default)]
     pub redis: Option<Box<Redis>>,
+    /// Blobs and logs in an object store; without it they stay in the folder of `local`.
+    #[serde(default)]
+    pub blobs: Option<Box<Objects>>,
     /// Everything that has no server of its own: as in the embedded mode.
     pub local: Embedded,
 }

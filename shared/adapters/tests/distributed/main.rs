@@ -1,4 +1,4 @@
-//! RabbitMQ and Redis behind their ports: the conformance suites, and what goes wrong with servers.
+//! RabbitMQ, Redis and MinIO behind their ports: the conformance suites, and what goes wrong with servers.
 //!
 //! Tests that disturb a server start one of their own; the others share the test stack, each in a
 //! virtual host or under a prefix of its own.
@@ -10,6 +10,8 @@ mod lease_faults;
 mod leases;
 mod load;
 mod mode;
+mod object_faults;
+mod objects;
 mod proxy;
 
 use std::error::Error;
