@@ -28,10 +28,9 @@ pub(super) fn is_no_bucket(error: &Error) -> bool {
 /// The class of an error.
 pub(super) fn class(doing: &str, shown: &str, error: Error) -> PortError {
     let doing = format!("{doing} in {shown}");
-    if let Some(error) = causes(&error).find_map(|cause| cause.downcast_ref::<io::Error>()) {
-        if let Some(class) = class_of_io(&doing, error) {
-            return class;
-        }
+    let of_system = causes(&error).find_map(|cause| cause.downcast_ref::<io::Error>());
+    if let Some(class) = of_system.and_then(|error| class_of_io(&doing, error)) {
+        return class;
     }
     let (code, status) = (code(&error), status(&error));
     let is_full = status == Some(507)

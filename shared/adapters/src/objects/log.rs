@@ -8,10 +8,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use shared_ports::PortError;
-use uuid::Uuid;
 
 use super::store::Store;
 
+/// Tells one chunk from every other.
+type Id = [u8; 16];
 const ID_BYTES: u64 = 16;
 /// Digits of a name: those of the largest offset.
 const DIGITS: usize = 20;
@@ -52,7 +53,7 @@ impl Log {
         if self.chunks.is_empty() {
             self.look(store, DOING).await?;
         }
-        let id = Uuid::now_v7();
+        let id = rand::random::<Id>();
         let (object, bytes) = (framed(id, chunk), chunk.len() as u64);
         for _ in 0..LOST_MAX {
             let at = self.end();
@@ -117,13 +118,11 @@ impl Log {
         &self,
         store: &Store,
         path: &Path,
-        id: Uuid,
+        id: Id,
         bytes: u64,
     ) -> Result<bool, PortError> {
         let head = store.get("appending to a log", path, Some(0..ID_BYTES), ID_BYTES).await?;
-        Ok(head.is_some_and(|head| {
-            head.bytes == &id.as_bytes()[..] && head.whole_bytes == ID_BYTES + bytes
-        }))
+        Ok(head.is_some_and(|head| head.bytes == id[..] && head.whole_bytes == ID_BYTES + bytes))
     }
 
     fn path(&self, at: u64) -> Path {
@@ -147,9 +146,9 @@ impl Log {
 }
 
 /// A chunk as it is stored.
-fn framed(id: Uuid, chunk: &Bytes) -> Bytes {
-    let mut object = BytesMut::with_capacity(chunk.len() + id.as_bytes().len());
-    object.put_slice(id.as_bytes());
+fn framed(id: Id, chunk: &Bytes) -> Bytes {
+    let mut object = BytesMut::with_capacity(chunk.len() + id.len());
+    object.put_slice(&id);
     object.put_slice(chunk);
     object.freeze()
 }

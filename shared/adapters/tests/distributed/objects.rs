@@ -1,7 +1,7 @@
 //! Blobs and logs in the test stack's MinIO, each test under a prefix of its own.
 
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use bytes::Bytes;
 use shared_adapters::{ObjectBlobs, Objects};
