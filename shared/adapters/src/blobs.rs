@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
+pub(crate) use self::log::Log as LogFile;
 use self::logs::Logs;
 pub(crate) use self::name::escape;
 use self::store::Store;
@@ -152,7 +153,7 @@ pub(crate) fn clip(bytes: &Bytes, range: Option<(u64, u64)>) -> Bytes {
 }
 
 /// Runs what blocks on the disk beside the tasks. It runs to its end even if nobody waits for it.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
 ) -> Result<T, PortError> {
@@ -162,7 +163,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// What an error of the file system means to a caller.
-fn failed(error: io::Error, doing: &str, path: &Path) -> PortError {
+pub(crate) fn failed(error: io::Error, doing: &str, path: &Path) -> PortError {
     let doing = format!("{doing} (`{}`)", path.display());
     let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
     if is([io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]) {

@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod amqp;
+pub mod archive;
 mod backoff;
 mod blobs;
 mod clock;

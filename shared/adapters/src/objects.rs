@@ -13,12 +13,15 @@ mod place;
 mod settings;
 mod store;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
-use self::logs::Logs;
+use self::log::Log;
+use self::logs::{Logs, of_folder, placed};
 pub use self::settings::Objects;
 use self::store::Store;
 use crate::blobs::{checked, clip, name_of, too_long};
@@ -86,6 +89,50 @@ impl ObjectBlobs {
                     .to_owned(),
             )),
         }
+    }
+
+    /// Names of all blobs.
+    pub(crate) async fn all_blobs(&self) -> Result<Vec<BlobRef>, PortError> {
+        let under = self.store.path(&["blobs"]);
+        let found = self.store.list("listing blobs", &under, None).await?;
+        let names = found.into_iter().filter_map(|meta| {
+            let sha256 = meta.location.filename()?.to_owned();
+            let name = BlobRef { sha256, bytes: meta.size };
+            checked(&name).is_ok().then_some(name)
+        });
+        Ok(names.collect())
+    }
+
+    /// All logs: the names of execution and stage, escaped as folders have them.
+    pub(crate) async fn all_logs(&self) -> Result<Vec<(String, String)>, PortError> {
+        let under = self.store.path(&["logs"]);
+        let found = self.store.list("listing logs", &under, None).await?;
+        let names = found.iter().filter_map(|meta| {
+            let mut parts = meta.location.parts().collect::<Vec<_>>().into_iter().rev().skip(1);
+            let (stage, execution) = (parts.next()?, parts.next()?);
+            Some((of_folder(execution.as_ref()), of_folder(stage.as_ref())))
+        });
+        Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// All of a log, by names that are escaped.
+    pub(crate) async fn read_placed(
+        &self,
+        execution: &str,
+        stage: &str,
+    ) -> Result<Bytes, PortError> {
+        Log::new(placed(&self.store, execution, stage)).all(&self.store).await
+    }
+
+    /// Writes a piece of a log, by names that are escaped, while nobody else writes to it.
+    pub(crate) async fn append_placed(
+        &self,
+        execution: &str,
+        stage: &str,
+        at: u64,
+        chunk: &Bytes,
+    ) -> Result<(), PortError> {
+        Log::new(placed(&self.store, execution, stage)).put(&self.store, at, chunk).await
     }
 
     fn place(&self, blob: &BlobRef) -> Result<object_store::path::Path, PortError> {

@@ -18,6 +18,17 @@ pub(crate) fn of_scheduler(settings: &Settings) -> Result<Config> {
     Ok(Config::Distributed(Distributed { store, amqp, redis, blobs, local }))
 }
 
+/// What `capstan store` opens: no servers but those of the store and the blobs.
+///
+/// # Errors
+/// If something that it needs is not set.
+pub(crate) fn of_store(settings: &Settings) -> Result<Config> {
+    let store = settings.store.clone();
+    let store = store.ok_or_else(|| missing("store.url", "everything is kept there"))?;
+    let (blobs, local) = (settings.blobs.clone(), local(settings)?);
+    Ok(Config::Distributed(Distributed { store, amqp: None, redis: None, blobs, local }))
+}
+
 /// What a worker opens.
 ///
 /// # Errors

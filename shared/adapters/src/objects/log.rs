@@ -101,6 +101,23 @@ impl Log {
         Ok(parts)
     }
 
+    /// All of it.
+    pub(super) async fn all(mut self, store: &Store) -> Result<Bytes, PortError> {
+        let parts = self.find(store, 0, usize::MAX).await?;
+        Ok(read(store, parts).await?.unwrap_or_default())
+    }
+
+    /// Puts a chunk where the log is known to end; at its beginning, in place of what there is.
+    pub(super) async fn put(&self, store: &Store, at: u64, chunk: &Bytes) -> Result<(), PortError> {
+        const DOING: &str = "writing a log";
+        if at == 0 {
+            let found = store.list(DOING, &self.under, None).await?;
+            let paths: Vec<_> = found.into_iter().map(|meta| meta.location).collect();
+            store.remove(DOING, &paths).await?;
+        }
+        store.replace(DOING, &self.path(at), &framed(rand::random::<Id>(), chunk)).await
+    }
+
     /// Looks for chunks behind those that are known. The log ends where one is missing.
     async fn look(&mut self, store: &Store, doing: &str) -> Result<(), PortError> {
         let last = self.chunks.last().map(|chunk| self.path(chunk.at));

@@ -89,7 +89,36 @@ impl Logs {
     }
 }
 
+/// Where a log lies whose name is escaped already.
+pub(super) fn placed(store: &Store, execution: &str, stage: &str) -> object_store::path::Path {
+    store.path(&["logs", &of_object(execution), &of_object(stage)])
+}
+
+/// A name in the form that folders have.
+pub(super) fn of_folder(part: &str) -> String {
+    part.replace('=', "%").replace('!', "~")
+}
+
 /// A part of an object's name. Object stores treat `%` and `~` as special.
 fn part(text: &str) -> String {
-    escape(text).replace(['%', '~'], "=")
+    of_object(&escape(text))
+}
+
+fn of_object(escaped: &str) -> String {
+    escaped.replace('%', "=").replace('~', "!")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_from_folders_to_objects_and_back() {
+        let long = "é".repeat(200);
+        for text in ["a", "", "a/b", "a%b=c", "..", "~", &long] {
+            let escaped = escape(text);
+            assert_eq!(of_folder(&of_object(&escaped)), escaped, "{text}");
+            assert!(!part(text).contains(['%', '~', '/']));
+        }
+    }
 }
