@@ -76,6 +76,7 @@ fn a_backup_under_load_is_restored_and_everything_goes_on() {
                 meanwhile.lock().unwrap().push(start(&dev));
             }
         });
+        wait_for("some load", || (meanwhile.lock().unwrap().len() > 3).then_some(()));
         store(&["backup", "-o", "json"], &file, &data).expect(0, &[]);
     });
     println!("the backup under load took {:?}", began.elapsed());

@@ -4,6 +4,7 @@
 //! virtual host or under a prefix of its own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod archive;
 mod broker;
 mod broker_faults;
 mod lease_faults;
@@ -13,6 +14,8 @@ mod mode;
 mod object_faults;
 mod objects;
 mod proxy;
+#[path = "../archive/scene.rs"]
+mod scene;
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
