@@ -178,7 +178,7 @@ async fn check(
 ) -> Value {
     let why = match timeout(CHECK_TIMEOUT, look).await {
         Ok(Ok(())) => return json!({ "name": name, "status": "ok" }),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => error.with_causes(),
         Err(_) => format!("no answer within {CHECK_TIMEOUT:?}"),
     };
     let status = match matters {

@@ -225,12 +225,12 @@ pub(crate) struct EngineArgs {
     pub(crate) log_format: LogFormat,
 }
 
-/// Warnings. The Kubernetes client logs what a stage says better, and how exporting goes is said once
-/// by whoever exports.
-const LOG_WARNINGS: &str = "warn,kube_client=off,opentelemetry=off";
+/// Warnings. The clients of Kubernetes and RabbitMQ log what we say better, and how exporting goes is
+/// said once by whoever exports.
+const LOG_WARNINGS: &str = "warn,kube_client=off,lapin=off,opentelemetry=off";
 /// The state changes of executions, too.
 pub(crate) const LOG_CHANGES: &str =
-    "warn,scheduler=info,worker=info,kube_client=off,opentelemetry=off";
+    "warn,scheduler=info,worker=info,kube_client=off,lapin=off,opentelemetry=off";
 
 impl EngineArgs {
     /// Where docker listens; like docker, an empty one in the environment is none.

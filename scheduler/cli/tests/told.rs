@@ -12,6 +12,8 @@ mod ended;
 mod file;
 #[path = "capstan/process.rs"]
 mod process;
+#[path = "told/settings.rs"]
+mod settings;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

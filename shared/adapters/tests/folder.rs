@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use shared_adapters::{Config, Embedded, Guard, OpenError, open};
+use shared_adapters::{Config, Embedded, FolderBlobs, Guard, OpenError, open};
 use shared_model::Capability;
 use shared_ports::broker::{Outgoing, Queue};
-use shared_ports::{LogName, PortError, Ports};
+use shared_ports::{Blobs, LogName, PortError, Ports};
 use sqlx::{ConnectOptions, SqliteConnection};
 
 #[tokio::test]
@@ -241,4 +241,61 @@ fn log() -> LogName {
 
 fn log_file(folder: &Path) -> PathBuf {
     folder.join("logs/e/1.log")
+}
+
+#[tokio::test]
+async fn several_processes_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let share = || FolderBlobs::share(&folder.path().join("shared"), 1_000, 1_000).unwrap();
+    let (one, other, reader) = (share(), share(), share());
+    assert!(reader.read(&log(), 0, 100).await.unwrap().is_empty());
+    let mut expected = Vec::new();
+    for turn in 0..5 {
+        for (blobs, name) in [(&one, "one"), (&other, "other")] {
+            let line = format!("{name} {turn}\n");
+            blobs.append(&log(), Bytes::from(line.clone())).await.unwrap();
+            expected.extend(line.into_bytes());
+            assert_eq!(reader.read(&log(), 0, 1_000).await.unwrap(), expected);
+        }
+    }
+    let blob = one.put(Bytes::from("bytes")).await.unwrap();
+    assert_eq!(other.put(Bytes::from("bytes")).await.unwrap(), blob);
+    assert_eq!(reader.get(&blob, None).await.unwrap(), "bytes");
+    // One that begins leaves alone what others are writing.
+    let incoming = folder.path().join("shared/blobs/incoming/another");
+    std::fs::write(&incoming, "half a bl").unwrap();
+    drop(share());
+    assert!(incoming.exists());
+    other.remove(&[], Some(&log().execution)).await.unwrap();
+    assert!(reader.read(&log(), 0, 100).await.unwrap().is_empty());
+    one.append(&log(), Bytes::from("anew")).await.unwrap();
+    assert_eq!(reader.read(&log(), 0, 100).await.unwrap(), "anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_appends_at_once_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let append = |number: usize| {
+        let blobs = FolderBlobs::share(folder.path(), 1_000, 1_000_000).unwrap();
+        async move {
+            for turn in 0..100 {
+                let line = format!("{number} {turn}\n");
+                blobs.append(&log(), Bytes::from(line)).await.unwrap();
+            }
+        }
+    };
+    let mut writers: tokio::task::JoinSet<()> = (0..4).map(append).collect();
+    while let Some(written) = writers.join_next().await {
+        written.unwrap();
+    }
+    let reader = FolderBlobs::share(folder.path(), 1_000, 1_000_000).unwrap();
+    let text = reader.read(&log(), 0, 1_000_000).await.unwrap();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    assert_eq!(text.lines().count(), 400);
+    for number in 0..4 {
+        let begin = format!("{number} ");
+        let turns =
+            text.lines().filter_map(|line| line.strip_prefix(&begin)?.parse::<usize>().ok());
+        assert!(turns.eq(0..100), "{number}");
+    }
 }

@@ -88,3 +88,12 @@ pub enum PortError {
         why: String,
     },
 }
+
+impl PortError {
+    /// The error with its causes, in one line.
+    pub fn with_causes(&self) -> String {
+        let first: &dyn std::error::Error = self;
+        let causes = std::iter::successors(Some(first), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}

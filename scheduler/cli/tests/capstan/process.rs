@@ -12,6 +12,7 @@ pub(crate) fn capstan() -> Command {
     for name in [
         "KUBECONFIG",
         "CAPSTAN_ALLOW_URLS",
+        "CAPSTAN_CONFIG",
         "CAPSTAN_DATA_DIR",
         "CAPSTAN_ARTIFACTS_ROOT",
         "CAPSTAN_HELM",

@@ -99,7 +99,7 @@ async fn check(
 ) -> Check {
     let why = match tokio::time::timeout(CHECK_TIMEOUT, look).await {
         Ok(Ok(())) => return Check { name, status: "ok", why: None },
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => error.with_causes(),
         Err(_) => format!("no answer within {CHECK_TIMEOUT:?}"),
     };
     Check { name, status: otherwise, why: Some(why) }

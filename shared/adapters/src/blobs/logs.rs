@@ -36,6 +36,7 @@ impl Logs {
     pub(super) async fn append(&self, name: &LogName, chunk: Bytes) -> Result<(), PortError> {
         let log_bytes_max = self.log_bytes_max;
         self.with(name, "appending to a log", move |log| {
+            log.catch_up().map_err(|error| failed(error, "reading a log", log.path()))?;
             if log.bytes().saturating_add(chunk.len() as u64) > log_bytes_max {
                 return Err(full_log(log, chunk.len(), log_bytes_max));
             }
