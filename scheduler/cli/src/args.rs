@@ -19,6 +19,7 @@ use crate::pipeline::PipelineArgs;
 use crate::role::scheduler::SchedulerArgs;
 use crate::role::worker::WorkerArgs;
 use crate::say;
+use crate::store::StoreArgs;
 use crate::token::TokenArgs;
 
 /// Continuous delivery: runs Spinnaker's pipelines.
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Application(Box<ApplicationArgs>),
     /// Makes, lists and takes back the tokens of a server.
     Token(Box<TokenArgs>),
+    /// Writes a store into a file, restores it, and looks whether it is sound.
+    Store(Box<StoreArgs>),
     /// Shows the settings of the distributed roles.
     Config(ConfigArgs),
     /// Prints the completions for a shell.

@@ -22,6 +22,7 @@ mod sample;
 mod say;
 mod server;
 mod stages;
+mod store;
 mod summary;
 mod token;
 mod watch;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Execution(arguments) => finish(execution::run(&arguments)),
         Command::Token(arguments) => finish(token::run(&arguments)),
         Command::Application(arguments) => finish(application::run(&arguments)),
+        Command::Store(arguments) => finish(store::run(&arguments)),
         Command::Config(arguments) => finish(config::run(&arguments)),
         Command::Completion(arguments) => finish(completion::run(&arguments)),
         Command::Openapi => finish(describe_api()),

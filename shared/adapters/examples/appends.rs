@@ -40,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
             store: Postgres::new(url),
             amqp: None,
             redis: None,
+            blobs: None,
             local,
         });
         let postgres = measure("PostgreSQL", &config).await?;

@@ -24,9 +24,13 @@ use sha2::{Digest, Sha256};
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
+pub(crate) use self::log::Log as LogFile;
 use self::logs::Logs;
+pub(crate) use self::name::escape;
 use self::store::Store;
 use crate::folder::{make_private, room, sync_folder};
+
+const SHA256_DIGITS: usize = 64;
 
 /// Blobs and logs in a local folder.
 #[derive(Debug, Clone)]
@@ -115,6 +119,30 @@ pub(crate) fn name_of(bytes: &[u8]) -> BlobRef {
     BlobRef { sha256: hex::encode(Sha256::digest(bytes)), bytes: bytes.len() as u64 }
 }
 
+/// Refuses what names no blob; a name may come from a document.
+pub(crate) fn checked(blob: &BlobRef) -> Result<(), PortError> {
+    let digits = blob.sha256.as_bytes();
+    let is_hash = digits.len() == SHA256_DIGITS
+        && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if is_hash {
+        return Ok(());
+    }
+    Err(PortError::Refused {
+        doing: format!("looking for blob {:?}", blob.sha256),
+        why: "a blob is named by 64 lower-case hexadecimal digits".to_owned(),
+    })
+}
+
+/// Says no to a blob that is longer than one may be.
+pub(crate) fn too_long(blob: &BlobRef, blob_bytes_max: u64) -> PortError {
+    PortError::Refused {
+        doing: format!("storing a blob of {} bytes", blob.bytes),
+        why: format!(
+            "the limit `blob_bytes_max` is {blob_bytes_max} bytes; make it smaller or raise the limit"
+        ),
+    }
+}
+
 /// The part of `bytes` inside `range` (start, end exclusive); empty where they do not meet.
 pub(crate) fn clip(bytes: &Bytes, range: Option<(u64, u64)>) -> Bytes {
     let Some((start, end)) = range else { return bytes.clone() };
@@ -125,7 +153,7 @@ pub(crate) fn clip(bytes: &Bytes, range: Option<(u64, u64)>) -> Bytes {
 }
 
 /// Runs what blocks on the disk beside the tasks. It runs to its end even if nobody waits for it.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
 ) -> Result<T, PortError> {
@@ -135,7 +163,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// What an error of the file system means to a caller.
-fn failed(error: io::Error, doing: &str, path: &Path) -> PortError {
+pub(crate) fn failed(error: io::Error, doing: &str, path: &Path) -> PortError {
     let doing = format!("{doing} (`{}`)", path.display());
     let is = |kinds: [io::ErrorKind; 2]| kinds.contains(&error.kind());
     if is([io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]) {

@@ -2,12 +2,14 @@
 #![warn(missing_docs)]
 
 mod amqp;
+pub mod archive;
 mod backoff;
 mod blobs;
 mod clock;
 mod folder;
 pub mod masked;
 pub mod memory;
+mod objects;
 pub mod open;
 mod redis;
 mod sql;
@@ -17,6 +19,7 @@ pub use self::amqp::{Amqp, AmqpBroker};
 pub use self::redis::{Redis, RedisLeases};
 pub use blobs::FolderBlobs;
 pub use clock::SystemClock;
+pub use objects::{ObjectBlobs, Objects};
 pub use open::{
     Config, Distributed, Embedded, Guard, OpenError, Patience, Postgres, ServerError, TlsClient,
     TlsMode, Workplace, open, open_patiently, open_worker,

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Serializer;
 
 /// What stands in place of a secret.
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// As a mask.
 ///

@@ -6,7 +6,7 @@ mod patience;
 
 use std::sync::Arc;
 
-use shared_ports::{Clock, PortError, Ports, WorkerPorts};
+use shared_ports::{Blobs, Clock, PortError, Ports, WorkerPorts};
 
 pub use self::config::{Config, Distributed, Embedded, Postgres, TlsClient, TlsMode, Workplace};
 pub use self::error::{OpenError, ServerError};
@@ -16,6 +16,7 @@ use crate::blobs::FolderBlobs;
 use crate::clock::{DatabaseClock, Following, SystemClock};
 use crate::folder::DataFolder;
 use crate::memory::{MemoryBroker, MemoryLeases};
+use crate::objects::{ObjectBlobs, Objects};
 use crate::redis::{Redis, RedisLeases};
 use crate::sql::{Database, Stop};
 
@@ -89,7 +90,11 @@ pub async fn open_worker(
     let leases = open_leases(&config.redis, patience).await?;
     let guard =
         Guard { database: None, folder, following: None, broker: Some(Arc::clone(&broker)) };
-    let (blobs, clock) = (Arc::new(blobs), Arc::new(SystemClock::default()));
+    let blobs: Arc<dyn Blobs> = match &config.blobs {
+        Some(settings) => open_objects(settings, &config.local, patience).await?,
+        None => Arc::new(blobs),
+    };
+    let clock = Arc::new(SystemClock::default());
     Ok((WorkerPorts { broker, leases, blobs, clock }, guard))
 }
 
@@ -121,6 +126,9 @@ async fn open_distributed(
     if let Some(settings) = &config.redis {
         ports.leases = open_leases(settings, patience).await?;
     }
+    if let Some(settings) = &config.blobs {
+        ports.blobs = open_objects(settings, &config.local, patience).await?;
+    }
     Ok((ports, Guard { database: Some(stop), folder, following: Some(following), broker }))
 }
 
@@ -138,6 +146,16 @@ async fn open_leases(
 ) -> Result<Arc<RedisLeases>, OpenError> {
     let opened = patience.open(async || Ok(RedisLeases::open(settings).await?)).await?;
     Ok(Arc::new(opened))
+}
+
+async fn open_objects(
+    settings: &Objects,
+    limits: &Embedded,
+    patience: &mut Patience,
+) -> Result<Arc<ObjectBlobs>, OpenError> {
+    let Embedded { blob_bytes_max, log_bytes_max, .. } = *limits;
+    let open = async || Ok(ObjectBlobs::open(settings, blob_bytes_max, log_bytes_max).await?);
+    Ok(Arc::new(patience.open(open).await?))
 }
 
 fn open_folder(config: &Embedded) -> Result<(Arc<DataFolder>, FolderBlobs), OpenError> {

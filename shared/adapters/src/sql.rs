@@ -17,6 +17,7 @@
 
 mod connection;
 mod connector;
+pub(crate) mod copy;
 mod documents;
 mod failure;
 mod group;
@@ -31,6 +32,7 @@ mod statement;
 mod write;
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -38,6 +40,7 @@ use shared_ports::PortError;
 
 use self::connection::{Connection, Pool};
 use self::connector::Connector;
+use self::copy::{Copy, CopyError};
 use self::documents::SqlDocuments;
 use self::failure::{Failure, Place};
 use self::journal::SqlJournal;
@@ -47,7 +50,7 @@ use self::statement::Sql;
 pub(crate) use self::writer::Stop;
 use self::writer::Writer;
 use crate::folder::{DataFolder, room};
-use crate::open::{OpenError, Postgres};
+use crate::open::{Config, OpenError, Postgres};
 
 /// An open database: one writer, several readers.
 #[derive(Debug, Clone)]
@@ -81,6 +84,57 @@ impl Database {
         server.prepare().await?;
         let connection = Connection::Postgres(Box::new(server.connect_first().await?));
         Ok(Self::start(Connector::Server(Box::new(server)), connection, folder))
+    }
+
+    /// Everything of a data folder's database as it is now, for reading; whoever has the folder open
+    /// goes on.
+    pub(crate) async fn snapshot_in_folder(folder: &Path) -> Result<Copy, CopyError> {
+        let file = File::new(folder);
+        if !file.exists() {
+            return Err(CopyError::NoStore);
+        }
+        let connection = file.connect_to_look().await;
+        let connection = connection.map_err(|error| file.not_opened(error))?;
+        Copy::begin(Connection::Sqlite(connection), schema::SQLITE_NEWEST).await
+    }
+
+    /// Everything of a server's database as it is now, for reading.
+    pub(crate) async fn snapshot_on_server(config: &Postgres) -> Result<Copy, CopyError> {
+        let server = Server::new(config)?;
+        let connection = server.connect_to_look().await?;
+        Copy::begin(Connection::Postgres(Box::new(connection)), schema::POSTGRES_NEWEST).await
+    }
+
+    /// The database of a data folder, made if need be, to write rows into.
+    pub(crate) async fn fill_in_folder(folder: &Path) -> Result<Copy, CopyError> {
+        let connection = File::new(folder).prepare().await?;
+        Copy::fill(Connection::Sqlite(connection)).await
+    }
+
+    /// A server's database, prepared if need be, to write rows into.
+    pub(crate) async fn fill_on_server(config: &Postgres) -> Result<Copy, CopyError> {
+        let server = Server::new(config)?;
+        server.prepare().await?;
+        let connection = server.connect_to_fill().await?;
+        Copy::fill(Connection::Postgres(Box::new(connection))).await
+    }
+
+    /// A database on a server, for people.
+    pub(crate) fn shown(config: &Postgres) -> String {
+        Server::new(config)
+            .map_or_else(|_| "the store".to_owned(), |server| server.place().to_string())
+    }
+
+    /// What an error of copied rows means to whoever copies.
+    pub(crate) fn copy_failed(config: &Config, error: sqlx::Error, doing: &str) -> PortError {
+        let place = match config {
+            Config::Embedded(embedded) => File::new(&embedded.data_dir).place(),
+            Config::Distributed(distributed) => match Server::new(&distributed.store) {
+                Ok(server) => server.place(),
+                Err(_) => Place::Server(Arc::from("the store")),
+            },
+        };
+        Failure::of(error, &place).into_port(doing)
     }
 
     fn start(

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use shared_adapters::memory::{
     MemoryBlobs, MemoryBroker, MemoryDocuments, MemoryJournal, MemoryLeases,
 };
-use shared_adapters::{Config, Guard, SystemClock, open};
+use shared_adapters::{Config, Guard, ObjectBlobs, Objects, SystemClock, open};
 use shared_ports::conformance::{self, Durable, SimClock, Subject, Timed};
 use shared_ports::{Blobs, Broker, Clock, Documents, Journal, Leases, Ports};
 use tempfile::TempDir;
@@ -75,6 +75,35 @@ async fn blobs_in_a_folder() {
 #[tokio::test]
 async fn blobs_in_a_folder_are_durable() {
     conformance::blobs::durable_blobs().pass(async || durable(blobs).await).await;
+}
+
+#[tokio::test]
+async fn blobs_in_a_folder_that_is_shared() {
+    let new = async || {
+        let folder = tempfile::tempdir().unwrap();
+        Subject { port: in_folder(&folder).await, keep: Box::new(folder) }
+    };
+    conformance::blobs::blobs().pass(new).await;
+}
+
+#[tokio::test]
+async fn blobs_in_a_folder_that_is_shared_are_durable() {
+    let new = async || {
+        let folder = tempfile::tempdir().unwrap();
+        let port = in_folder(&folder).await;
+        let reopen =
+            Box::pin(
+                async move { Subject { port: in_folder(&folder).await, keep: Box::new(folder) } },
+            );
+        Durable { port, reopen }
+    };
+    conformance::blobs::durable_blobs().pass(new).await;
+}
+
+/// The client of object stores, on a folder.
+async fn in_folder(folder: &TempDir) -> Arc<dyn Blobs> {
+    let settings = Objects::at(format!("file://{}", folder.path().display()));
+    Arc::new(ObjectBlobs::open(&settings, 1 << 26, 1 << 26).await.unwrap())
 }
 
 #[tokio::test]

@@ -23,6 +23,14 @@ pub const AMQP_URL: &str = "CAPSTAN_TEST_AMQP_URL";
 pub const RABBITMQ_MANAGEMENT_URL: &str = "CAPSTAN_TEST_RABBITMQ_MANAGEMENT_URL";
 /// The variable of [`redis_url`].
 pub const REDIS_URL: &str = "CAPSTAN_TEST_REDIS_URL";
+/// The variable of [`s3_endpoint`].
+pub const S3_ENDPOINT: &str = "CAPSTAN_TEST_S3_ENDPOINT";
+/// The variable of the first of [`s3_keys`].
+pub const S3_ACCESS_KEY: &str = "CAPSTAN_TEST_S3_ACCESS_KEY";
+/// The variable of the second of [`s3_keys`].
+pub const S3_SECRET_KEY: &str = "CAPSTAN_TEST_S3_SECRET_KEY";
+/// The variable of [`s3_bucket`].
+pub const S3_BUCKET: &str = "CAPSTAN_TEST_S3_BUCKET";
 /// The variable of [`postgres_url`].
 pub const POSTGRES_URL: &str = "CAPSTAN_TEST_POSTGRES_URL";
 /// The image in the test stack's docker that others are made from: a shell and busybox, 2 MB.
@@ -104,6 +112,30 @@ pub fn rabbitmq_management_url() -> String {
 /// No stack is running.
 pub fn redis_url() -> String {
     value_of_stack(REDIS_URL)
+}
+
+/// MinIO, which speaks S3: `http://127.0.0.1:<port>`.
+///
+/// # Panics
+/// No stack is running.
+pub fn s3_endpoint() -> String {
+    value_of_stack(S3_ENDPOINT)
+}
+
+/// The id of the key that may do everything in MinIO, and its secret.
+///
+/// # Panics
+/// No stack is running.
+pub fn s3_keys() -> (String, String) {
+    (value_of_stack(S3_ACCESS_KEY), value_of_stack(S3_SECRET_KEY))
+}
+
+/// A bucket of MinIO. It is shared: use a prefix of your own.
+///
+/// # Panics
+/// No stack is running.
+pub fn s3_bucket() -> String {
+    value_of_stack(S3_BUCKET)
 }
 
 /// The database `postgres` of the test stack's PostgreSQL server, as a user who may do everything:

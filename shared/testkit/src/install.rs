@@ -32,6 +32,8 @@ pub struct Tools {
     pub kube_scheduler: PathBuf,
     /// KWOK.
     pub kwok: PathBuf,
+    /// MinIO.
+    pub minio: PathBuf,
     /// Helm 3.
     pub helm3: PathBuf,
     /// Helm 4.
@@ -53,6 +55,7 @@ pub fn ensure_all(say: &mut dyn FnMut(&str)) -> Result<Tools> {
         kube_controller_manager: ensure(&tool::KUBE_CONTROLLER_MANAGER)?,
         kube_scheduler: ensure(&tool::KUBE_SCHEDULER)?,
         kwok: ensure(&tool::KWOK)?,
+        minio: ensure(&tool::MINIO)?,
         helm3: ensure(&tool::HELM3)?,
         helm4: ensure(&tool::HELM4)?,
     })
@@ -64,6 +67,14 @@ pub fn ensure_all(say: &mut dyn FnMut(&str)) -> Result<Tools> {
 /// There is no Python, or PyPI gives no packages.
 pub fn schemathesis(say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     Cache::of_user()?.ensure(&tool::SCHEMATHESIS, say)
+}
+
+/// The object store that speaks S3.
+///
+/// # Errors
+/// It is neither there nor can it be built.
+pub fn minio(say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    Cache::of_user()?.ensure(&tool::MINIO, say)
 }
 
 /// The folder of built tools.

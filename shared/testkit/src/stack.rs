@@ -1,5 +1,5 @@
 //! The real servers that tests run against: etcd, the three of Kubernetes, KWOK in place of the
-//! kubelets, docker, an image registry, PostgreSQL, RabbitMQ and Redis.
+//! kubelets, docker, an image registry, PostgreSQL, RabbitMQ, Redis and MinIO.
 //!
 //! Everything listens on a free port of 127.0.0.1, keeps its data in one temporary folder, and is
 //! ended by its own process id. A server also dies with the process that started it (by the
@@ -22,6 +22,7 @@ mod api;
 mod certificates;
 mod credentials;
 mod docker;
+mod minio;
 mod ports;
 mod postgres;
 mod rabbitmq;
@@ -31,6 +32,7 @@ mod servers;
 
 pub use addresses::StackAddresses;
 pub use api::{Api, Response};
+pub use minio::MinIo;
 pub use postgres::{PostgresServer, sql};
 pub use rabbitmq::{Management, RabbitMq};
 pub use redis::Redis;
@@ -56,6 +58,7 @@ pub struct Stack {
     servers: Vec<Server>,
     rabbitmq: RabbitMq,
     redis: Redis,
+    minio: MinIo,
     addresses: StackAddresses,
     postgres: Cluster,
     data: TempDir,
@@ -77,9 +80,12 @@ impl Stack {
         // They need nobody: they start beside the others and are looked at last.
         let rabbitmq = RabbitMq::start(&data.path().join("rabbitmq"), &[])?;
         let redis = Redis::start(&data.path().join("redis"), &[])?;
+        let minio = MinIo::start(&data.path().join("minio"))?;
         let postgres = Cluster::make()?;
-        let addresses = StackAddresses::of(&layout, &ports, tools, (&postgres, &rabbitmq, &redis));
-        let mut stack = Self { servers: Vec::new(), rabbitmq, redis, addresses, postgres, data };
+        let more = (&postgres, &rabbitmq, &redis, &minio);
+        let addresses = StackAddresses::of(&layout, &ports, tools, more);
+        let servers = Vec::new();
+        let mut stack = Self { servers, rabbitmq, redis, minio, addresses, postgres, data };
         stack.bring_up(tools, &layout, &ports, &credentials)?;
         Ok(stack)
     }
@@ -96,7 +102,11 @@ impl Stack {
 
     /// The name and process id of each server, in the order of their start.
     pub fn processes(&self) -> Vec<(&'static str, u32)> {
-        let more = [("rabbitmq", self.rabbitmq.pid()), ("redis", self.redis.pid())];
+        let more = [
+            ("rabbitmq", self.rabbitmq.pid()),
+            ("redis", self.redis.pid()),
+            ("minio", self.minio.pid()),
+        ];
         let more = more.into_iter().filter_map(|(name, pid)| Some((name, pid?)));
         more.chain(self.servers.iter().map(|server| (server.name(), server.pid()))).collect()
     }
@@ -108,6 +118,7 @@ impl Stack {
     pub fn check(&mut self) -> Result<()> {
         self.rabbitmq.check()?;
         self.redis.check()?;
+        self.minio.check()?;
         self.servers.iter_mut().try_for_each(Server::check)
     }
 
@@ -163,6 +174,7 @@ impl Stack {
         let url = self.postgres.url("postgres");
         self.wait(&deadline, "postgres", || postgres::is_ready(&url))?;
         self.redis.wait()?;
+        self.minio.wait()?;
         self.rabbitmq.wait()
     }
 
@@ -206,7 +218,7 @@ impl Stack {
 
     fn stop_servers(&mut self) -> Result<()> {
         let mut stopped: Vec<Result<()>> = self.servers.drain(..).rev().map(Server::stop).collect();
-        stopped.extend([self.rabbitmq.stop(), self.redis.crash()]);
+        stopped.extend([self.rabbitmq.stop(), self.redis.crash(), self.minio.crash()]);
         stopped.into_iter().collect()
     }
 }

@@ -59,6 +59,13 @@ pub const KWOK: Tool = Tool {
     version_args: &["--version"],
     source: Source::GoInstall { package: "sigs.k8s.io/kwok/cmd/kwok" },
 };
+/// MinIO, an object store that speaks S3. Its module has no versions: this is the last state of it.
+pub const MINIO: Tool = Tool {
+    name: "minio",
+    version: "0.0.0-20260212201848-7aac2a2c5b7c",
+    version_args: &["--version"],
+    source: Source::GoInstall { package: "github.com/minio/minio" },
+};
 /// Schemathesis, which makes requests up from the description of an API.
 pub const SCHEMATHESIS: Tool = Tool {
     name: "schemathesis",

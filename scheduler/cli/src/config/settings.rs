@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use scheduler::api::ApiLimits;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use shared_adapters::{Amqp, Embedded, Postgres, Redis, TlsClient, masked};
+use shared_adapters::{Amqp, Embedded, Objects, Postgres, Redis, TlsClient, masked};
 
 use crate::args::{DEFAULT_PORT, LimitArgs, LogFormat};
 
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) amqp: Option<Box<Amqp>>,
     /// Redis.
     pub(crate) redis: Option<Box<Redis>>,
+    /// Object storage.
+    pub(crate) blobs: Option<Box<Objects>>,
     /// Folders.
     pub(crate) local: Local,
     /// The API of schedulers.
@@ -43,7 +45,7 @@ pub(crate) struct Settings {
 pub(crate) struct Local {
     /// Of this process alone, with what is lost with it: tools at work.
     pub(crate) data_dir: PathBuf,
-    /// Blobs and logs: one folder for all processes, on this machine or a file system that they share.
+    /// Blobs and logs, if not in object storage: one folder for all processes, on this machine or a file system that they share.
     pub(crate) shared_dir: Option<PathBuf>,
     /// Length of one blob.
     pub(crate) blob_bytes_max: u64,
@@ -179,6 +181,7 @@ impl Settings {
             store: Some(store),
             amqp: Some(Box::new(Amqp::at(""))),
             redis: Some(Box::new(redis)),
+            blobs: Some(Box::new(Objects::at(""))),
             api: Api { token: secret(), ..Api::default() },
             worker: Worker { token: secret(), ..Worker::default() },
             ..Self::default()

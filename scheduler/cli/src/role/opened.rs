@@ -14,7 +14,19 @@ pub(crate) fn of_scheduler(settings: &Settings) -> Result<Config> {
     let store = store.ok_or_else(|| missing("store.url", "a scheduler keeps everything there"))?;
     let (amqp, redis) = servers(settings)?;
     let (amqp, redis) = (Some(amqp), Some(redis));
-    Ok(Config::Distributed(Distributed { store, amqp, redis, local: local(settings)? }))
+    let (blobs, local) = (settings.blobs.clone(), local(settings)?);
+    Ok(Config::Distributed(Distributed { store, amqp, redis, blobs, local }))
+}
+
+/// What `capstan store` opens: no servers but those of the store and the blobs.
+///
+/// # Errors
+/// If something that it needs is not set.
+pub(crate) fn of_store(settings: &Settings) -> Result<Config> {
+    let store = settings.store.clone();
+    let store = store.ok_or_else(|| missing("store.url", "everything is kept there"))?;
+    let (blobs, local) = (settings.blobs.clone(), local(settings)?);
+    Ok(Config::Distributed(Distributed { store, amqp: None, redis: None, blobs, local }))
 }
 
 /// What a worker opens.
@@ -29,7 +41,8 @@ pub(crate) fn of_worker(settings: &Settings) -> Result<Workplace> {
         "`redis.grace` is {grace:#}, and `worker.lease_ttl` {ttl:#}: after Redis came up empty, work \
          that still runs would be given to others; make `redis.grace` as long, on schedulers too"
     );
-    Ok(Workplace { amqp, redis, local: local(settings)? })
+    let (blobs, local) = (settings.blobs.clone(), local(settings)?);
+    Ok(Workplace { amqp, redis, blobs, local })
 }
 
 fn servers(settings: &Settings) -> Result<(Box<Amqp>, Box<Redis>)> {
@@ -43,8 +56,10 @@ fn servers(settings: &Settings) -> Result<(Box<Amqp>, Box<Redis>)> {
 
 fn local(settings: &Settings) -> Result<Embedded> {
     let local = &settings.local;
-    let why = "schedulers and workers share blobs and logs there";
-    ensure!(local.shared_dir.is_some(), missing("local.shared_dir", why));
+    let why = "schedulers and workers share blobs and logs there, or in the object store of \
+               `blobs.url`";
+    let is_shared = settings.blobs.is_some() || local.shared_dir.is_some();
+    ensure!(is_shared, missing("local.shared_dir", why));
     Ok(Embedded {
         shared_dir: local.shared_dir.clone(),
         blob_bytes_max: local.blob_bytes_max,

@@ -10,7 +10,7 @@ use crate::folder::{make_private, sync_folder};
 /// goes by it never sees part of a chunk. Another process may have appended meanwhile: whoever
 /// reads or appends first catches up with the file, and whoever appends holds a lock on it.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     path: PathBuf,
     chunks: Vec<Chunk>,
     /// Length of the log.
@@ -31,14 +31,14 @@ struct Chunk {
 impl Log {
     /// Reads which chunks are there; none if there is no file. What follows the last whole frame
     /// was never acknowledged and is written over by the next.
-    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
         let mut log = Self { path, chunks: Vec::new(), bytes: 0, file_end: 0 };
         log.catch_up()?;
         Ok(log)
     }
 
     /// Notes what others appended; nothing is left of a log that was removed.
-    pub(super) fn catch_up(&mut self) -> io::Result<()> {
+    pub(crate) fn catch_up(&mut self) -> io::Result<()> {
         match File::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.forget();
@@ -79,16 +79,16 @@ impl Log {
         (self.bytes, self.file_end) = (0, 0);
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Returns once the chunk is on the disk.
-    pub(super) fn append(&mut self, chunk: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, chunk: &[u8]) -> io::Result<()> {
         let frame = frame::encode(chunk).ok_or(io::ErrorKind::FileTooLarge)?;
         let file = self.file()?;
         // Until it is closed.
@@ -105,7 +105,7 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn read(&self, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
         let first = self.chunks.partition_point(|chunk| chunk.at + chunk.bytes <= offset);
         let mut read = Vec::new();
         if bytes_max == 0 || first == self.chunks.len() {

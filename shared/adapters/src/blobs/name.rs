@@ -10,7 +10,7 @@ const PREFIX_BYTES: usize = 100;
 /// A file name that stays in its folder and differs from that of every other `text`: bytes other
 /// than letters, digits and `-_.:` become `%` and two hexadecimal digits, and so does a dot in
 /// front; a name that gets too long ends in a hash instead.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let escaped: String =
         text.bytes().enumerate().map(|(at, byte)| escape_byte(at, byte)).collect();
     match escaped.len() {

@@ -10,11 +10,10 @@ use bytes::Bytes;
 use rand::Rng;
 use shared_ports::{BlobRef, PortError};
 
-use super::{failed, name_of};
+use super::{checked, failed, name_of, too_long};
 use crate::folder::{make_private, sync_folder};
 
 const INCOMING: &str = "incoming";
-const SHA256_DIGITS: usize = 64;
 /// What lies unfinished in a shared folder for longer than this was left by a process that died.
 const INCOMING_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -60,13 +59,7 @@ impl Store {
     pub(super) fn put(&self, bytes: &Bytes) -> Result<BlobRef, PortError> {
         let name = name_of(bytes);
         if name.bytes > self.blob_bytes_max {
-            return Err(PortError::Refused {
-                doing: format!("storing a blob of {} bytes", name.bytes),
-                why: format!(
-                    "the limit `blob_bytes_max` is {} bytes; make it smaller or raise the limit",
-                    self.blob_bytes_max
-                ),
-            });
+            return Err(too_long(&name, self.blob_bytes_max));
         }
         let place = self.place(&name)?;
         self.put_at(&place, bytes).map_err(|error| failed(error, "storing a blob", &place))?;
@@ -108,15 +101,7 @@ impl Store {
 
     /// Where a blob lies; its name is checked because it may come from a document.
     fn place(&self, blob: &BlobRef) -> Result<PathBuf, PortError> {
-        let digits = blob.sha256.as_bytes();
-        let is_hash = digits.len() == SHA256_DIGITS
-            && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_hash {
-            return Err(PortError::Refused {
-                doing: format!("looking for blob {:?}", blob.sha256),
-                why: "a blob is named by 64 lower-case hexadecimal digits".to_owned(),
-            });
-        }
+        checked(blob)?;
         Ok(self.folder.join(&blob.sha256[..2]).join(&blob.sha256))
     }
 

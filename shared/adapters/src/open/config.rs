@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::amqp::Amqp;
 use crate::masked;
+use crate::objects::Objects;
 use crate::redis::Redis;
 
 /// What is behind the ports.
@@ -52,6 +53,9 @@ pub struct Distributed {
     /// Redis; without it leases stay in this process, which is then the only one.
     #[serde(default)]
     pub redis: Option<Box<Redis>>,
+    /// Blobs and logs in an object store; without it they stay in the folder of `local`.
+    #[serde(default)]
+    pub blobs: Option<Box<Objects>>,
     /// Everything that has no server of its own: as in the embedded mode.
     pub local: Embedded,
 }
@@ -64,6 +68,9 @@ pub struct Workplace {
     pub amqp: Box<Amqp>,
     /// Redis.
     pub redis: Box<Redis>,
+    /// Blobs and logs in an object store; without it they lie in a folder of `local`.
+    #[serde(default)]
+    pub blobs: Option<Box<Objects>>,
     /// Everything that has no server of its own.
     pub local: Embedded,
 }

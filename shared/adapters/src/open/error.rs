@@ -108,7 +108,7 @@ pub enum OpenError {
     /// A database on a server.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// RabbitMQ or Redis.
+    /// RabbitMQ, Redis or object storage.
     #[error(transparent)]
     Port(#[from] PortError),
     /// Anything else.

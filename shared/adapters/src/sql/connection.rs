@@ -55,6 +55,15 @@ impl Connection {
         self.simple(sql).await
     }
 
+    /// Begins to read one state of the database.
+    pub(super) async fn begin_snapshot(&mut self) -> Result<(), sqlx::Error> {
+        let sql = match self.dialect() {
+            Dialect::Sqlite => "BEGIN",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.simple(sql).await
+    }
+
     pub(super) async fn commit(&mut self) -> Result<(), sqlx::Error> {
         self.simple("COMMIT").await
     }

@@ -51,6 +51,9 @@ const WRITER: [(&str, &str); 7] = [
 /// Settings of a session that reads.
 const READER: [(&str, &str); 2] =
     [("default_transaction_read_only", "on"), ("statement_timeout", "25s")];
+/// Settings of a session that copies everything: it takes as long as it takes.
+const COPIER: [(&str, &str); 2] =
+    [("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "10min")];
 /// Settings of a session that changes the schema, which may wait for another that does so.
 const SCHEMA: [(&str, &str); 1] = [("lock_timeout", "60s")];
 
@@ -112,6 +115,20 @@ impl Server {
     /// Connects to write.
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         limited(self.options.clone().options(WRITER).connect()).await
+    }
+
+    /// Connects to read everything.
+    pub(super) async fn connect_to_look(&self) -> Result<PgConnection, OpenError> {
+        let options = self.options.clone().options(READER).options(COPIER);
+        let connected = limited(options.connect()).await;
+        connected.map_err(|error| self.refusal(error, "connecting to read"))
+    }
+
+    /// Connects to write everything.
+    pub(super) async fn connect_to_fill(&self) -> Result<PgConnection, OpenError> {
+        let options = self.options.clone().options(WRITER).options(COPIER);
+        let connected = limited(options.connect()).await;
+        connected.map_err(|error| self.refusal(error, "connecting to write"))
     }
 
     /// Connections to read, made when they are needed.

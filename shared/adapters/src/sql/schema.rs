@@ -27,6 +27,11 @@ const POSTGRES: [Version; 1] = [(
     include_str!("migrations/postgres/0001_executions_and_documents.sql"),
 )];
 
+/// The newest version for SQLite.
+pub(super) const SQLITE_NEWEST: i64 = SQLITE[SQLITE.len() - 1].0;
+/// The newest version for PostgreSQL.
+pub(super) const POSTGRES_NEWEST: i64 = POSTGRES[POSTGRES.len() - 1].0;
+
 /// Why a schema could not be brought to the newest version.
 pub(super) enum SchemaError {
     /// It is not one of ours.

@@ -97,7 +97,7 @@ impl File {
         read.map(drop).map_err(|error| self.not_opened(error))
     }
 
-    fn not_opened(&self, error: sqlx::Error) -> OpenError {
+    pub(super) fn not_opened(&self, error: sqlx::Error) -> OpenError {
         open_failed(self.failure(error), &self.file, "opening the database")
     }
 
@@ -148,6 +148,17 @@ impl File {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .connect()
             .await
+    }
+
+    /// Whether there is one.
+    pub(super) fn exists(&self) -> bool {
+        self.file.is_file()
+    }
+
+    /// Connects to read, beside whoever writes.
+    pub(super) async fn connect_to_look(&self) -> Result<SqliteConnection, sqlx::Error> {
+        // Not as one who may only read: whoever reads a write-ahead log notes how far.
+        self.options().pragma("query_only", "on").connect().await
     }
 
     /// Connections to read, made when they are needed.

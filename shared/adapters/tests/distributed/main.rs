@@ -1,16 +1,21 @@
-//! RabbitMQ and Redis behind their ports: the conformance suites, and what goes wrong with servers.
+//! RabbitMQ, Redis and MinIO behind their ports: the conformance suites, and what goes wrong with servers.
 //!
 //! Tests that disturb a server start one of their own; the others share the test stack, each in a
 //! virtual host or under a prefix of its own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod archive;
 mod broker;
 mod broker_faults;
 mod lease_faults;
 mod leases;
 mod load;
 mod mode;
+mod object_faults;
+mod objects;
 mod proxy;
+#[path = "../archive/scene.rs"]
+mod scene;
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};

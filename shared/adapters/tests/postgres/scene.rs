@@ -84,7 +84,8 @@ impl Store {
 
 pub(crate) fn config(folder: &TempDir, url: &str) -> Config {
     let local = Embedded::new(folder.path().join("data"));
-    Config::Distributed(Distributed { store: Postgres::new(url), amqp: None, redis: None, local })
+    let store = Postgres::new(url);
+    Config::Distributed(Distributed { store, amqp: None, redis: None, blobs: None, local })
 }
 
 /// Why a store cannot be opened.

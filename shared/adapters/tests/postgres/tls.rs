@@ -49,9 +49,14 @@ impl Scene {
         let store = Postgres { tls: Some(tls), tls_ca, ..Postgres::new(url) };
         let data = tempfile::tempdir().unwrap();
         let local = Embedded::new(data.path().join("data"));
-        let (_ports, guard) =
-            open(&Config::Distributed(Distributed { store, amqp: None, redis: None, local }))
-                .await?;
+        let (_ports, guard) = open(&Config::Distributed(Distributed {
+            store,
+            amqp: None,
+            redis: None,
+            blobs: None,
+            local,
+        }))
+        .await?;
         let protected = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
              WHERE application_name = 'capstan' AND ssl";
         let protected = self.server.sql("postgres", protected).unwrap();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::docker;
+use super::minio::MinIo;
 use super::ports::Ports;
 use super::postgres::Cluster;
 use super::rabbitmq::RabbitMq;
@@ -37,6 +38,14 @@ pub struct StackAddresses {
     pub rabbitmq_management_url: String,
     /// Redis: `redis://…`.
     pub redis_url: String,
+    /// MinIO, which speaks S3: `http://…`.
+    pub s3_endpoint: String,
+    /// The id of the key that may do everything there.
+    pub s3_access_key: String,
+    /// And its secret.
+    pub s3_secret_key: String,
+    /// A bucket of it.
+    pub s3_bucket: String,
     /// A PostgreSQL server's database `postgres`, as a user who may do everything.
     pub postgres_url: String,
 }
@@ -46,7 +55,7 @@ impl StackAddresses {
         layout: &Layout,
         ports: &Ports,
         tools: &Tools,
-        (postgres, rabbitmq, redis): (&Cluster, &RabbitMq, &Redis),
+        (postgres, rabbitmq, redis, minio): (&Cluster, &RabbitMq, &Redis, &MinIo),
     ) -> Self {
         Self {
             kubeconfig: layout.kubeconfig(),
@@ -60,6 +69,10 @@ impl StackAddresses {
             amqp_url: rabbitmq.url(),
             rabbitmq_management_url: rabbitmq.management().url(),
             redis_url: redis.url(),
+            s3_endpoint: minio.endpoint(),
+            s3_access_key: minio.access_key().to_owned(),
+            s3_secret_key: minio.secret_key().to_owned(),
+            s3_bucket: minio.bucket().to_owned(),
             postgres_url: postgres.url("postgres"),
         }
     }
@@ -89,6 +102,14 @@ impl StackAddresses {
             (env::AMQP_URL, self.amqp_url.clone()),
             (env::RABBITMQ_MANAGEMENT_URL, self.rabbitmq_management_url.clone()),
             (env::REDIS_URL, self.redis_url.clone()),
+            ("S3_ENDPOINT", self.s3_endpoint.clone()),
+            ("S3_ACCESS_KEY", self.s3_access_key.clone()),
+            ("S3_SECRET_KEY", self.s3_secret_key.clone()),
+            ("S3_BUCKET", self.s3_bucket.clone()),
+            (env::S3_ENDPOINT, self.s3_endpoint.clone()),
+            (env::S3_ACCESS_KEY, self.s3_access_key.clone()),
+            (env::S3_SECRET_KEY, self.s3_secret_key.clone()),
+            (env::S3_BUCKET, self.s3_bucket.clone()),
             (env::POSTGRES_URL, self.postgres_url.clone()),
         ]
     }
