@@ -112,9 +112,13 @@ impl StageType for Bake {
         };
         match self.bake(cx, &request, &mut baked).await {
             Ok(()) => TaskAnswer::Succeeded { result: result(&request, &baked) },
-            Err(error) if error.is_cancel() => {
-                TaskAnswer::Canceled { result: result(&request, &baked) }
-            }
+            Err(error) if error.is_cancel() => match cx.end.why() {
+                // Begun again elsewhere, under the same key.
+                Some(Ending::HandOver) => cx.handed_over(),
+                Some(Ending::Cancel) | None => {
+                    TaskAnswer::Canceled { result: result(&request, &baked) }
+                }
+            },
             Err(error) => failed(error, Some(&request), &baked),
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::Value;
 use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{Catalog, StageLog, StageType, TaskContext};
+use shared_plugin::{Catalog, EndSignal, Ending, StageLog, StageType, TaskContext};
 use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
     TaskInput,
@@ -37,6 +37,8 @@ pub(crate) struct Bench {
     pub(crate) ports: Ports,
     pub(crate) catalog: Catalog,
     pub(crate) in_flight: InFlight,
+    /// Cancelled once the worker stops: nothing begins from then on.
+    pub(crate) draining: CancellationToken,
 }
 
 /// A task's inputs, or why they will never be read.
@@ -55,8 +57,11 @@ impl Bench {
     /// Carries out what a message asks for, from claim to report; `claimed` tells when it is safe
     /// against the message's loss.
     pub(crate) async fn work(&self, ready: AttemptReady, claimed: &CancellationToken) -> Message {
-        let cancel = match self.in_flight.begin(&ready.attempt, ready.epoch) {
-            Begin::Now(cancel) => cancel,
+        if self.draining.is_cancelled() {
+            return Message::Again;
+        }
+        let end = match self.in_flight.begin(&ready.attempt, ready.epoch) {
+            Begin::Now(end) => end,
             Begin::Runs => return Message::Done,
             Begin::Ended => {
                 // Its report may have been lost: the scheduler still waits for it, else it is stale.
@@ -70,7 +75,7 @@ impl Bench {
                 if ready.to_end {
                     self.in_flight.stop(&ready.attempt, ready.epoch, Why::Aborted);
                 }
-                self.run(&ready, input, cancel).await;
+                self.run(&ready, input, end).await;
             }
             Ok(None) => {
                 self.in_flight.forget(&ready.attempt, ready.epoch);
@@ -116,17 +121,17 @@ impl Bench {
         }
     }
 
-    async fn run(&self, ready: &AttemptReady, input: Readable, cancel: CancellationToken) {
+    async fn run(&self, ready: &AttemptReady, input: Readable, end: EndSignal) {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
         self.report(ready, Report::Started).await;
         let (clock, worker) = (&*self.ports.clock, &self.config.id);
         let watched = Watched::begin(clock, ready, input.as_ref().ok());
         let answer = match input {
-            Ok(_) if ready.needs_grant && !self.is_granted(ready, &cancel).await => {
-                TaskAnswer::HandedOver { checkpoint: Value::Null }
+            Ok(input) if ready.needs_grant && !self.is_granted(ready, &end).await => {
+                TaskAnswer::HandedOver { checkpoint: input.checkpoint.unwrap_or_default() }
             }
             Ok(input) => {
-                let work = self.answer(ready, input, cancel);
+                let work = self.answer(ready, input, end);
                 match watched.place() {
                     Some(place) => Box::pin(telemetry::within(place, work)).await,
                     None => work.await,
@@ -141,22 +146,22 @@ impl Bench {
                 watched.end(clock, ready, worker, None);
                 return tracing::warn!(%attempt, %epoch, "lost; its answer is dropped");
             }
-            Some(Why::Draining) => handed_over(answer),
-            Some(Why::Aborted) | None => answer,
+            Some(Why::Draining | Why::Aborted) | None => answer,
         };
         watched.end(clock, ready, worker, Some(&answer));
         self.finish(ready, answer).await;
     }
 
-    /// Waits until the claim is in the journal; `false` if it is to end before that, or it takes too
-    /// long: then it was not begun.
-    async fn is_granted(&self, ready: &AttemptReady, cancel: &CancellationToken) -> bool {
+    /// Waits until the claim is in the journal; `false` if it is to end before that, the worker stops,
+    /// or it takes too long: then it was not begun.
+    async fn is_granted(&self, ready: &AttemptReady, end: &EndSignal) -> bool {
         let granted = self.in_flight.granted(&ready.attempt, ready.epoch);
         for _ in 0..GRANT_ASKED_MAX {
             tokio::select! {
                 biased;
                 // First: who was away may hear both at once, and its lease is gone.
-                () = cancel.cancelled() => return false,
+                _ = end.told() => return false,
+                () = self.draining.cancelled() => return false,
                 () = granted.cancelled() => return true,
                 () = self.ports.clock.sleep(GRANT_PAUSE) => {}
             }
@@ -188,7 +193,7 @@ impl Bench {
         &self,
         ready: &AttemptReady,
         input: TaskInput,
-        cancel: CancellationToken,
+        end: EndSignal,
     ) -> TaskAnswer {
         let stage_type = input.stage_type.clone();
         let alias = input.context.get("alias").and_then(Value::as_str).unwrap_or_default();
@@ -198,13 +203,12 @@ impl Bench {
             return TaskAnswer::terminal(TaskError::new("NoSuchStageType", why));
         };
         let log = Arc::new(self.log(&ready.attempt));
-        let told_to_end = cancel.clone();
         let cx = TaskContext {
             attempt: ready.attempt.clone(),
             epoch: ready.epoch,
             input: Arc::new(input),
             log: Arc::clone(&log) as Arc<dyn StageLog>,
-            cancel,
+            end,
             clock: Arc::clone(&self.ports.clock),
             blobs: Arc::clone(&self.ports.blobs),
         };
@@ -217,7 +221,7 @@ impl Bench {
         };
         // The flushing is waited for, not dropped: it may hold lines in its hands.
         let (answer, ()) = tokio::join!(work, log.keep_flushing(&ended));
-        log.finish(&told_to_end).await;
+        log.finish(cx.end.token()).await;
         answer
     }
 
@@ -228,7 +232,7 @@ impl Bench {
         BlobLog::new(name, blobs, clock, self.config.log_bytes_max)
     }
 
-    /// Runs the task; one that does not end within its grace once it is cancelled is dropped.
+    /// Runs the task; one that does not end within its grace once it is told to is cut off.
     async fn bounded(
         &self,
         stage_type: Arc<dyn StageType>,
@@ -238,13 +242,20 @@ impl Bench {
         let task = cx.input.task.clone();
         let run = AssertUnwindSafe(stage_type.run(&task, cx)).catch_unwind();
         let late = async {
-            cx.cancel.cancelled().await;
-            self.ports.clock.sleep(self.config.cancel_grace).await;
+            let grace = match cx.told_to_end().await {
+                Ending::Cancel => self.config.cancel_grace,
+                Ending::HandOver => self.config.hand_over_grace(),
+            };
+            self.ports.clock.sleep(grace).await;
+            grace
         };
         tokio::select! {
             biased;
-            answer = run => answer.unwrap_or_else(|panic| panicked(&task, &*panic)),
-            () = late => self.dropped(&task, cx, needs_grant),
+            answer = run => {
+                let answer = answer.unwrap_or_else(|panic| panicked(&task, &*panic));
+                self.was_cancelled(cx, needs_grant, answer)
+            }
+            grace = late => self.cut_off(grace, cx, needs_grant),
         }
     }
 
@@ -260,7 +271,7 @@ impl Bench {
         if !aborted || matches!(answer, TaskAnswer::Failed { .. }) {
             return;
         }
-        let cx = TaskContext { cancel: CancellationToken::new(), ..cx.clone() };
+        let cx = TaskContext { end: EndSignal::default(), ..cx.clone() };
         let task = cx.input.task.clone();
         let made_good = AssertUnwindSafe(stage_type.cancelled(&task, &cx)).catch_unwind();
         tokio::select! {
@@ -276,13 +287,25 @@ impl Bench {
         }
     }
 
-    fn dropped(&self, task: &str, cx: &TaskContext, needs_grant: bool) -> TaskAnswer {
-        let grace = self.config.cancel_grace;
+    /// A task that ends because its worker does was not cancelled: another worker goes on with it.
+    fn was_cancelled(
+        &self,
+        cx: &TaskContext,
+        needs_grant: bool,
+        answer: TaskAnswer,
+    ) -> TaskAnswer {
+        let stops = self.in_flight.why(&cx.attempt, cx.epoch) == Some(Why::Draining);
+        let is_cancel = matches!(answer, TaskAnswer::Canceled { .. });
+        if stops && is_cancel && !needs_grant { cx.handed_over() } else { answer }
+    }
+
+    /// The answer of a task that gave none: another worker goes on with it if it can be recognised what
+    /// was done; else nobody knows, and a person is asked.
+    fn cut_off(&self, grace: Duration, cx: &TaskContext, needs_grant: bool) -> TaskAnswer {
+        let task = &cx.input.task;
         tracing::warn!(attempt = %cx.attempt, task, ?grace, "did not end when it was told to");
         match self.in_flight.why(&cx.attempt, cx.epoch) {
-            Some(Why::Draining) if !needs_grant => {
-                TaskAnswer::HandedOver { checkpoint: Value::Null }
-            }
+            Some(Why::Draining) if !needs_grant => cx.handed_over(),
             Some(Why::Draining | Why::Aborted | Why::LeaseLost) | None => {
                 TaskAnswer::Canceled { result: TaskResult::default() }
             }
@@ -337,21 +360,6 @@ impl Bench {
             self.ports.clock.sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
-    }
-}
-
-/// A task that ends because its worker does was not cancelled: another worker goes on with it.
-fn handed_over(answer: TaskAnswer) -> TaskAnswer {
-    match answer {
-        TaskAnswer::Canceled { .. } => TaskAnswer::HandedOver { checkpoint: Value::Null },
-        answer @ (TaskAnswer::Succeeded { .. }
-        | TaskAnswer::Again { .. }
-        | TaskAnswer::Redirect { .. }
-        | TaskAnswer::Skipped { .. }
-        | TaskAnswer::Stopped { .. }
-        | TaskAnswer::FailedContinue { .. }
-        | TaskAnswer::Failed { .. }
-        | TaskAnswer::HandedOver { .. }) => answer,
     }
 }
 

@@ -29,7 +29,7 @@ impl Beats {
     pub(crate) async fn run(self, done: CancellationToken) -> anyhow::Result<()> {
         let clock = Arc::clone(&self.ports.clock);
         let patience = self.config.lease_ttl.unsigned_abs() * 2 / 3;
-        let mut last = clock.elapsed();
+        let (mut last, mut says_so) = (clock.elapsed(), false);
         loop {
             let before = clock.elapsed();
             let left = |now: Duration| (last + patience).checked_sub(now).filter(|d| !d.is_zero());
@@ -45,6 +45,8 @@ impl Beats {
             tokio::select! {
                 biased;
                 () = done.cancelled() => return Ok(()),
+                // Whoever counts on its slots is to hear of it at once.
+                () = self.draining.cancelled(), if !says_so => says_so = true,
                 () = clock.sleep(pause) => {}
             }
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared_model::{AttemptId, Epoch};
+use shared_plugin::EndSignal;
 use tokio_util::sync::CancellationToken;
 
 /// Attempts that are remembered after they ended, so that a message that comes twice is known.
@@ -16,14 +17,14 @@ pub(crate) enum Why {
     Aborted,
     /// Its lease is gone: the answer is not wanted.
     LeaseLost,
-    /// The worker stops: it is to be handed over.
+    /// The worker stops, and it did not end in time: it is to be handed over.
     Draining,
 }
 
 /// What becomes of a message that asks for an attempt.
 pub(crate) enum Begin {
-    /// It begins; the token tells when it is to end early.
-    Now(CancellationToken),
+    /// It begins; the signal tells when it is to end early.
+    Now(EndSignal),
     /// It runs here.
     Runs,
     /// It ran here.
@@ -33,12 +34,26 @@ pub(crate) enum Begin {
 #[derive(Clone)]
 struct Entry {
     epoch: Epoch,
-    cancel: CancellationToken,
+    end: EndSignal,
     why: Option<Why>,
     /// Whether its lease was granted: before that there is nothing to renew, nor to lose.
     claimed: bool,
     /// Ends when it may begin, where it has to wait for that.
     granted: CancellationToken,
+}
+
+impl Entry {
+    fn stop(&mut self, why: Why) {
+        match (self.why, why) {
+            (None, _) | (Some(Why::Draining), Why::Aborted) => self.why = Some(why),
+            (Some(_), _) => return,
+        }
+        match why {
+            Why::Aborted => self.end.cancel(),
+            // Whoever took it over needs what was made.
+            Why::LeaseLost | Why::Draining => self.end.hand_over(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -64,14 +79,13 @@ impl InFlight {
             return Begin::Ended;
         }
         if let Some(older) = state.running.get_mut(attempt) {
-            older.why = Some(Why::LeaseLost);
-            older.cancel.cancel();
+            older.stop(Why::LeaseLost);
         }
-        let cancel = CancellationToken::new();
+        let end = EndSignal::default();
         let granted = CancellationToken::new();
-        let entry = Entry { epoch, cancel: cancel.clone(), why: None, claimed: false, granted };
+        let entry = Entry { epoch, end: end.clone(), why: None, claimed: false, granted };
         state.running.insert(attempt.clone(), entry);
-        Begin::Now(cancel)
+        Begin::Now(end)
     }
 
     /// From here on its lease is renewed.
@@ -114,20 +128,19 @@ impl InFlight {
         }
     }
 
-    /// Tells an attempt to end, unless it is of a newer epoch; the first reason counts.
+    /// Tells an attempt to end, unless it is of a newer epoch; the first reason counts, but that a
+    /// cancel counts for more than a worker that stops.
     pub(crate) fn stop(&self, attempt: &AttemptId, epoch: Epoch, why: Why) {
         let mut state = self.lock();
         if let Some(entry) = state.running.get_mut(attempt).filter(|entry| entry.epoch <= epoch) {
-            entry.why.get_or_insert(why);
-            entry.cancel.cancel();
+            entry.stop(why);
         }
     }
 
     /// Tells every attempt to end.
     pub(crate) fn stop_all(&self, why: Why) {
         for entry in self.lock().running.values_mut() {
-            entry.why.get_or_insert(why);
-            entry.cancel.cancel();
+            entry.stop(why);
         }
     }
 
@@ -155,6 +168,7 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use shared_model::{ExecutionId, StageRef};
+    use shared_plugin::Ending;
 
     use super::*;
 
@@ -183,9 +197,23 @@ mod tests {
         let list = InFlight::default();
         let Begin::Now(running) = list.begin(&attempt(), Epoch(2)) else { panic!("it is new") };
         list.stop(&attempt(), Epoch(1), Why::Aborted);
-        assert!(!running.is_cancelled());
+        assert_eq!(running.why(), None);
         list.stop(&attempt(), Epoch(2), Why::Aborted);
-        assert!(running.is_cancelled());
+        assert_eq!(running.why(), Some(Ending::Cancel));
+    }
+
+    #[test]
+    fn a_cancel_counts_for_more_than_a_worker_that_stops() {
+        let list = InFlight::default();
+        let Begin::Now(running) = list.begin(&attempt(), Epoch(1)) else { panic!("it is new") };
+        list.stop_all(Why::Draining);
+        list.stop(&attempt(), Epoch(1), Why::LeaseLost);
+        assert_eq!(list.why(&attempt(), Epoch(1)), Some(Why::Draining));
+        assert_eq!(running.why(), Some(Ending::HandOver));
+        list.stop(&attempt(), Epoch(1), Why::Aborted);
+        list.stop_all(Why::Draining);
+        assert_eq!(list.why(&attempt(), Epoch(1)), Some(Why::Aborted));
+        assert_eq!(running.why(), Some(Ending::Cancel));
     }
 
     #[test]
@@ -193,7 +221,7 @@ mod tests {
         let list = InFlight::default();
         let Begin::Now(old) = list.begin(&attempt(), Epoch(1)) else { panic!("it is new") };
         assert!(matches!(list.begin(&attempt(), Epoch(2)), Begin::Now(_)));
-        assert!(old.is_cancelled());
+        assert_eq!(old.why(), Some(Ending::HandOver), "nothing is undone that the newer one needs");
         assert_eq!(list.why(&attempt(), Epoch(1)), Some(Why::LeaseLost));
         assert_eq!(list.why(&attempt(), Epoch(2)), None);
     }

@@ -32,7 +32,8 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// Work that lasts longer than this acknowledges its message before it ends.
     pub hold_message_for: Duration,
-    /// How long running attempts may take to end when the worker stops.
+    /// How long a worker may take to stop. What ends within the first half of it needs nobody else; the
+    /// rest is told then to leave what it made to others, and is cut off shortly before the end.
     pub drain_timeout: Duration,
     /// How long an attempt may take to end once it is cancelled.
     pub cancel_grace: Duration,
@@ -53,6 +54,17 @@ impl Config {
             cancel_grace: Duration::from_secs(10),
             log_bytes_max: 64 * 1024 * 1024,
         }
+    }
+
+    /// How long running attempts may go on when the worker stops, before they are handed over.
+    fn finish_within(&self) -> Duration {
+        self.drain_timeout / 2
+    }
+
+    /// How long an attempt may take to answer once it is to be handed over; what is left of
+    /// `drain_timeout` after that is for its report.
+    fn hand_over_grace(&self) -> Duration {
+        self.drain_timeout * 2 / 5
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::future::select_all;
+use futures::future::{join_all, select_all};
 use shared_model::Capability;
 use shared_ports::{Broker, Consumer, Delivery, PortError, Queue};
 
@@ -88,6 +88,16 @@ impl ReadyQueues {
         };
         if let Err(error) = settled {
             tracing::debug!(%error, "a message comes again although it is dealt with");
+        }
+    }
+
+    /// Takes no more work: what was not begun goes to others, what runs can still be settled.
+    pub(crate) async fn stop_receiving(&mut self) {
+        let stops = self.queues.iter_mut().map(|queue| queue.consumer.stop_receiving());
+        for stopped in join_all(stops).await {
+            if let Err(error) = stopped {
+                tracing::debug!(%error, "what was not begun goes to others once this worker is gone");
+            }
         }
     }
 

@@ -33,7 +33,6 @@ pub(crate) struct Runner {
     control: Box<dyn Consumer>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     beats_end: CancellationToken,
-    draining: CancellationToken,
     busy: u16,
 }
 
@@ -48,6 +47,10 @@ enum Done {
 /// Everything that can wake the loop.
 enum Wake {
     Stop,
+    /// What still runs is to be handed over.
+    HandOver,
+    /// The worker's time to stop is up.
+    TimeUp,
     Ready(Next),
     Control(Option<Delivery>),
     Done(Done),
@@ -78,10 +81,11 @@ impl Runner {
             monitor: Monitor::new(),
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
-        let bench = Bench { config, ports, catalog, in_flight };
+        let bench =
+            Bench { config, ports, catalog, in_flight, draining: draining.clone() };
         let done = mpsc::channel(1_024);
         let runner =
-            Self { bench, supervisor, queues, control, done, beats_end, draining, busy: 0 };
+            Self { bench, supervisor, queues, control, done, beats_end, busy: 0 };
         runner.count_slots();
         Ok(runner)
     }
@@ -91,17 +95,25 @@ impl Runner {
         let stop = self.supervisor.stopping();
         loop {
             match self.wait(&stop).await {
-                Wake::Stop => break,
-                Wake::Ready(Next::Delivery(place, delivery)) => self.take(place, delivery).await,
-                Wake::Ready(Next::Closed(queue)) => self.consume_again(queue).await,
-                Wake::Control(Some(delivery)) => self.obey(delivery).await,
-                Wake::Control(None) => self.control_again().await,
-                Wake::Done(done) => self.done(done).await,
+                Wake::Stop | Wake::HandOver | Wake::TimeUp => break,
+                wake @ (Wake::Ready(_) | Wake::Control(_) | Wake::Done(_)) => self.act(wake).await,
             }
         }
         self.drain().await;
         self.beats_end.cancel();
         Ok(())
+    }
+
+    async fn act(&mut self, wake: Wake) {
+        match wake {
+            Wake::Ready(Next::Delivery(place, delivery)) => self.take(place, delivery).await,
+            Wake::Ready(Next::Closed(queue)) => self.consume_again(queue).await,
+            Wake::Control(Some(delivery)) => self.obey(delivery).await,
+            Wake::Control(None) => self.control_again().await,
+            Wake::Done(done) => self.done(done).await,
+            Wake::HandOver => self.bench.in_flight.stop_all(Why::Draining),
+            Wake::Stop | Wake::TimeUp => {}
+        }
     }
 
     async fn wait(&mut self, stop: &CancellationToken) -> Wake {
@@ -206,22 +218,27 @@ impl Runner {
         self.bench.ports.clock.sleep(AGAIN_PAUSE).await;
     }
 
-    /// Hands over what runs, and gives back what was not begun.
+    /// Gives back what was not begun, lets end what ends soon, and hands over the rest. A cancel is heard
+    /// meanwhile, too.
     async fn drain(&mut self) {
-        self.draining.cancel();
-        self.bench.in_flight.stop_all(Why::Draining);
-        let clock = Arc::clone(&self.bench.ports.clock);
-        let limit = clock.sleep(self.bench.config.drain_timeout).fuse();
-        tokio::pin!(limit);
+        self.bench.draining.cancel();
+        self.queues.stop_receiving().await;
+        let (clock, config) = (Arc::clone(&self.bench.ports.clock), &self.bench.config);
+        let hand_over = clock.sleep(config.finish_within()).fuse();
+        let time_up = clock.sleep(config.drain_timeout).fuse();
+        tokio::pin!(hand_over, time_up);
         while self.busy > 0 {
-            tokio::select! {
+            let wake = tokio::select! {
                 biased;
-                Some(done) = self.done.1.recv() => self.done(done).await,
-                () = &mut limit => {
-                    tracing::warn!(attempts = self.busy, "attempts did not end in time");
-                    return;
-                }
+                Some(done) = self.done.1.recv() => Wake::Done(done),
+                () = &mut time_up => Wake::TimeUp,
+                () = &mut hand_over => Wake::HandOver,
+                delivery = self.control.next() => Wake::Control(delivery),
+            };
+            if matches!(wake, Wake::TimeUp) {
+                return tracing::warn!(attempts = self.busy, "attempts did not end in time");
             }
+            self.act(wake).await;
         }
     }
 }

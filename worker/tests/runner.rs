@@ -7,6 +7,8 @@
 mod clock;
 #[path = "runner/deliveries.rs"]
 mod deliveries;
+#[path = "runner/draining.rs"]
+mod draining;
 #[path = "runner/endings.rs"]
 mod endings;
 #[path = "runner/faults.rs"]

@@ -134,6 +134,13 @@ impl Consumer for FaultyConsumer {
         delivery
     }
 
+    async fn stop_receiving(&mut self) -> Result<(), PortError> {
+        match self.inner.as_mut() {
+            Some(inner) => inner.stop_receiving().await,
+            None => Ok(()),
+        }
+    }
+
     async fn ack(&self, tag: u64) -> Result<(), PortError> {
         self.faults.acks.strike("acknowledging").await?;
         self.connected()?.ack(tag).await

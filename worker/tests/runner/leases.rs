@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared_model::{Epoch, TaskAnswer, WorkerId};
-use shared_plugin::Catalog;
+use shared_plugin::{Catalog, Ending};
 use shared_ports::Claim;
 use shared_ports::messages::{AttemptReady, Inputs};
 
@@ -48,6 +48,25 @@ async fn an_attempt_whose_lease_another_took_ends_and_its_answer_is_dropped() {
     assert!(world.clock().elapsed() - before <= config().heartbeat_interval * 2);
     world.silent_for(LIMIT).await;
     assert_eq!(world.left_of("probe").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_its_lease_undoes_nothing_that_another_needs() {
+    let (says, told) = std::sync::mpsc::channel();
+    let (probe, runs) = probe("probe", move |cx| {
+        let says = says.clone();
+        async move {
+            says.send(cx.told_to_end().await).unwrap();
+            TaskAnswer::done()
+        }
+    });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    world.ports.leases.claim(&attempt("1"), Epoch(2), &other, ttl).await.unwrap();
+    until("its end", || runs.now() == 0).await;
+    assert_eq!(told.recv().unwrap(), Ending::HandOver);
 }
 
 #[tokio::test(start_paused = true)]
