@@ -51,6 +51,8 @@ pub(crate) enum Message {
     Done,
     /// It is to come again, here or elsewhere.
     Again,
+    /// Nobody can read it: it is set aside for somebody to look at.
+    Unreadable,
 }
 
 impl Bench {

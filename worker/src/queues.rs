@@ -76,7 +76,7 @@ impl ReadyQueues {
         }
     }
 
-    /// Acknowledges a delivery or gives it back; one whose connection is gone comes again anyway.
+    /// Acknowledges a delivery, gives it back or sets it aside; one whose connection is gone comes again anyway.
     pub(crate) async fn settle(&self, place: Place, message: Message) {
         let Some(queue) = self.queues.get(place.queue) else { return };
         if queue.connection != place.connection {
@@ -85,6 +85,7 @@ impl ReadyQueues {
         let settled = match message {
             Message::Done => queue.consumer.ack(place.tag).await,
             Message::Again => queue.consumer.nack(place.tag).await,
+            Message::Unreadable => queue.consumer.reject(place.tag).await,
         };
         if let Err(error) = settled {
             tracing::debug!(%error, "a message comes again although it is dealt with");

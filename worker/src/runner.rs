@@ -133,8 +133,9 @@ impl Runner {
             Ok(Some(ready)) => ready,
             Ok(None) => return self.leave_to_a_newer_worker(place, &delivery.id),
             Err(error) => {
-                tracing::warn!(%error, message = %delivery.id, "a message cannot be read; dropped");
-                return self.queues.settle(place, Message::Done).await;
+                let message = &delivery.id;
+                tracing::warn!(%error, message, "a message cannot be read; it is set aside");
+                return self.queues.settle(place, Message::Unreadable).await;
             }
         };
         self.busy += 1;
@@ -185,17 +186,32 @@ impl Runner {
     }
 
     async fn obey(&mut self, delivery: Delivery) {
-        match serde_json::from_slice(&delivery.body) {
-            Ok(Control::Abort { v: _, attempt, epoch }) => {
+        let settled = match serde_json::from_slice(&delivery.body) {
+            Ok(word) => {
+                self.hear(word);
+                self.control.ack(delivery.tag).await
+            }
+            Err(error) => {
+                let message = &delivery.id;
+                tracing::warn!(
+                    %error, message, "a word to this worker cannot be read; it is set aside"
+                );
+                self.control.reject(delivery.tag).await
+            }
+        };
+        if let Err(error) = settled {
+            tracing::debug!(%error, "a word to this worker comes again");
+        }
+    }
+
+    fn hear(&self, word: Control) {
+        match word {
+            Control::Abort { v: _, attempt, epoch } => {
                 self.bench.in_flight.stop(&attempt, epoch, Why::Aborted);
             }
-            Ok(Control::Grant { v: _, attempt, epoch }) => {
+            Control::Grant { v: _, attempt, epoch } => {
                 self.bench.in_flight.grant(&attempt, epoch);
             }
-            Err(error) => tracing::warn!(%error, "a word to this worker cannot be read; dropped"),
-        }
-        if let Err(error) = self.control.ack(delivery.tag).await {
-            tracing::debug!(%error, "a word to this worker comes again");
         }
     }
 

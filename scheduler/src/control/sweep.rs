@@ -33,8 +33,10 @@ impl Driver {
         let report: AttemptReport = match serde_json::from_slice(&delivery.body) {
             Ok(report) => report,
             Err(error) => {
-                tracing::warn!(%error, message = %delivery.id, "a report cannot be read; dropped");
-                return Self::dismiss(turn, delivery.tag);
+                let message = &delivery.id;
+                tracing::warn!(%error, message, "a report cannot be read; it is set aside");
+                // Should that be lost, it comes again.
+                return drop(self.reports.reject(delivery.tag).await);
             }
         };
         if report.v > MESSAGE_VERSION {

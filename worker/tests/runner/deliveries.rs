@@ -106,7 +106,7 @@ async fn a_dead_workers_message_is_reported_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn garbage_is_dropped_with_a_line_in_the_log_and_acknowledged() {
+async fn garbage_is_set_aside_once_with_a_line_in_the_log() {
     let (said, _guard) = Said::listen();
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let mut world = World::with(Catalog::default().with(probe)).await;
@@ -127,6 +127,8 @@ async fn garbage_is_dropped_with_a_line_in_the_log_and_acknowledged() {
     }
     assert!(said.text().contains("a word to this worker cannot be read"), "{}", said.text());
     assert_eq!(world.left_of("probe").await, 0);
+    let aside = world.ports.broker.set_aside().await.unwrap();
+    assert_eq!(aside, bodies.len() as u64 + 1, "somebody may look at them");
 }
 
 #[tokio::test(start_paused = true)]
