@@ -41,6 +41,13 @@ pub(crate) struct Bench {
     pub(crate) draining: CancellationToken,
 }
 
+/// What a message asks for.
+pub(crate) struct Ready {
+    pub(crate) ready: AttemptReady,
+    /// Whether somebody else may have had it before.
+    pub(crate) redelivered: bool,
+}
+
 /// A task's inputs, or why they will never be read.
 type Readable = Result<TaskInput, TaskError>;
 
@@ -58,7 +65,8 @@ pub(crate) enum Message {
 impl Bench {
     /// Carries out what a message asks for, from claim to report; `claimed` tells when it is safe
     /// against the message's loss.
-    pub(crate) async fn work(&self, ready: AttemptReady, claimed: &CancellationToken) -> Message {
+    pub(crate) async fn work(&self, ready: Ready, claimed: &CancellationToken) -> Message {
+        let Ready { ready, redelivered } = ready;
         if self.draining.is_cancelled() {
             return Message::Again;
         }
@@ -71,7 +79,7 @@ impl Bench {
                 return Message::Done;
             }
         };
-        match self.claim(&ready).await {
+        match self.claim(&ready, redelivered).await {
             Ok(Some(input)) => {
                 claimed.cancel();
                 if ready.to_end {
@@ -98,7 +106,11 @@ impl Bench {
 
     /// What the attempt works on, once it is this worker's; `None` if it is not. Inputs are read
     /// first: an epoch is granted once, so nothing that may work later comes between claim and work.
-    async fn claim(&self, ready: &AttemptReady) -> Result<Option<Readable>, PortError> {
+    async fn claim(
+        &self,
+        ready: &AttemptReady,
+        redelivered: bool,
+    ) -> Result<Option<Readable>, PortError> {
         let (attempt, worker) = (&ready.attempt, &self.config.id);
         let input = match self.input(&ready.inputs).await {
             Err(PortError::Refused { doing, why }) => {
@@ -110,6 +122,15 @@ impl Bench {
             Claim::Granted => {
                 self.in_flight.claimed(attempt, ready.epoch);
                 Ok(Some(input))
+            }
+            // Whoever had the message is gone, or cut off from the broker. What it did can be recognised,
+            // so nobody waits for its lease to end; a newer epoch fences it.
+            Claim::Refused { holder, epoch }
+                if redelivered && epoch == ready.epoch && !ready.needs_grant =>
+            {
+                tracing::info!(%attempt, %holder, %epoch, "its message came again; it is taken over");
+                self.report(ready, Report::LeaseEnded).await;
+                Ok(None)
             }
             Claim::Refused { holder, epoch } => {
                 tracing::debug!(%attempt, %holder, %epoch, "claim refused; dropped");

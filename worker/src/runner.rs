@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Config;
-use crate::attempt::{Bench, Message};
+use crate::attempt::{Bench, Message, Ready};
 use crate::heartbeat::Beats;
 use crate::in_flight::{InFlight, Why};
 use crate::queues::{Next, Place, ReadyQueues};
@@ -141,6 +141,7 @@ impl Runner {
         self.busy += 1;
         self.count_slots();
         let span = span_of(&ready.attempt, ready.epoch);
+        let ready = Ready { ready, redelivered: delivery.redelivered };
         let (bench, done) = (self.bench.clone(), self.done.0.clone());
         let stop = self.supervisor.stopping();
         let work = async move {
@@ -286,17 +287,17 @@ async fn carry_out(
     bench: &Bench,
     done: &mpsc::Sender<Done>,
     place: Place,
-    ready: AttemptReady,
+    message: Ready,
 ) -> Option<Message> {
     let claimed = CancellationToken::new();
     let held = async {
         claimed.cancelled().await;
         bench.ports.clock.sleep(bench.config.hold_message_for).await;
     };
-    let attempt = ready.attempt.clone();
+    let ready = &message.ready;
+    let (attempt, epoch) = (ready.attempt.clone(), ready.epoch);
     let until = ready.deadline.map(|at| at.duration_since(bench.ports.clock.now()));
-    let of = (&attempt, ready.epoch);
-    let work = with_deadline(bench, of, until, bench.work(ready, &claimed));
+    let work = with_deadline(bench, (&attempt, epoch), until, bench.work(message, &claimed));
     tokio::pin!(work);
     tokio::select! {
         biased;

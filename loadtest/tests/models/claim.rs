@@ -76,6 +76,11 @@ fn without_word_of_an_ended_lease_a_lost_report_is_waited_for_without_end() {
 }
 
 #[test]
+fn work_that_cannot_be_recognised_is_not_taken_from_who_has_it() {
+    without(UNKEYED, Guard::Patience, "nothing ends while its worker rightly works");
+}
+
+#[test]
 fn who_asks_for_a_repeat_while_somebody_is_at_it_gets_two() {
     without(UNKEYED, Guard::CarefulPerson, "an effect is made once at most");
 }

@@ -33,6 +33,9 @@ pub(crate) enum Guard {
     OwnId,
     /// A worker that is asked for what has ended says so.
     LeaseEnded,
+    /// Work that cannot be recognised is not taken over while its lease lives; other work is, as soon as
+    /// its message comes again.
+    Patience,
     /// Who says that work is to be repeated has made sure that nobody is still at it.
     CarefulPerson,
 }

@@ -7,7 +7,10 @@ use crate::world::{Doing, End, Epoch, Id, Lease, Message, State};
 
 enum Claim {
     Granted,
+    /// There is a newer one.
     Refused,
+    /// Another has this very epoch.
+    Taken,
     Ended,
 }
 
@@ -142,7 +145,11 @@ fn begin(work: &Work, state: &mut State, slot: u8, epoch: Epoch, needs_grant: bo
         Claim::Ended if work.has(Guard::LeaseEnded) => {
             state.air.insert(Message::LeaseEnded { epoch });
         }
-        Claim::Ended | Claim::Refused => {}
+        // Whoever has it is likely to be gone, or the message would not have come again.
+        Claim::Taken if !needs_grant || !work.has(Guard::Patience) => {
+            state.air.insert(Message::LeaseEnded { epoch });
+        }
+        Claim::Ended | Claim::Taken | Claim::Refused => {}
     }
 }
 
@@ -154,7 +161,8 @@ fn claim(work: &Work, state: &State, epoch: Epoch, own: Id) -> Claim {
         Ordering::Greater => Claim::Granted,
         Ordering::Equal if !last.is_live => Claim::Ended,
         Ordering::Equal if last.holder == own => Claim::Granted,
-        Ordering::Equal | Ordering::Less => Claim::Refused,
+        Ordering::Equal => Claim::Taken,
+        Ordering::Less => Claim::Refused,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use shared_model::{Epoch, TaskAnswer, WorkerId};
+use shared_model::{Capability, Epoch, TaskAnswer, WorkerId};
 use shared_plugin::{Catalog, Ending};
-use shared_ports::Claim;
-use shared_ports::messages::{AttemptReady, Inputs};
+use shared_ports::messages::{AttemptReady, Inputs, Report};
+use shared_ports::{Claim, Queue};
+use worker::Config;
 
 use crate::faults::faulty;
-use crate::probe::{probe, until_cancelled};
+use crate::probe::{Runs, probe, until_cancelled};
 use crate::world::{LIMIT, World, attempt, config, ports, ready, until};
 
 #[tokio::test(start_paused = true)]
@@ -127,6 +128,67 @@ async fn a_heartbeat_while_an_attempt_is_being_claimed_does_not_end_it() {
     world.started().await;
     assert_eq!(world.answer().await, TaskAnswer::done());
     assert_eq!(runs.begun(), 1);
+}
+
+/// A message that another worker had, who has the lease and is gone.
+async fn left_behind(world: &World, message: &AttemptReady) {
+    let (gone, ttl) = (WorkerId::new("gone"), config().lease_ttl);
+    let held = world.ports.leases.claim(&message.attempt, Epoch(2), &gone, ttl).await.unwrap();
+    assert_eq!(held, Claim::Granted);
+    let queue = Queue::Ready(Capability::new("elsewhere"));
+    world.publish(queue.clone(), "left", message).await;
+    let mut consumer = world.ports.broker.consume(&queue, 1).await.unwrap();
+    consumer.next().await.unwrap();
+}
+
+fn elsewhere() -> (Catalog, Runs) {
+    let (probe, runs) = probe("elsewhere", |_| async { TaskAnswer::done() });
+    (Catalog::default().with(probe), runs)
+}
+
+#[tokio::test(start_paused = true)]
+async fn keyed_work_whose_message_comes_again_is_taken_over_at_once() {
+    let (catalog, runs) = elsewhere();
+    let ports = ports();
+    let mut world = World::of(ports.clone(), config(), Catalog::default()).await;
+    left_behind(&world, &ready("elsewhere", "1", 2)).await;
+    let second = Config { id: WorkerId::new("worker-2"), ..config() };
+    worker::start(second, ports, catalog, &world.supervisor).await.unwrap();
+    let before = world.clock().elapsed();
+    let report = world.report().await;
+    assert_eq!((report.report, report.epoch), (Report::LeaseEnded, Epoch(2)));
+    assert!(world.clock().elapsed() - before < Duration::from_secs(1));
+    assert_eq!(runs.begun(), 0, "not with an epoch that another may be at work with");
+    world.send(&ready("elsewhere", "1", 3)).await;
+    assert_eq!(world.started().await.epoch, Epoch(3));
+    assert_eq!(world.answer().await, TaskAnswer::done());
+    assert_eq!(world.left_of("elsewhere").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_recognised_or_is_older_is_not_taken_over() {
+    let grant = AttemptReady { needs_grant: true, ..ready("elsewhere", "1", 2) };
+    for message in [grant, ready("elsewhere", "1", 1)] {
+        let (catalog, runs) = elsewhere();
+        let ports = ports();
+        let mut world = World::of(ports.clone(), config(), Catalog::default()).await;
+        left_behind(&world, &message).await;
+        let second = Config { id: WorkerId::new("worker-2"), ..config() };
+        worker::start(second, ports, catalog, &world.supervisor).await.unwrap();
+        world.silent_for(config().lease_ttl.unsigned_abs() / 2).await;
+        assert_eq!((runs.begun(), world.left_of("elsewhere").await), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_sent_twice_takes_nothing_from_who_has_it() {
+    let (catalog, runs) = elsewhere();
+    let mut world = World::with(catalog).await;
+    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    world.ports.leases.claim(&attempt("1"), Epoch(2), &other, ttl).await.unwrap();
+    world.send(&ready("elsewhere", "1", 2)).await;
+    world.silent_for(ttl.unsigned_abs() / 2).await;
+    assert_eq!(runs.begun(), 0);
 }
 
 #[tokio::test(start_paused = true)]
