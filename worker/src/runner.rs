@@ -207,8 +207,9 @@ impl Runner {
 
     fn hear(&self, word: Control) {
         match word {
-            Control::Abort { v: _, attempt, epoch } => {
-                self.bench.in_flight.stop(&attempt, epoch, Why::Aborted);
+            Control::Abort { v: _, attempt, epoch, taken_over } => {
+                let why = if taken_over { Why::LeaseLost } else { Why::Aborted };
+                self.bench.in_flight.stop(&attempt, epoch, why);
             }
             Control::Grant { v: _, attempt, epoch } => {
                 self.bench.in_flight.grant(&attempt, epoch);

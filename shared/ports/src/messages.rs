@@ -134,6 +134,9 @@ pub enum Control {
         attempt: AttemptId,
         /// The newest epoch of it that is to end: whoever took it over since goes on.
         epoch: Epoch,
+        /// Whether another worker goes on with it, and needs what this one made.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        taken_over: bool,
     },
     /// This attempt may begin: its claim is in the journal.
     Grant {

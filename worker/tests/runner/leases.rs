@@ -71,6 +71,18 @@ async fn who_lost_its_lease_undoes_nothing_that_another_needs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_told_that_another_goes_on_undoes_nothing() {
+    let (probe, runs) = probe("probe", until_cancelled);
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 1)).await;
+    world.started().await;
+    world.take_over(&attempt("1"), 1).await;
+    until("its end", || runs.now() == 0).await;
+    world.silent_for(LIMIT).await;
+    assert_eq!(runs.cancelled(), 0, "its target is told nothing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_comes_after_the_lease_was_lost_is_dropped() {
     // It does not listen, and succeeds; that somebody else does it over is decided already.
     let (probe, runs) = probe("probe", |_| async {

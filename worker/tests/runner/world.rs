@@ -64,8 +64,17 @@ impl World {
     }
 
     pub(crate) async fn abort(&self, attempt: &AttemptId, epoch: u64) {
-        let word =
-            Control::Abort { v: MESSAGE_VERSION, attempt: attempt.clone(), epoch: Epoch(epoch) };
+        self.end(attempt, epoch, false).await;
+    }
+
+    /// Tells the worker that another goes on with an attempt.
+    pub(crate) async fn take_over(&self, attempt: &AttemptId, epoch: u64) {
+        self.end(attempt, epoch, true).await;
+    }
+
+    async fn end(&self, attempt: &AttemptId, epoch: u64, taken_over: bool) {
+        let (v, attempt, epoch) = (MESSAGE_VERSION, attempt.clone(), Epoch(epoch));
+        let word = Control::Abort { v, attempt, epoch, taken_over };
         self.publish(Queue::Control(config().id), "abort", &word).await;
     }
 
