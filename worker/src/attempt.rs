@@ -13,7 +13,7 @@ use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
     TaskInput,
 };
-use shared_ports::{Claim, LogName, Outgoing, PortError, Ports, Queue};
+use shared_ports::{Claim, Holder, LogName, Outgoing, PortError, Ports, Queue};
 use shared_runtime::telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,8 @@ const GRANT_ASKED_MAX: u32 = 24;
 #[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) config: Arc<Config>,
+    /// As whom it claims.
+    pub(crate) holder: Holder,
     pub(crate) ports: Ports,
     pub(crate) catalog: Catalog,
     pub(crate) in_flight: InFlight,
@@ -111,14 +113,14 @@ impl Bench {
         ready: &AttemptReady,
         redelivered: bool,
     ) -> Result<Option<Readable>, PortError> {
-        let (attempt, worker) = (&ready.attempt, &self.config.id);
+        let (attempt, ttl) = (&ready.attempt, self.config.lease_ttl);
         let input = match self.input(&ready.inputs).await {
             Err(PortError::Refused { doing, why }) => {
                 Err(TaskError::new("InputsUnreadable", format!("{doing}: {why}")))
             }
             input => Ok(input?),
         };
-        match self.ports.leases.claim(attempt, ready.epoch, worker, self.config.lease_ttl).await? {
+        match self.ports.leases.claim(attempt, ready.epoch, &self.holder, ttl).await? {
             Claim::Granted => {
                 self.in_flight.claimed(attempt, ready.epoch);
                 Ok(Some(input))

@@ -4,23 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_model::Capability;
-use shared_ports::{Heartbeat, Ports};
+use shared_ports::{Heartbeat, Holder, Ports};
 use shared_runtime::metrics::metrics;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 use crate::in_flight::{InFlight, Why};
+use crate::standing::Name;
 use crate::vitals::Monitor;
+
+/// How long a worker that ends waits until that is known.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What beats.
 pub(crate) struct Beats {
     pub(crate) config: Arc<Config>,
+    pub(crate) holder: Holder,
     pub(crate) ports: Ports,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) catalog_hash: String,
     pub(crate) in_flight: InFlight,
     pub(crate) draining: CancellationToken,
     pub(crate) monitor: Monitor,
+    pub(crate) name: watch::Sender<Name>,
 }
 
 impl Beats {
@@ -44,7 +51,10 @@ impl Beats {
             }
             tokio::select! {
                 biased;
-                () = done.cancelled() => return Ok(()),
+                () = done.cancelled() => {
+                    self.leave().await;
+                    return Ok(());
+                }
                 // Whoever counts on its slots is to hear of it at once.
                 () = self.draining.cancelled(), if !says_so => says_so = true,
                 () = clock.sleep(pause) => {}
@@ -52,10 +62,23 @@ impl Beats {
         }
     }
 
+    /// So that nobody counts on it for as long as its last beat lives.
+    async fn leave(&self) {
+        let left = tokio::select! {
+            biased;
+            left = self.ports.leases.leave(&self.holder) => left,
+            () = self.ports.clock.sleep(LEAVE_LIMIT) => return,
+        };
+        if let Err(error) = left {
+            tracing::debug!(%error, "this worker counts as live until its last beat lapses");
+        }
+    }
+
     /// Whether the beat was heard.
     async fn beat(&self, limit: Duration) -> bool {
         let heartbeat = Heartbeat {
-            worker: self.config.id.clone(),
+            worker: self.holder.worker.clone(),
+            instance: self.holder.instance.clone(),
             capabilities: self.capabilities.clone(),
             slots: self.config.slots,
             in_flight: self.in_flight.list(),
@@ -69,14 +92,16 @@ impl Beats {
             heard = beat => heard,
             () = self.ports.clock.sleep(limit) => {
                 metrics().heartbeat(false);
+                self.nobody_says();
                 return false;
             }
         };
         metrics().heartbeat(heard.is_ok());
         match heard {
-            Ok(lost) => {
+            Ok(heard) => {
+                self.name_is(heard.name_taken);
                 let listed = heartbeat.in_flight.iter();
-                for (attempt, epoch) in listed.filter(|(attempt, _)| lost.contains(attempt)) {
+                for (attempt, epoch) in listed.filter(|(attempt, _)| heard.lost.contains(attempt)) {
                     tracing::warn!(%attempt, %epoch, "its lease is gone; it ends");
                     self.in_flight.stop(attempt, *epoch, Why::LeaseLost);
                 }
@@ -84,8 +109,36 @@ impl Beats {
             }
             Err(error) => {
                 tracing::warn!(%error, "a heartbeat was not heard");
+                self.nobody_says();
                 false
             }
+        }
+    }
+
+    /// Whoever cannot ask whose its name is works: the name is but a name, and claims tell two apart.
+    fn nobody_says(&self) {
+        self.name.send_if_modified(|name| {
+            let first = *name == Name::Unknown;
+            if first {
+                *name = Name::Own;
+            }
+            first
+        });
+    }
+
+    fn name_is(&self, taken: bool) {
+        let now = if taken { Name::Taken } else { Name::Own };
+        let before = self.name.send_replace(now);
+        let worker = &self.holder.worker;
+        match (before, now) {
+            (Name::Unknown | Name::Own, Name::Taken) => tracing::error!(
+                %worker, "another worker that lives has this name and was first: no work is taken until \
+                that one is gone; give each worker a name of its own"
+            ),
+            (Name::Taken, Name::Own) => {
+                tracing::info!(%worker, "the other worker of this name is gone; work is taken");
+            }
+            (Name::Unknown | Name::Own | Name::Taken, _) => {}
         }
     }
 }

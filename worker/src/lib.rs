@@ -8,6 +8,7 @@ mod log;
 mod observed;
 mod queues;
 mod runner;
+mod standing;
 pub mod stages;
 mod vitals;
 
@@ -18,6 +19,8 @@ use shared_model::{Capability, WorkerId};
 use shared_plugin::Catalog;
 use shared_ports::{PortError, Ports};
 use shared_runtime::{Kind, Supervisor};
+
+pub use self::standing::Standing;
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -68,7 +71,8 @@ impl Config {
     }
 }
 
-/// Starts a worker under a supervisor; it drains when the supervisor stops.
+/// Starts a worker under a supervisor; it drains when the supervisor stops. What is returned tells how
+/// it is.
 ///
 /// # Errors
 /// [`PortError`] if its queues cannot be reached.
@@ -77,10 +81,11 @@ pub async fn start(
     ports: Ports,
     catalog: Catalog,
     supervisor: &Supervisor,
-) -> Result<(), PortError> {
+) -> Result<Standing, PortError> {
     let runner = runner::Runner::open(config, ports, catalog, supervisor.clone()).await?;
+    let standing = runner.standing();
     supervisor.spawn(Kind::Runner, runner.run());
-    Ok(())
+    Ok(standing)
 }
 
 /// What a worker with this catalog can do.

@@ -92,6 +92,11 @@ impl ReadyQueues {
         }
     }
 
+    /// How many queues there are.
+    pub(crate) fn count(&self) -> usize {
+        self.queues.len()
+    }
+
     /// Takes no more work: what was not begun goes to others, what runs can still be settled.
     pub(crate) async fn stop_receiving(&mut self) {
         let stops = self.queues.iter_mut().map(|queue| queue.consumer.stop_receiving());

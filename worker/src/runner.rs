@@ -8,10 +8,10 @@ use jiff::SignedDuration;
 use shared_model::{AttemptId, Epoch};
 use shared_plugin::Catalog;
 use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
-use shared_ports::{Consumer, Delivery, PortError, Ports, Queue};
+use shared_ports::{Consumer, Delivery, Holder, PortError, Ports, Queue};
 use shared_runtime::metrics::metrics;
 use shared_runtime::{Kind, Supervisor};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -20,6 +20,7 @@ use crate::attempt::{Bench, Message, Ready};
 use crate::heartbeat::Beats;
 use crate::in_flight::{InFlight, Why};
 use crate::queues::{Next, Place, ReadyQueues};
+use crate::standing::{Name, Standing};
 use crate::vitals::Monitor;
 
 /// How long a message rests that cannot be dealt with for now.
@@ -33,6 +34,9 @@ pub(crate) struct Runner {
     control: Box<dyn Consumer>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     beats_end: CancellationToken,
+    standing: Standing,
+    /// Whether it receives nothing, for another worker has its name.
+    is_aside: bool,
     busy: u16,
 }
 
@@ -54,6 +58,8 @@ enum Wake {
     Ready(Next),
     Control(Option<Delivery>),
     Done(Done),
+    /// The name has another owner than before.
+    Name(Name),
 }
 
 impl Runner {
@@ -70,24 +76,41 @@ impl Runner {
         let control = Queue::Control(config.id.clone());
         let control = ports.broker.consume(&control, config.slots.max(16)).await?;
         let in_flight = InFlight::default();
+        let holder = Holder::new(config.id.clone(), ports.clock.new_id());
+        let (name, standing) = watch::channel(Name::Unknown);
+        let standing = Standing::new(config.id.to_string(), standing);
         let (beats_end, draining) = (CancellationToken::new(), CancellationToken::new());
         let beats = Beats {
             catalog_hash: catalog_hash(&catalog),
             config: Arc::clone(&config),
+            holder: holder.clone(),
             ports: ports.clone(),
             capabilities,
             in_flight: in_flight.clone(),
             draining: draining.clone(),
             monitor: Monitor::new(),
+            name,
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
-        let bench =
-            Bench { config, ports, catalog, in_flight, draining: draining.clone() };
-        let done = mpsc::channel(1_024);
-        let runner =
-            Self { bench, supervisor, queues, control, done, beats_end, busy: 0 };
+        let bench = Bench { config, holder, ports, catalog, in_flight, draining };
+        let runner = Self {
+            bench,
+            supervisor,
+            queues,
+            control,
+            done: mpsc::channel(1_024),
+            beats_end,
+            standing,
+            is_aside: false,
+            busy: 0,
+        };
         runner.count_slots();
         Ok(runner)
+    }
+
+    /// How it is, for others.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.clone()
     }
 
     /// Runs until the supervisor stops, then drains.
@@ -96,7 +119,9 @@ impl Runner {
         loop {
             match self.wait(&stop).await {
                 Wake::Stop | Wake::HandOver | Wake::TimeUp => break,
-                wake @ (Wake::Ready(_) | Wake::Control(_) | Wake::Done(_)) => self.act(wake).await,
+                wake @ (Wake::Ready(_) | Wake::Control(_) | Wake::Done(_) | Wake::Name(_)) => {
+                    self.act(wake).await;
+                }
             }
         }
         self.drain().await;
@@ -111,19 +136,23 @@ impl Runner {
             Wake::Control(Some(delivery)) => self.obey(delivery).await,
             Wake::Control(None) => self.control_again().await,
             Wake::Done(done) => self.done(done).await,
+            Wake::Name(Name::Taken) => self.step_aside().await,
+            Wake::Name(Name::Own) if self.is_aside => self.come_back().await,
             Wake::HandOver => self.bench.in_flight.stop_all(Why::Draining),
-            Wake::Stop | Wake::TimeUp => {}
+            Wake::Stop | Wake::TimeUp | Wake::Name(Name::Unknown | Name::Own) => {}
         }
     }
 
     async fn wait(&mut self, stop: &CancellationToken) -> Wake {
-        let free = self.busy < self.bench.config.slots;
+        let takes = self.standing.may_take() && !self.is_aside;
+        let takes = takes && self.busy < self.bench.config.slots;
         tokio::select! {
             biased;
             () = stop.cancelled() => Wake::Stop,
             Some(done) = self.done.1.recv() => Wake::Done(done),
-            delivery = self.control.next() => Wake::Control(delivery),
-            next = self.queues.next(), if free => Wake::Ready(next),
+            name = self.standing.name_changes() => Wake::Name(name),
+            delivery = self.control.next(), if !self.is_aside => Wake::Control(delivery),
+            next = self.queues.next(), if takes => Wake::Ready(next),
         }
     }
 
@@ -217,6 +246,23 @@ impl Runner {
         }
     }
 
+    /// Leaves work, and words, to the other worker of this name. What runs here goes on.
+    async fn step_aside(&mut self) {
+        self.is_aside = true;
+        self.queues.stop_receiving().await;
+        if let Err(error) = self.control.stop_receiving().await {
+            tracing::debug!(%error, "words to the other worker of this name may still come here");
+        }
+    }
+
+    async fn come_back(&mut self) {
+        self.is_aside = false;
+        for queue in 0..self.queues.count() {
+            self.consume_again(queue).await;
+        }
+        self.control_again().await;
+    }
+
     async fn consume_again(&mut self, queue: usize) {
         if let Err(error) = self.queues.consume_again(queue).await {
             self.pause(&error).await;
@@ -251,7 +297,7 @@ impl Runner {
                 Some(done) = self.done.1.recv() => Wake::Done(done),
                 () = &mut time_up => Wake::TimeUp,
                 () = &mut hand_over => Wake::HandOver,
-                delivery = self.control.next() => Wake::Control(delivery),
+                delivery = self.control.next(), if !self.is_aside => Wake::Control(delivery),
             };
             if matches!(wake, Wake::TimeUp) {
                 return tracing::warn!(attempts = self.busy, "attempts did not end in time");

@@ -17,6 +17,8 @@ mod faults;
 mod leases;
 #[path = "runner/logs.rs"]
 mod logs;
+#[path = "runner/names.rs"]
+mod names;
 #[path = "runner/outages.rs"]
 mod outages;
 #[path = "runner/probe.rs"]

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared_adapters::memory::MemoryLeases;
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heard, Heartbeat, Holder, Leases};
 
 use super::chance::Weather;
 use super::life::Life;
@@ -44,10 +44,10 @@ impl Leases for FaultyLeases {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
-        let claim = self.reach("claiming", self.inner.claim(attempt, epoch, worker, ttl)).await?;
+        let claim = self.reach("claiming", self.inner.claim(attempt, epoch, holder, ttl)).await?;
         Ok(if self.always_granted { Claim::Granted } else { claim })
     }
 
@@ -55,9 +55,14 @@ impl Leases for FaultyLeases {
         &self,
         heartbeat: &Heartbeat,
         ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
-        let lost = self.reach("beating", self.inner.beat(heartbeat, ttl)).await?;
-        Ok(if self.always_granted { Vec::new() } else { lost })
+    ) -> Result<Heard, PortError> {
+        let heard = self.reach("beating", self.inner.beat(heartbeat, ttl)).await?;
+        let lost = if self.always_granted { Vec::new() } else { heard.lost };
+        Ok(Heard { lost, ..heard })
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        self.reach("leaving", self.inner.leave(holder)).await
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {

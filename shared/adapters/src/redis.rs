@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heard, Heartbeat, Holder, Leases};
 
 pub use self::settings::Redis;
 
@@ -91,14 +91,15 @@ impl Leases for RedisLeases {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
         let doing = format!("claiming {attempt}");
         let lease = self.keys.lease(attempt);
         let mut call = self.scripts.claim.prepare_invoke();
-        call.key(self.keys.born()).key(&lease).arg(worker.as_str()).arg(write_epoch(epoch));
+        call.key(self.keys.born()).key(&lease).arg(holder.worker.as_str()).arg(write_epoch(epoch));
         call.arg(millis(settings::duration(ttl))).arg(millis(EPOCH_MEMORY)).arg(millis(self.grace));
+        call.arg(&holder.instance);
         let answer = self.link.call(&doing, &lease, &call).await?;
         let words: Vec<&str> = answer.iter().map(String::as_str).collect();
         match words[..] {
@@ -118,8 +119,8 @@ impl Leases for RedisLeases {
         &self,
         heartbeat: &Heartbeat,
         ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
-        let Heartbeat { worker, in_flight, .. } = heartbeat;
+    ) -> Result<Heard, PortError> {
+        let Heartbeat { worker, instance, in_flight, .. } = heartbeat;
         let doing = format!("beating for worker `{worker}`");
         let body = serde_json::to_string(heartbeat).map_err(|error| PortError::Refused {
             doing: doing.clone(),
@@ -127,19 +128,23 @@ impl Leases for RedisLeases {
         })?;
         let alive = self.keys.alive();
         let mut call = self.scripts.beat.prepare_invoke();
-        call.key(self.keys.born()).key(&alive).key(self.keys.beats());
+        call.key(self.keys.born()).key(&alive).key(self.keys.beats()).key(self.keys.names());
         call.arg(worker.as_str()).arg(body).arg(millis(settings::duration(ttl)));
-        call.arg(millis(EPOCH_MEMORY)).arg(millis(self.grace));
+        call.arg(millis(EPOCH_MEMORY)).arg(millis(self.grace)).arg(instance);
         for (attempt, epoch) in in_flight {
             call.key(self.keys.lease(attempt)).arg(write_epoch(*epoch));
         }
-        let lost = self.link.call(&doing, &alive, &call).await?;
-        let lost = lost.iter().map(|index| {
-            let found = index.parse::<usize>().ok().and_then(|index| in_flight.get(index));
-            found.map(|(attempt, _)| attempt.clone())
-        });
-        let lost: Option<Vec<AttemptId>> = lost.collect();
-        lost.ok_or_else(|| unavailable(doing, Nonsense))
+        let answer = self.link.call(&doing, &alive, &call).await?;
+        read_heard(&answer, heartbeat).ok_or_else(|| unavailable(doing, Nonsense))
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        let alive = self.keys.alive();
+        let mut call = self.scripts.leave.prepare_invoke();
+        call.key(&alive).key(self.keys.beats()).key(self.keys.names());
+        call.arg(holder.worker.as_str()).arg(&holder.instance);
+        self.link.call(&format!("ending worker `{}`", holder.worker), &alive, &call).await?;
+        Ok(())
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
@@ -185,6 +190,16 @@ fn pair(words: &[String]) -> Option<(&str, &str)> {
         [first, second] => Some((first, second)),
         _ => None,
     }
+}
+
+/// What a beat was answered: whose the name is, and the places of what is lost.
+fn read_heard(answer: &[String], heartbeat: &Heartbeat) -> Option<Heard> {
+    let (name, lost) = answer.split_first()?;
+    let lost = lost.iter().map(|index| {
+        let (attempt, _) = heartbeat.in_flight.get(index.parse::<usize>().ok()?)?;
+        Some(attempt.clone())
+    });
+    Some(Heard { lost: lost.collect::<Option<_>>()?, name_taken: name == "taken" })
 }
 
 fn read_beat(beat: &str) -> Option<(Heartbeat, Timestamp)> {

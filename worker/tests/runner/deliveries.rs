@@ -14,7 +14,7 @@ use worker::Config;
 
 use crate::faults::faulty;
 use crate::probe::{probe, until_cancelled};
-use crate::world::{LIMIT, Said, World, attempt, config, ports, ready, until};
+use crate::world::{LIMIT, Said, World, attempt, config, holder, ports, ready, until};
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_is_reported_started_and_its_answer_reported() {
@@ -76,7 +76,7 @@ async fn two_workers_with_the_same_message_run_it_once() {
 async fn a_message_of_an_older_epoch_is_not_run() {
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let mut world = World::with(Catalog::default().with(probe)).await;
-    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    let (other, ttl) = (holder("other"), config().lease_ttl);
     let claim = world.ports.leases.claim(&attempt("1"), Epoch(5), &other, ttl).await.unwrap();
     assert_eq!(claim, Claim::Granted);
     world.send(&ready("probe", "1", 4)).await;
@@ -95,7 +95,7 @@ async fn a_message_of_an_older_epoch_is_not_run() {
 async fn a_dead_workers_message_is_reported_not_repeated() {
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let mut world = World::with(Catalog::default().with(probe)).await;
-    let (dead, ttl) = (WorkerId::new("dead"), config().lease_ttl);
+    let (dead, ttl) = (holder("dead"), config().lease_ttl);
     world.ports.leases.claim(&attempt("1"), Epoch(1), &dead, ttl).await.unwrap();
     tokio::time::sleep(ttl.unsigned_abs() + Duration::from_secs(1)).await;
     world.send(&ready("probe", "1", 1)).await;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::{
-    BlobRef, Blobs, Broker, Claim, Consumer, Delivery, Heartbeat, Leases, LogName, Outgoing,
-    PortError, Ports, Queue,
+    BlobRef, Blobs, Broker, Claim, Consumer, Delivery, Heard, Heartbeat, Holder, Leases, LogName,
+    Outgoing, PortError, Ports, Queue,
 };
 
 /// What goes wrong with one kind of call: the next `failing` calls fail; each takes `slow_ms`.
@@ -166,20 +166,24 @@ impl Leases for FaultyLeases {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
         self.faults.claims.strike("claiming").await?;
-        self.inner.claim(attempt, epoch, worker, ttl).await
+        self.inner.claim(attempt, epoch, holder, ttl).await
     }
 
     async fn beat(
         &self,
         heartbeat: &Heartbeat,
         ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
+    ) -> Result<Heard, PortError> {
         self.faults.beats.strike("beating").await?;
         self.inner.beat(heartbeat, ttl).await
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        self.inner.leave(holder).await
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {

@@ -10,7 +10,7 @@ use worker::Config;
 
 use crate::faults::faulty;
 use crate::probe::{Runs, probe, until_cancelled};
-use crate::world::{LIMIT, World, attempt, config, ports, ready, until};
+use crate::world::{LIMIT, World, attempt, config, holder, ports, ready, until};
 
 #[tokio::test(start_paused = true)]
 async fn heartbeats_keep_the_lease_of_what_runs_and_tell_of_the_worker() {
@@ -41,7 +41,7 @@ async fn an_attempt_whose_lease_another_took_ends_and_its_answer_is_dropped() {
     let mut world = World::with(Catalog::default().with(probe)).await;
     world.send(&ready("probe", "1", 1)).await;
     world.started().await;
-    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    let (other, ttl) = (holder("other"), config().lease_ttl);
     let claim = world.ports.leases.claim(&attempt("1"), Epoch(2), &other, ttl).await.unwrap();
     assert_eq!(claim, Claim::Granted);
     let before = world.clock().elapsed();
@@ -64,7 +64,7 @@ async fn who_lost_its_lease_undoes_nothing_that_another_needs() {
     let mut world = World::with(Catalog::default().with(probe)).await;
     world.send(&ready("probe", "1", 1)).await;
     world.started().await;
-    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    let (other, ttl) = (holder("other"), config().lease_ttl);
     world.ports.leases.claim(&attempt("1"), Epoch(2), &other, ttl).await.unwrap();
     until("its end", || runs.now() == 0).await;
     assert_eq!(told.recv().unwrap(), Ending::HandOver);
@@ -92,7 +92,7 @@ async fn an_answer_that_comes_after_the_lease_was_lost_is_dropped() {
     let mut world = World::with(Catalog::default().with(probe)).await;
     world.send(&ready("probe", "1", 1)).await;
     world.started().await;
-    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    let (other, ttl) = (holder("other"), config().lease_ttl);
     world.ports.leases.claim(&attempt("1"), Epoch(2), &other, ttl).await.unwrap();
     until("its end", || runs.now() == 0).await;
     world.silent_for(LIMIT).await;
@@ -144,7 +144,7 @@ async fn a_heartbeat_while_an_attempt_is_being_claimed_does_not_end_it() {
 
 /// A message that another worker had, who has the lease and is gone.
 async fn left_behind(world: &World, message: &AttemptReady) {
-    let (gone, ttl) = (WorkerId::new("gone"), config().lease_ttl);
+    let (gone, ttl) = (holder("gone"), config().lease_ttl);
     let held = world.ports.leases.claim(&message.attempt, Epoch(2), &gone, ttl).await.unwrap();
     assert_eq!(held, Claim::Granted);
     let queue = Queue::Ready(Capability::new("elsewhere"));
@@ -196,7 +196,7 @@ async fn what_cannot_be_recognised_or_is_older_is_not_taken_over() {
 async fn a_message_that_is_sent_twice_takes_nothing_from_who_has_it() {
     let (catalog, runs) = elsewhere();
     let mut world = World::with(catalog).await;
-    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    let (other, ttl) = (holder("other"), config().lease_ttl);
     world.ports.leases.claim(&attempt("1"), Epoch(2), &other, ttl).await.unwrap();
     world.send(&ready("elsewhere", "1", 2)).await;
     world.silent_for(ttl.unsigned_abs() / 2).await;

@@ -13,7 +13,7 @@ use shared_plugin::Catalog;
 use shared_ports::messages::{
     AttemptReady, AttemptReport, Control, Inputs, MESSAGE_VERSION, Report, TaskInput,
 };
-use shared_ports::{Clock, Consumer, LogName, Outgoing, Ports, Queue};
+use shared_ports::{Clock, Consumer, Holder, LogName, Outgoing, Ports, Queue};
 use shared_runtime::Supervisor;
 use worker::Config;
 
@@ -142,6 +142,11 @@ pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
         }
     };
     assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "waited in vain for {what}");
+}
+
+/// Another worker.
+pub(crate) fn holder(name: &str) -> Holder {
+    Holder::new(WorkerId::new(name), "its process")
 }
 
 pub(crate) fn attempt(stage: &str) -> AttemptId {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heard, Heartbeat, Holder, Leases};
 use shared_ports::{Clock, PortError};
 
 use self::table::Table;
@@ -46,31 +46,44 @@ impl Leases for MemoryLeases {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
         let (now, until) = (self.clock.elapsed(), self.until(ttl));
-        Ok(lock(&self.table).claim(attempt, epoch, worker, now, until))
+        Ok(lock(&self.table).claim(attempt, epoch, holder, now, until))
     }
 
     async fn beat(
         &self,
         heartbeat: &Heartbeat,
         ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
+    ) -> Result<Heard, PortError> {
         let (now, until) = (self.clock.elapsed(), self.until(ttl));
         let beat = Beat { heartbeat: heartbeat.clone(), at: self.clock.now(), until };
         let mut workers = lock(&self.workers);
         workers.retain(|_, beat| beat.until > now);
-        workers.insert(heartbeat.worker.clone(), beat);
+        let owner = workers.get(&heartbeat.worker).map(|beat| &beat.heartbeat.instance);
+        let name_taken = owner.is_some_and(|owner| *owner != heartbeat.instance);
+        if !name_taken {
+            workers.insert(heartbeat.worker.clone(), beat);
+        }
         drop(workers);
+        let holder = Holder::new(heartbeat.worker.clone(), &*heartbeat.instance);
         let mut table = lock(&self.table);
         let lost = heartbeat
             .in_flight
             .iter()
-            .filter(|(attempt, epoch)| !table.renew(attempt, *epoch, &heartbeat.worker, now, until))
+            .filter(|(attempt, epoch)| !table.renew(attempt, *epoch, &holder, now, until))
             .map(|(attempt, _)| attempt.clone());
-        Ok(lost.collect())
+        Ok(Heard { lost: lost.collect(), name_taken })
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        let mut workers = lock(&self.workers);
+        if workers.get(&holder.worker).is_some_and(|b| b.heartbeat.instance == holder.instance) {
+            workers.remove(&holder.worker);
+        }
+        Ok(())
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {

@@ -27,6 +27,11 @@ impl Keys {
         format!("{}:beats", self.prefix)
     }
 
+    /// Which process has a worker's name, and until when.
+    pub(super) fn names(&self) -> String {
+        format!("{}:names", self.prefix)
+    }
+
     pub(super) fn lease(&self, attempt: &AttemptId) -> String {
         let AttemptId { execution, stage, run, task, number } = attempt;
         format!("{}:lease:{execution}/{stage}/{run}/{task}#{number}", self.prefix)
@@ -45,7 +50,7 @@ mod tests {
         let (execution, stage) = (ExecutionId::new("e{x}"), StageRef::new("1"));
         let attempt = AttemptId { execution, stage, run: 2, task: 0, number: 3 };
         assert_eq!(keys.lease(&attempt), "{capstan}:lease:e{x}/1/2/0#3");
-        for key in [keys.born(), keys.alive(), keys.beats(), keys.lease(&attempt)] {
+        for key in [keys.born(), keys.alive(), keys.beats(), keys.names(), keys.lease(&attempt)] {
             assert!(key.starts_with("{capstan}:"), "{key}");
         }
     }
