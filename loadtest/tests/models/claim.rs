@@ -29,6 +29,30 @@ fn unkeyed_work_is_done_once_or_asks() {
     holds("unkeyed work", UNKEYED);
 }
 
+/// The lease store cannot be reached, and may have forgotten everything when it comes back.
+const LEASELESS: &[Accident] =
+    &[Accident::Away, Accident::Forget, Accident::Double, Accident::Crash, Accident::Lose];
+
+#[test]
+fn without_a_lease_store_keyed_work_goes_on_and_nothing_is_doubled() {
+    let work = Work { accidents: LEASELESS, accidents_max: 3, ..KEYED };
+    holds("keyed work without a lease store", work);
+    holds("unkeyed work without a lease store", Work { effects: Effects::Unkeyed, ..work });
+}
+
+#[test]
+fn without_a_lease_store_work_that_cannot_be_recognised_waits() {
+    let work = Work { accidents: LEASELESS, ..UNKEYED };
+    without(work, Guard::Recognised, "what cannot be recognised begins once it is granted");
+}
+
+#[test]
+fn without_a_lease_store_a_message_that_comes_again_waits() {
+    let work = Work { accidents: LEASELESS, ..KEYED };
+    let once = "without leases an epoch is begun once, unless its message was sent twice";
+    without(work, Guard::FirstDelivery, once);
+}
+
 fn without(work: Work, guard: Guard, property: &'static str) {
     let name = format!("{:?} work without {guard:?}", work.effects);
     breaks(&name, Work { without: Some(guard), ..work }, property);

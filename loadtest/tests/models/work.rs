@@ -36,6 +36,10 @@ pub(crate) enum Guard {
     /// Work that cannot be recognised is not taken over while its lease lives; other work is, as soon as
     /// its message comes again.
     Patience,
+    /// While no lease can be had, only work begins whose effects are recognised.
+    Recognised,
+    /// While no lease can be had, only work begins that nobody can have begun before.
+    FirstDelivery,
     /// Who says that work is to be repeated has made sure that nobody is still at it.
     CarefulPerson,
 }
@@ -47,7 +51,8 @@ pub(crate) enum Accident {
     Lose,
     /// A message comes twice.
     Double,
-    /// A worker's process dies; another one starts.
+    /// A worker's process dies, and another one starts; or it is cut off from the broker, and its message
+    /// comes again although it lives.
     Crash,
     /// The scheduler's process dies after it stored, before it sent.
     SchedulerCrash,
@@ -57,6 +62,8 @@ pub(crate) enum Accident {
     Forget,
     /// A worker is asked to stop.
     Drain,
+    /// The lease store cannot be reached for a while.
+    Away,
 }
 
 /// One model.
@@ -85,6 +92,10 @@ pub(crate) enum Action {
     EndEarly(u8),
     AskAgain(u8),
     GiveUp(u8),
+    /// A worker that began without a lease asks for one.
+    ClaimLate(u8),
+    /// The lease store can be reached again.
+    ComeBack,
     /// The lease of somebody who is gone ends.
     RunsOut,
     Lose(Message),
@@ -97,9 +108,11 @@ pub(crate) enum Action {
         slot: u8,
         comes_again: bool,
     },
+    Cut(u8),
     Expire,
     Forget,
     Drain(u8),
+    GoAway,
 }
 
 impl Work {
@@ -139,7 +152,8 @@ impl Work {
                 Accident::Crash => slots
                     .filter(|slot| state.workers[usize::from(*slot)].doing != Doing::Nothing)
                     .flat_map(|slot| {
-                        [true, false].map(|comes_again| Action::Crash { slot, comes_again })
+                        let crash = |comes_again| Action::Crash { slot, comes_again };
+                        [crash(true), crash(false), Action::Cut(slot)]
                     })
                     .collect(),
                 Accident::Expire if state.lease.as_ref().is_some_and(|lease| lease.is_live) => {
@@ -150,7 +164,8 @@ impl Work {
                     .filter(|_| state.workers.iter().all(|worker| !worker.is_draining))
                     .map(Action::Drain)
                     .collect(),
-                Accident::Expire | Accident::Forget => Vec::new(),
+                Accident::Away if !state.is_away => vec![Action::GoAway],
+                Accident::Expire | Accident::Forget | Accident::Away => Vec::new(),
             }
         };
         self.accidents.iter().flat_map(one).collect()
@@ -168,7 +183,9 @@ impl Work {
             | Action::EndEarly(_)
             | Action::AskAgain(_)
             | Action::GiveUp(_)
+            | Action::ClaimLate(_)
             | Action::RunsOut => worker::act(self, state, action),
+            Action::ComeBack => state.is_away = false,
             mishap => return self.go_wrong(state, mishap),
         }
         true
@@ -184,11 +201,14 @@ impl Work {
                 };
                 self.carry_out(state, twice);
                 state.air.insert(message.clone());
+                state.was_sent_twice |= matches!(message, Message::Ready { again: false, .. });
             }
             Action::CrashAfter(message) => scheduler::crash_after(self, state, message),
             Action::Crash { slot, comes_again } => worker::crash(self, state, *slot, *comes_again),
             Action::Expire => state.lease.iter_mut().for_each(|lease| lease.is_live = false),
             Action::Forget => (state.lease, state.has_forgotten) = (None, true),
+            Action::Cut(slot) => worker::cut(self, state, *slot),
+            Action::GoAway => (state.is_away, state.was_away) = (true, true),
             Action::Drain(slot) => state.worker(*slot).is_draining = true,
             _ => return false,
         }
@@ -241,10 +261,17 @@ impl Model for Work {
             }),
             Property::always(
                 "an epoch is begun once, unless leases were forgotten",
-                |_, state: &State| state.has_forgotten || !state.begun_again,
+                |_, state: &State| state.has_forgotten || state.was_away || !state.begun_again,
+            ),
+            Property::always(
+                "without leases an epoch is begun once, unless its message was sent twice",
+                |_, state: &State| {
+                    state.has_forgotten || state.was_sent_twice || !state.begun_again
+                },
             ),
             Property::always("nothing ends while its worker rightly works", |_, state: &State| {
-                !state.row.has_ended() || state.has_forgotten || !state.somebody_rightly_works()
+                let unleased = state.has_forgotten || state.was_away;
+                !state.row.has_ended() || unleased || !state.somebody_rightly_works()
             }),
             Property::always("it is never stuck", |work: &Self, state: &State| {
                 state.row.has_ended() || !work.progress(state).is_empty()
