@@ -21,6 +21,7 @@ use crate::Config;
 use crate::in_flight::{Begin, InFlight, Why};
 use crate::log::BlobLog;
 use crate::observed::Watched;
+use crate::standing::Standing;
 
 /// First and longest pause between tries to send a report.
 const REPORT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -41,6 +42,7 @@ pub(crate) struct Bench {
     pub(crate) in_flight: InFlight,
     /// Cancelled once the worker stops: nothing begins from then on.
     pub(crate) draining: CancellationToken,
+    pub(crate) standing: Standing,
 }
 
 /// What a message asks for.
@@ -65,14 +67,15 @@ pub(crate) enum Message {
 }
 
 impl Bench {
-    /// Carries out what a message asks for, from claim to report; `claimed` tells when it is safe
+    /// Carries out what a message asks for, from claim to report; `guarded` tells when it is safe
     /// against the message's loss.
-    pub(crate) async fn work(&self, ready: Ready, claimed: &CancellationToken) -> Message {
+    pub(crate) async fn work(&self, ready: Ready, guarded: &CancellationToken) -> Message {
         let Ready { ready, redelivered } = ready;
         if self.draining.is_cancelled() {
             return Message::Again;
         }
-        let end = match self.in_flight.begin(&ready.attempt, ready.epoch) {
+        let (attempt, epoch) = (&ready.attempt, ready.epoch);
+        let end = match self.in_flight.begin(attempt, epoch, ready.needs_grant, guarded) {
             Begin::Now(end) => end,
             Begin::Runs => return Message::Done,
             Begin::Ended => {
@@ -83,7 +86,6 @@ impl Bench {
         };
         match self.claim(&ready, redelivered).await {
             Ok(Some(input)) => {
-                claimed.cancel();
                 if ready.to_end {
                     self.in_flight.stop(&ready.attempt, ready.epoch, Why::Aborted);
                 }
@@ -99,11 +101,20 @@ impl Bench {
                 return Message::Again;
             }
         }
-        self.in_flight.end(&ready.attempt, ready.epoch);
-        if let Err(error) = self.ports.leases.release(&ready.attempt, ready.epoch).await {
+        self.release(&ready.attempt, ready.epoch).await;
+        Message::Done
+    }
+
+    /// Ends it here, and its lease, if it has one and somebody hears of it.
+    async fn release(&self, attempt: &AttemptId, epoch: Epoch) {
+        let unleased = self.in_flight.is_unleased(attempt, epoch);
+        self.in_flight.end(attempt, epoch);
+        if unleased {
+            return;
+        }
+        if let Err(error) = self.ports.leases.release(attempt, epoch).await {
             tracing::debug!(%error, "a lease was not released; it ends by itself");
         }
-        Message::Done
     }
 
     /// What the attempt works on, once it is this worker's; `None` if it is not. Inputs are read
@@ -120,7 +131,21 @@ impl Bench {
             }
             input => Ok(input?),
         };
-        match self.ports.leases.claim(attempt, ready.epoch, &self.holder, ttl).await? {
+        // Its epoch came with the message, and what it does is recognised, should it be done twice.
+        let needs_none = !redelivered && !ready.needs_grant;
+        if needs_none && self.standing.is_unheard() {
+            self.in_flight.unleased(attempt, ready.epoch);
+            return Ok(Some(input));
+        }
+        let claimed = match self.ports.leases.claim(attempt, ready.epoch, &self.holder, ttl).await {
+            Err(error) if needs_none => {
+                tracing::warn!(%attempt, %error, "no lease can be had for now; it begins without one");
+                self.in_flight.unleased(attempt, ready.epoch);
+                return Ok(Some(input));
+            }
+            claimed => claimed?,
+        };
+        match claimed {
             Claim::Granted => {
                 self.in_flight.claimed(attempt, ready.epoch);
                 Ok(Some(input))

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_model::Capability;
-use shared_ports::{Heartbeat, Holder, Ports};
+use shared_model::{AttemptId, Capability, Epoch};
+use shared_ports::{Claim, Heartbeat, Holder, Ports};
 use shared_runtime::metrics::metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 use crate::in_flight::{InFlight, Why};
-use crate::standing::Name;
+use crate::standing::{Known, Name};
 use crate::vitals::Monitor;
+
+type InFlightOf = (AttemptId, Epoch);
 
 /// How long a worker that ends waits until that is known.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
@@ -27,12 +29,12 @@ pub(crate) struct Beats {
     pub(crate) in_flight: InFlight,
     pub(crate) draining: CancellationToken,
     pub(crate) monitor: Monitor,
-    pub(crate) name: watch::Sender<Name>,
+    pub(crate) known: watch::Sender<Known>,
 }
 
 impl Beats {
-    /// Beats until `done`. Without a beat for two thirds of the lease everything in flight ends:
-    /// somebody else may take it over from then on.
+    /// Beats until `done`. Without a beat for two thirds of the lease everything ends that nobody would
+    /// recognise, were it done twice: somebody else may take it over from then on.
     pub(crate) async fn run(self, done: CancellationToken) -> anyhow::Result<()> {
         let clock = Arc::clone(&self.ports.clock);
         let patience = self.config.lease_ttl.unsigned_abs() * 2 / 3;
@@ -47,7 +49,7 @@ impl Beats {
             } else if let Some(left) = left(clock.elapsed()) {
                 pause = pause.min(left);
             } else {
-                self.in_flight.stop_all(Why::LeaseLost);
+                self.in_flight.stop_those_that_need_leases();
             }
             tokio::select! {
                 biased;
@@ -76,12 +78,14 @@ impl Beats {
 
     /// Whether the beat was heard.
     async fn beat(&self, limit: Duration) -> bool {
+        let unleased = self.in_flight.list_unleased();
+        let listed = self.in_flight.list().into_iter().chain(unleased.iter().cloned());
         let heartbeat = Heartbeat {
             worker: self.holder.worker.clone(),
             instance: self.holder.instance.clone(),
             capabilities: self.capabilities.clone(),
             slots: self.config.slots,
-            in_flight: self.in_flight.list(),
+            in_flight: listed.collect(),
             vitals: self.monitor.read(),
             catalog: self.catalog_hash.clone(),
             draining: self.draining.is_cancelled(),
@@ -100,11 +104,8 @@ impl Beats {
         match heard {
             Ok(heard) => {
                 self.name_is(heard.name_taken);
-                let listed = heartbeat.in_flight.iter();
-                for (attempt, epoch) in listed.filter(|(attempt, _)| heard.lost.contains(attempt)) {
-                    tracing::warn!(%attempt, %epoch, "its lease is gone; it ends");
-                    self.in_flight.stop(attempt, *epoch, Why::LeaseLost);
-                }
+                self.sort_out(&heartbeat.in_flight, &unleased, &heard.lost);
+                self.claim_late().await;
                 true
             }
             Err(error) => {
@@ -115,22 +116,50 @@ impl Beats {
         }
     }
 
+    /// What lost its lease ends; what had none, and is not lost, has one now.
+    fn sort_out(&self, listed: &[InFlightOf], unleased: &[InFlightOf], lost: &[AttemptId]) {
+        for one @ (attempt, epoch) in listed {
+            match (unleased.contains(one), lost.contains(attempt)) {
+                (true, true) | (false, false) => {}
+                (true, false) => self.in_flight.claimed(attempt, *epoch),
+                (false, true) => {
+                    tracing::warn!(%attempt, %epoch, "its lease is gone; it ends");
+                    self.in_flight.stop(attempt, *epoch, Why::LeaseLost);
+                }
+            }
+        }
+    }
+
+    /// Asks for the leases of what began without one.
+    async fn claim_late(&self) {
+        for (attempt, epoch) in self.in_flight.list_unleased() {
+            let ttl = self.config.lease_ttl;
+            match self.ports.leases.claim(&attempt, epoch, &self.holder, ttl).await {
+                Ok(Claim::Granted) => self.in_flight.claimed(&attempt, epoch),
+                Ok(Claim::Refused { holder, epoch: newest } | Claim::Ended { holder, epoch: newest }) => {
+                    tracing::warn!(%attempt, %epoch, %holder, %newest, "another has it; it ends");
+                    self.in_flight.stop(&attempt, epoch, Why::LeaseLost);
+                }
+                Err(error) => {
+                    return tracing::debug!(%attempt, %error, "still without a lease");
+                }
+            }
+        }
+    }
+
     /// Whoever cannot ask whose its name is works: the name is but a name, and claims tell two apart.
     fn nobody_says(&self) {
-        self.name.send_if_modified(|name| {
-            let first = *name == Name::Unknown;
-            if first {
-                *name = Name::Own;
-            }
-            first
-        });
+        let before = self.known.borrow().name;
+        let name = if before == Name::Unknown { Name::Own } else { before };
+        self.is_known(Known { name, unheard: true });
     }
 
     fn name_is(&self, taken: bool) {
-        let now = if taken { Name::Taken } else { Name::Own };
-        let before = self.name.send_replace(now);
+        let name = if taken { Name::Taken } else { Name::Own };
+        let before = self.known.borrow().name;
+        self.is_known(Known { name, unheard: false });
         let worker = &self.holder.worker;
-        match (before, now) {
+        match (before, name) {
             (Name::Unknown | Name::Own, Name::Taken) => tracing::error!(
                 %worker, "another worker that lives has this name and was first: no work is taken until \
                 that one is gone; give each worker a name of its own"
@@ -140,5 +169,9 @@ impl Beats {
             }
             (Name::Unknown | Name::Own | Name::Taken, _) => {}
         }
+    }
+
+    fn is_known(&self, now: Known) {
+        self.known.send_if_modified(|known| std::mem::replace(known, now) != now);
     }
 }

@@ -31,13 +31,27 @@ pub(crate) enum Begin {
     Ended,
 }
 
+/// What is known of an attempt's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lease {
+    /// It is being asked for: there is nothing to renew, nor to lose.
+    Asked,
+    /// None could be had, and it runs all the same.
+    None,
+    /// It was granted.
+    Granted,
+}
+
 #[derive(Clone)]
 struct Entry {
     epoch: Epoch,
     end: EndSignal,
     why: Option<Why>,
-    /// Whether its lease was granted: before that there is nothing to renew, nor to lose.
-    claimed: bool,
+    lease: Lease,
+    /// Ends once its lease guards it, so that its message need not.
+    guarded: CancellationToken,
+    /// Whether it has to end where nobody can say that its lease lives: what it does is not recognised.
+    needs_lease: bool,
     /// Ends when it may begin, where it has to wait for that.
     granted: CancellationToken,
 }
@@ -70,7 +84,13 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     /// Begins an attempt, unless this epoch of it, or a newer one, runs or ran here already.
-    pub(crate) fn begin(&self, attempt: &AttemptId, epoch: Epoch) -> Begin {
+    pub(crate) fn begin(
+        &self,
+        attempt: &AttemptId,
+        epoch: Epoch,
+        needs_lease: bool,
+        guarded: &CancellationToken,
+    ) -> Begin {
         let mut state = self.lock();
         if state.running.get(attempt).is_some_and(|entry| entry.epoch >= epoch) {
             return Begin::Runs;
@@ -83,17 +103,46 @@ impl InFlight {
         }
         let end = EndSignal::default();
         let granted = CancellationToken::new();
-        let entry = Entry { epoch, end: end.clone(), why: None, claimed: false, granted };
+        let entry = Entry {
+            epoch,
+            end: end.clone(),
+            why: None,
+            lease: Lease::Asked,
+            guarded: guarded.clone(),
+            needs_lease,
+            granted,
+        };
         state.running.insert(attempt.clone(), entry);
         Begin::Now(end)
     }
 
-    /// From here on its lease is renewed.
+    /// From here on its lease is renewed, and guards it.
     pub(crate) fn claimed(&self, attempt: &AttemptId, epoch: Epoch) {
         let mut state = self.lock();
         if let Some(entry) = state.running.get_mut(attempt).filter(|entry| entry.epoch == epoch) {
-            entry.claimed = true;
+            entry.lease = Lease::Granted;
+            entry.guarded.cancel();
         }
+    }
+
+    /// It runs although no lease could be had.
+    pub(crate) fn unleased(&self, attempt: &AttemptId, epoch: Epoch) {
+        let mut state = self.lock();
+        if let Some(entry) = state.running.get_mut(attempt).filter(|entry| entry.epoch == epoch) {
+            entry.lease = Lease::None;
+        }
+    }
+
+    /// What runs without a lease.
+    pub(crate) fn list_unleased(&self) -> Vec<(AttemptId, Epoch)> {
+        self.with(Lease::None)
+    }
+
+    /// Whether it runs without a lease.
+    pub(crate) fn is_unleased(&self, attempt: &AttemptId, epoch: Epoch) -> bool {
+        let state = self.lock();
+        let entry = state.running.get(attempt).filter(|entry| entry.epoch == epoch);
+        entry.is_some_and(|entry| entry.lease == Lease::None)
     }
 
     /// Lets an attempt begin.
@@ -144,6 +193,13 @@ impl InFlight {
         }
     }
 
+    /// Tells those to end that must not go on where nobody can say that their leases live.
+    pub(crate) fn stop_those_that_need_leases(&self) {
+        for entry in self.lock().running.values_mut().filter(|entry| entry.needs_lease) {
+            entry.stop(Why::LeaseLost);
+        }
+    }
+
     /// Why an attempt was told to end, if it was.
     pub(crate) fn why(&self, attempt: &AttemptId, epoch: Epoch) -> Option<Why> {
         let state = self.lock();
@@ -155,9 +211,13 @@ impl InFlight {
 
     /// Everything in flight whose lease was granted.
     pub(crate) fn list(&self) -> Vec<(AttemptId, Epoch)> {
+        self.with(Lease::Granted)
+    }
+
+    fn with(&self, lease: Lease) -> Vec<(AttemptId, Epoch)> {
         let state = self.lock();
-        let claimed = state.running.iter().filter(|(_, entry)| entry.claimed);
-        claimed.map(|(id, entry)| (id.clone(), entry.epoch)).collect()
+        let found = state.running.iter().filter(|(_, entry)| entry.lease == lease);
+        found.map(|(id, entry)| (id.clone(), entry.epoch)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -182,20 +242,24 @@ mod tests {
         }
     }
 
+    fn begin(list: &InFlight, epoch: u64) -> Begin {
+        list.begin(&attempt(), Epoch(epoch), false, &CancellationToken::new())
+    }
+
     #[test]
     fn a_message_that_comes_twice_begins_once() {
         let list = InFlight::default();
-        assert!(matches!(list.begin(&attempt(), Epoch(3)), Begin::Now(_)));
-        assert!(matches!(list.begin(&attempt(), Epoch(3)), Begin::Runs));
+        assert!(matches!(begin(&list, 3), Begin::Now(_)));
+        assert!(matches!(begin(&list, 3), Begin::Runs));
         list.end(&attempt(), Epoch(3));
-        assert!(matches!(list.begin(&attempt(), Epoch(3)), Begin::Ended));
-        assert!(matches!(list.begin(&attempt(), Epoch(4)), Begin::Now(_)), "a takeover");
+        assert!(matches!(begin(&list, 3), Begin::Ended));
+        assert!(matches!(begin(&list, 4), Begin::Now(_)), "a takeover");
     }
 
     #[test]
     fn a_word_about_an_older_epoch_does_not_end_a_newer_one() {
         let list = InFlight::default();
-        let Begin::Now(running) = list.begin(&attempt(), Epoch(2)) else { panic!("it is new") };
+        let Begin::Now(running) = begin(&list, 2) else { panic!("it is new") };
         list.stop(&attempt(), Epoch(1), Why::Aborted);
         assert_eq!(running.why(), None);
         list.stop(&attempt(), Epoch(2), Why::Aborted);
@@ -205,7 +269,7 @@ mod tests {
     #[test]
     fn a_cancel_counts_for_more_than_a_worker_that_stops() {
         let list = InFlight::default();
-        let Begin::Now(running) = list.begin(&attempt(), Epoch(1)) else { panic!("it is new") };
+        let Begin::Now(running) = begin(&list, 1) else { panic!("it is new") };
         list.stop_all(Why::Draining);
         list.stop(&attempt(), Epoch(1), Why::LeaseLost);
         assert_eq!(list.why(&attempt(), Epoch(1)), Some(Why::Draining));
@@ -219,8 +283,8 @@ mod tests {
     #[test]
     fn a_takeover_ends_the_older_one_whose_answer_is_not_wanted() {
         let list = InFlight::default();
-        let Begin::Now(old) = list.begin(&attempt(), Epoch(1)) else { panic!("it is new") };
-        assert!(matches!(list.begin(&attempt(), Epoch(2)), Begin::Now(_)));
+        let Begin::Now(old) = begin(&list, 1) else { panic!("it is new") };
+        assert!(matches!(begin(&list, 2), Begin::Now(_)));
         assert_eq!(old.why(), Some(Ending::HandOver), "nothing is undone that the newer one needs");
         assert_eq!(list.why(&attempt(), Epoch(1)), Some(Why::LeaseLost));
         assert_eq!(list.why(&attempt(), Epoch(2)), None);

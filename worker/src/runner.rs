@@ -11,7 +11,7 @@ use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
 use shared_ports::{Consumer, Delivery, Holder, PortError, Ports, Queue};
 use shared_runtime::metrics::metrics;
 use shared_runtime::{Kind, Supervisor};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -34,7 +34,6 @@ pub(crate) struct Runner {
     control: Box<dyn Consumer>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     beats_end: CancellationToken,
-    standing: Standing,
     /// Whether it receives nothing, for another worker has its name.
     is_aside: bool,
     busy: u16,
@@ -58,7 +57,7 @@ enum Wake {
     Ready(Next),
     Control(Option<Delivery>),
     Done(Done),
-    /// The name has another owner than before.
+    /// Whose the name is may have changed.
     Name(Name),
 }
 
@@ -77,8 +76,7 @@ impl Runner {
         let control = ports.broker.consume(&control, config.slots.max(16)).await?;
         let in_flight = InFlight::default();
         let holder = Holder::new(config.id.clone(), ports.clock.new_id());
-        let (name, standing) = watch::channel(Name::Unknown);
-        let standing = Standing::new(config.id.to_string(), standing);
+        let (known, standing) = Standing::of(config.id.to_string());
         let (beats_end, draining) = (CancellationToken::new(), CancellationToken::new());
         let beats = Beats {
             catalog_hash: catalog_hash(&catalog),
@@ -89,10 +87,18 @@ impl Runner {
             in_flight: in_flight.clone(),
             draining: draining.clone(),
             monitor: Monitor::new(),
-            name,
+            known,
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
-        let bench = Bench { config, holder, ports, catalog, in_flight, draining };
+        let bench = Bench {
+            config,
+            holder,
+            ports,
+            catalog,
+            in_flight,
+            draining,
+            standing,
+        };
         let runner = Self {
             bench,
             supervisor,
@@ -100,7 +106,6 @@ impl Runner {
             control,
             done: mpsc::channel(1_024),
             beats_end,
-            standing,
             is_aside: false,
             busy: 0,
         };
@@ -110,7 +115,7 @@ impl Runner {
 
     /// How it is, for others.
     pub(crate) fn standing(&self) -> Standing {
-        self.standing.clone()
+        self.bench.standing.clone()
     }
 
     /// Runs until the supervisor stops, then drains.
@@ -136,21 +141,21 @@ impl Runner {
             Wake::Control(Some(delivery)) => self.obey(delivery).await,
             Wake::Control(None) => self.control_again().await,
             Wake::Done(done) => self.done(done).await,
-            Wake::Name(Name::Taken) => self.step_aside().await,
+            Wake::Name(Name::Taken) if !self.is_aside => self.step_aside().await,
             Wake::Name(Name::Own) if self.is_aside => self.come_back().await,
             Wake::HandOver => self.bench.in_flight.stop_all(Why::Draining),
-            Wake::Stop | Wake::TimeUp | Wake::Name(Name::Unknown | Name::Own) => {}
+            Wake::Stop | Wake::TimeUp | Wake::Name(_) => {}
         }
     }
 
     async fn wait(&mut self, stop: &CancellationToken) -> Wake {
-        let takes = self.standing.may_take() && !self.is_aside;
+        let takes = self.bench.standing.may_take() && !self.is_aside;
         let takes = takes && self.busy < self.bench.config.slots;
         tokio::select! {
             biased;
             () = stop.cancelled() => Wake::Stop,
             Some(done) = self.done.1.recv() => Wake::Done(done),
-            name = self.standing.name_changes() => Wake::Name(name),
+            known = self.bench.standing.changes() => Wake::Name(known.name),
             delivery = self.control.next(), if !self.is_aside => Wake::Control(delivery),
             next = self.queues.next(), if takes => Wake::Ready(next),
         }
@@ -336,15 +341,15 @@ async fn carry_out(
     place: Place,
     message: Ready,
 ) -> Option<Message> {
-    let claimed = CancellationToken::new();
+    let guarded = CancellationToken::new();
     let held = async {
-        claimed.cancelled().await;
+        guarded.cancelled().await;
         bench.ports.clock.sleep(bench.config.hold_message_for).await;
     };
     let ready = &message.ready;
     let (attempt, epoch) = (ready.attempt.clone(), ready.epoch);
     let until = ready.deadline.map(|at| at.duration_since(bench.ports.clock.now()));
-    let work = with_deadline(bench, (&attempt, epoch), until, bench.work(message, &claimed));
+    let work = with_deadline(bench, (&attempt, epoch), until, bench.work(message, &guarded));
     tokio::pin!(work);
     tokio::select! {
         biased;

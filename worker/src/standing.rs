@@ -13,40 +13,64 @@ pub(crate) enum Name {
     Taken,
 }
 
+/// What the last beats told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) name: Name,
+    /// Whether the last beat was not heard.
+    pub(crate) unheard: bool,
+}
+
 /// What keeps a worker from working as it should. Clones are handles on the same.
 #[derive(Debug, Clone)]
 pub struct Standing {
     worker: String,
-    name: watch::Receiver<Name>,
+    known: watch::Receiver<Known>,
 }
 
 impl Standing {
-    pub(crate) fn new(worker: String, name: watch::Receiver<Name>) -> Self {
-        Self { worker, name }
+    /// Of a worker of which nothing is known yet, and who tells it what is.
+    pub(crate) fn of(worker: String) -> (watch::Sender<Known>, Self) {
+        let (tells, known) = watch::channel(Known { name: Name::Unknown, unheard: false });
+        (tells, Self { worker, known })
     }
 
     /// What is wrong, in words for people; empty if all is well.
     pub fn troubles(&self) -> Vec<String> {
+        let Known { name, unheard } = *self.known.borrow();
         let mut troubles = Vec::new();
-        if *self.name.borrow() == Name::Taken {
+        if name == Name::Taken {
             troubles.push(format!(
                 "another worker that lives has the name `{}` and was first, so this one takes no work \
                  until that one is gone; give each worker a name of its own",
                 self.worker
             ));
         }
+        if unheard {
+            troubles.push(
+                "the last heartbeat was not heard, so no lease can be had: work whose effects are \
+                 recognised begins and goes on; other work, takeovers, and work whose message came \
+                 before wait until the store of the leases (Redis) answers"
+                    .to_owned(),
+            );
+        }
         troubles
     }
 
-    /// Waits until the name is another's, or is no more; never ends if it stays as it is.
-    pub(crate) async fn name_changes(&mut self) -> Name {
-        if self.name.changed().await.is_err() {
+    /// Waits until something else is known; never ends if it stays as it is.
+    pub(crate) async fn changes(&mut self) -> Known {
+        if self.known.changed().await.is_err() {
             return std::future::pending().await;
         }
-        *self.name.borrow()
+        *self.known.borrow()
     }
 
     pub(crate) fn may_take(&self) -> bool {
-        *self.name.borrow() == Name::Own
+        self.known.borrow().name == Name::Own
+    }
+
+    /// Whether it is no use to ask for a lease.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.known.borrow().unheard
     }
 }
