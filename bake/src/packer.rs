@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Capability, TaskAnswer, TaskResult};
-use shared_plugin::{Effects, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_plugin::{
+    Effects, Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When,
+};
 use shared_runtime::Tools;
 
 use crate::Limits;

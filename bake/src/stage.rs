@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Artifact, Capability, Retry, TaskAnswer, TaskError, TaskResult};
 use shared_plugin::{
-    Effects, StageDescriptor, StageLog, StageType, TaskContext, TaskDescriptor, When,
+    Effects, Ending, StageDescriptor, StageLog, StageType, TaskContext, TaskDescriptor, When,
 };
 use shared_runtime::tool::{Finished, LineSink, Run, Stream};
 use shared_runtime::{Opened, ToolError, ToolRun};

@@ -239,12 +239,7 @@ impl Bench {
         }
     }
 
-    async fn answer(
-        &self,
-        ready: &AttemptReady,
-        input: TaskInput,
-        end: EndSignal,
-    ) -> TaskAnswer {
+    async fn answer(&self, ready: &AttemptReady, input: TaskInput, end: EndSignal) -> TaskAnswer {
         let stage_type = input.stage_type.clone();
         let alias = input.context.get("alias").and_then(Value::as_str).unwrap_or_default();
         let found = [alias, &stage_type].into_iter().find_map(|name| self.catalog.find(name));
@@ -338,12 +333,7 @@ impl Bench {
     }
 
     /// A task that ends because its worker does was not cancelled: another worker goes on with it.
-    fn was_cancelled(
-        &self,
-        cx: &TaskContext,
-        needs_grant: bool,
-        answer: TaskAnswer,
-    ) -> TaskAnswer {
+    fn was_cancelled(&self, cx: &TaskContext, needs_grant: bool, answer: TaskAnswer) -> TaskAnswer {
         let stops = self.in_flight.why(&cx.attempt, cx.epoch) == Some(Why::Draining);
         let is_cancel = matches!(answer, TaskAnswer::Canceled { .. });
         if stops && is_cancel && !needs_grant { cx.handed_over() } else { answer }

@@ -136,7 +136,10 @@ impl Beats {
             let ttl = self.config.lease_ttl;
             match self.ports.leases.claim(&attempt, epoch, &self.holder, ttl).await {
                 Ok(Claim::Granted) => self.in_flight.claimed(&attempt, epoch),
-                Ok(Claim::Refused { holder, epoch: newest } | Claim::Ended { holder, epoch: newest }) => {
+                Ok(
+                    Claim::Refused { holder, epoch: newest }
+                    | Claim::Ended { holder, epoch: newest },
+                ) => {
                     tracing::warn!(%attempt, %epoch, %holder, %newest, "another has it; it ends");
                     self.in_flight.stop(&attempt, epoch, Why::LeaseLost);
                 }

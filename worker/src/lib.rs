@@ -8,8 +8,8 @@ mod log;
 mod observed;
 mod queues;
 mod runner;
-mod standing;
 pub mod stages;
+mod standing;
 mod vitals;
 
 use std::time::Duration;

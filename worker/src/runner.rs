@@ -90,15 +90,7 @@ impl Runner {
             known,
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
-        let bench = Bench {
-            config,
-            holder,
-            ports,
-            catalog,
-            in_flight,
-            draining,
-            standing,
-        };
+        let bench = Bench { config, holder, ports, catalog, in_flight, draining, standing };
         let runner = Self {
             bench,
             supervisor,

@@ -13,6 +13,8 @@ mod draining;
 mod endings;
 #[path = "runner/faults.rs"]
 mod faults;
+#[path = "runner/leaseless.rs"]
+mod leaseless;
 #[path = "runner/leases.rs"]
 mod leases;
 #[path = "runner/logs.rs"]

@@ -215,9 +215,7 @@ impl DeployManifest {
             Err(Ending::Cancel) => {
                 Ok(TaskAnswer::Canceled { result: progress.result(&bound, &warnings) })
             }
-            Ok(Ok(())) => {
-                Ok(TaskAnswer::Succeeded { result: progress.result(&bound, &warnings) })
-            }
+            Ok(Ok(())) => Ok(TaskAnswer::Succeeded { result: progress.result(&bound, &warnings) }),
             Ok(Err(ApplyFailure { error, retry })) => {
                 let error = progress.tell(error);
                 let result = progress.result(&bound, &warnings);

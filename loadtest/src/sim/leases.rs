@@ -51,11 +51,7 @@ impl Leases for FaultyLeases {
         Ok(if self.always_granted { Claim::Granted } else { claim })
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Heard, PortError> {
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
         let heard = self.reach("beating", self.inner.beat(heartbeat, ttl)).await?;
         let lost = if self.always_granted { Vec::new() } else { heard.lost };
         Ok(Heard { lost, ..heard })

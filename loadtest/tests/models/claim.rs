@@ -31,11 +31,11 @@ fn unkeyed_work_is_done_once_or_asks() {
 
 /// The lease store cannot be reached, and may have forgotten everything when it comes back.
 const LEASELESS: &[Accident] =
-    &[Accident::Away, Accident::Forget, Accident::Double, Accident::Crash, Accident::Lose];
+    &[Accident::Away, Accident::Forget, Accident::Double, Accident::Crash, Accident::Cut];
 
 #[test]
 fn without_a_lease_store_keyed_work_goes_on_and_nothing_is_doubled() {
-    let work = Work { accidents: LEASELESS, accidents_max: 3, ..KEYED };
+    let work = Work { accidents: LEASELESS, ..KEYED };
     holds("keyed work without a lease store", work);
     holds("unkeyed work without a lease store", Work { effects: Effects::Unkeyed, ..work });
 }
@@ -49,7 +49,8 @@ fn without_a_lease_store_work_that_cannot_be_recognised_waits() {
 #[test]
 fn without_a_lease_store_a_message_that_comes_again_waits() {
     let work = Work { accidents: LEASELESS, ..KEYED };
-    let once = "without leases an epoch is begun once, unless its message was sent twice";
+    let once =
+        "without leases two who live are not at one epoch, unless its message was sent twice";
     without(work, Guard::FirstDelivery, once);
 }
 
@@ -101,7 +102,15 @@ fn without_word_of_an_ended_lease_a_lost_report_is_waited_for_without_end() {
 
 #[test]
 fn work_that_cannot_be_recognised_is_not_taken_from_who_has_it() {
-    without(UNKEYED, Guard::Patience, "nothing ends while its worker rightly works");
+    let work = Work { accidents: &[Accident::Cut], ..UNKEYED };
+    without(work, Guard::Patience, "nothing ends while its worker rightly works");
+}
+
+#[test]
+fn work_whose_worker_is_cut_off_from_the_broker_is_taken_over_once() {
+    let work = Work { accidents: &[Accident::Cut, Accident::Crash, Accident::Lose], ..KEYED };
+    holds("keyed work whose message comes again", work);
+    holds("unkeyed work whose message comes again", Work { effects: Effects::Unkeyed, ..work });
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(crate) fn sweep(work: &Work, state: &mut State) {
         return;
     }
     state.rang = true;
+    work.sent_twice(state, true);
     let commands = state.row.execution().outstanding_of(0);
     send(work, state, commands);
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::work::{Action, Guard, Work};
-use crate::world::{Doing, End, Epoch, Id, Lease, Message, State};
+use crate::world::{Doing, End, Epoch, Id, Lease, Message, State, Worker};
 
 enum Claim {
     Granted,
@@ -147,14 +147,19 @@ fn begin(
 ) {
     let own = state.id(slot);
     let ran_here = work.has(Guard::Ended) && state.worker(slot).ended >= epoch;
-    let claim = if ran_here { Claim::Ended } else { claim(work, state, epoch, own) };
+    let claim = match () {
+        () if ran_here => Claim::Ended,
+        () if is_claimed_late(state, epoch) => Claim::Unknown,
+        () => claim(work, state, epoch, own),
+    };
+    let is_unleased = matches!(claim, Claim::Unknown);
     match claim {
         Claim::Unknown if !may_begin_unleased(work, needs_grant, again) => {
             state.air.insert(Message::Ready { epoch, needs_grant, again: true });
         }
         Claim::Granted | Claim::Unknown => {
-            let needs_grant = needs_grant && (!state.is_away || work.has(Guard::Recognised));
-            match state.is_away {
+            let needs_grant = needs_grant && (!is_unleased || work.has(Guard::Recognised));
+            match is_unleased {
                 true => state.worker(slot).is_unleased = true,
                 false => state.lease = Some(Lease { epoch, holder: own, is_live: true }),
             }
@@ -181,6 +186,12 @@ fn begin(
 fn may_begin_unleased(work: &Work, needs_grant: bool, again: bool) -> bool {
     let is_recognised = !needs_grant || !work.has(Guard::Recognised);
     is_recognised && (!again || !work.has(Guard::FirstDelivery))
+}
+
+/// Whether somebody who lives works with this epoch and has no lease yet.
+fn is_claimed_late(state: &State, epoch: Epoch) -> bool {
+    let late = |worker: &Worker| worker.is_unleased && worker.doing.epoch() == Some(epoch);
+    state.workers.iter().any(late)
 }
 
 /// What began without a lease gets one, unless another got further meanwhile.

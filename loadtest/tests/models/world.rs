@@ -14,12 +14,31 @@ pub(crate) type Id = (u8, u8);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Message {
     /// `again`: somebody may have had it before.
-    Ready { epoch: Epoch, needs_grant: bool, again: bool },
-    Started { epoch: Epoch, from: Id },
-    LeaseEnded { epoch: Epoch },
-    Finished { epoch: Epoch, from: Id, end: End },
-    Grant { epoch: Epoch, to: Id },
-    Abort { epoch: Epoch, to: Id },
+    Ready {
+        epoch: Epoch,
+        needs_grant: bool,
+        again: bool,
+    },
+    Started {
+        epoch: Epoch,
+        from: Id,
+    },
+    LeaseEnded {
+        epoch: Epoch,
+    },
+    Finished {
+        epoch: Epoch,
+        from: Id,
+        end: End,
+    },
+    Grant {
+        epoch: Epoch,
+        to: Id,
+    },
+    Abort {
+        epoch: Epoch,
+        to: Id,
+    },
 }
 
 /// What a worker reports in the end.

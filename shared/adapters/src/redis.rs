@@ -115,11 +115,7 @@ impl Leases for RedisLeases {
         }
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Heard, PortError> {
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
         let Heartbeat { worker, instance, in_flight, .. } = heartbeat;
         let doing = format!("beating for worker `{worker}`");
         let body = serde_json::to_string(heartbeat).map_err(|error| PortError::Refused {

@@ -121,11 +121,7 @@ pub trait Leases: Send + Sync {
     ///
     /// # Errors
     /// [`PortError`] if nothing was renewed.
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Heard, PortError>;
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError>;
 
     /// Ends a worker's life before its beats lapse, and frees its name; its leases stay as they are.
     ///

@@ -11,7 +11,7 @@ use worker::Config;
 
 use crate::faults::faulty;
 use crate::probe::{probe, until_cancelled};
-use crate::world::{LIMIT, World, attempt, config, ports, ready, until};
+use crate::world::{LIMIT, World, attempt, config, needs_grant, ports, ready, until};
 
 fn canceled() -> TaskAnswer {
     TaskAnswer::Canceled { result: TaskResult::default() }
@@ -134,13 +134,13 @@ async fn what_comes_while_a_worker_stops_goes_to_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_inputs_are_being_read_is_worked_on_or_comes_again() {
+async fn a_message_that_rests_is_given_back() {
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let (ports, faults) = faulty(ports());
     let mut world = World::of(ports, config(), Catalog::default().with(probe)).await;
     // It cannot be claimed, and rests when the worker is told to stop.
     faults.claims.fail(u32::MAX);
-    world.send(&ready("probe", "1", 1)).await;
+    world.send(&needs_grant("1")).await;
     until("the first try", || faults.claims.calls() == 1).await;
     world.supervisor.stop();
     world.silent_for(Duration::from_secs(30)).await;

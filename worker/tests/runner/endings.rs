@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use shared_model::{Epoch, Retry, TaskAnswer, TaskResult};
+use shared_model::{Retry, TaskAnswer, TaskResult};
 use shared_plugin::Catalog;
-use shared_ports::Queue;
-use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION, Report};
+use shared_ports::messages::Report;
 use worker::Config;
 
 use crate::probe::{probe, until_cancelled};
-use crate::world::{LIMIT, Said, World, attempt, config, ports, ready, until};
+use crate::world::{LIMIT, Said, World, attempt, config, needs_grant, ports, ready};
 
 fn canceled() -> TaskAnswer {
     TaskAnswer::Canceled { result: TaskResult::default() }
@@ -160,10 +159,6 @@ async fn a_stage_type_that_panics_fails_its_attempt_and_nothing_else() {
     assert!(!world.supervisor.has_failed());
 }
 
-fn needs_grant(stage: &str) -> AttemptReady {
-    AttemptReady { needs_grant: true, ..ready("probe", stage, 1) }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_needs_a_grant_asks_until_it_has_it() {
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
@@ -173,12 +168,10 @@ async fn what_needs_a_grant_asks_until_it_has_it() {
         world.started().await;
         assert_eq!(runs.begun(), 0, "it does not begin by itself");
     }
-    let grant = |epoch| Control::Grant { v: MESSAGE_VERSION, attempt: attempt("1"), epoch };
-    let queue = || Queue::Control(config().id);
-    world.publish(queue(), "an older one", &grant(Epoch(0))).await;
+    world.grant(&attempt("1"), 0).await;
     world.started().await;
     assert_eq!(runs.begun(), 0);
-    world.publish(queue(), "grant", &grant(Epoch(1))).await;
+    world.grant(&attempt("1"), 1).await;
     assert_eq!(world.answer().await, TaskAnswer::done());
     assert_eq!(runs.begun(), 1);
 }

@@ -173,11 +173,7 @@ impl Leases for FaultyLeases {
         self.inner.claim(attempt, epoch, holder, ttl).await
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Heard, PortError> {
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
         self.faults.beats.strike("beating").await?;
         self.inner.beat(heartbeat, ttl).await
     }

@@ -72,6 +72,12 @@ impl World {
         self.end(attempt, epoch, true).await;
     }
 
+    pub(crate) async fn grant(&self, attempt: &AttemptId, epoch: u64) {
+        let (v, attempt, epoch) = (MESSAGE_VERSION, attempt.clone(), Epoch(epoch));
+        let word = Control::Grant { v, attempt, epoch };
+        self.publish(Queue::Control(config().id), &format!("grant {epoch}"), &word).await;
+    }
+
     async fn end(&self, attempt: &AttemptId, epoch: u64, taken_over: bool) {
         let (v, attempt, epoch) = (MESSAGE_VERSION, attempt.clone(), Epoch(epoch));
         let word = Control::Abort { v, attempt, epoch, taken_over };
@@ -182,6 +188,11 @@ pub(crate) fn ready(name: &str, stage: &str, epoch: u64) -> AttemptReady {
         to_end: false,
         inputs: Inputs::Inline(Box::new(input)),
     }
+}
+
+/// The same of work that cannot be recognised.
+pub(crate) fn needs_grant(stage: &str) -> AttemptReady {
+    AttemptReady { needs_grant: true, ..ready("probe", stage, 1) }
 }
 
 /// What this thread logs from now on.

@@ -124,8 +124,12 @@ impl Consumer for AmqpConsumer {
         self.receives = false;
         let tag = self.arriving.tag();
         let doing = || format!("ending to receive from queue `{}`", self.queue);
-        let ended = timeout(CLOSE_MAX, self.channel.basic_cancel(tag, BasicCancelOptions::default()));
-        ended.await.map_err(|late| unavailable(doing(), late))?.map_err(|e| refused(doing(), &e))?;
+        let ended =
+            timeout(CLOSE_MAX, self.channel.basic_cancel(tag, BasicCancelOptions::default()));
+        ended
+            .await
+            .map_err(|late| unavailable(doing(), late))?
+            .map_err(|e| refused(doing(), &e))?;
         // What RabbitMQ sent before it answered is here by now.
         while let Some(Some(Ok(arrived))) = self.arriving.next().now_or_never() {
             let again = Refused { tag: arrived.delivery_tag, comes_again: true };

@@ -53,11 +53,7 @@ impl Leases for MemoryLeases {
         Ok(lock(&self.table).claim(attempt, epoch, holder, now, until))
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Heard, PortError> {
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
         let (now, until) = (self.clock.elapsed(), self.until(ttl));
         let beat = Beat { heartbeat: heartbeat.clone(), at: self.clock.now(), until };
         let mut workers = lock(&self.workers);

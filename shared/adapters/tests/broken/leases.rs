@@ -127,11 +127,7 @@ impl Leases for Broken {
         Ok(if self.breaks == Breaks::Claims { Claim::Granted } else { claim })
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Heard, PortError> {
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
         let mut heartbeat = heartbeat.clone();
         if self.breaks == Breaks::Beats {
             heartbeat.in_flight.clear();
