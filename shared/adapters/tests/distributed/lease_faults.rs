@@ -121,7 +121,7 @@ async fn killed_and_started_again_with_what_it_had() {
     assert!(is_unavailable(&error));
     assert_eq!(holder(&leases, "y").await.unwrap(), None, "it was released");
     let again = claim(&leases, "x", 1, "b").await.unwrap();
-    assert_eq!(again, Claim::Refused { holder: worker, epoch: Epoch(1) });
+    assert_eq!(again, Claim::Refused { holder: worker.worker, epoch: Epoch(1) });
     assert_eq!(claim(&leases, "new", 1, "b").await.unwrap(), Claim::Granted, "nothing was lost");
     let lost = leases.beat(&heartbeat("a", &[("x", 1), ("y", 1)]), TTL).await.unwrap().lost;
     assert_eq!(lost, [attempt("y")]);
