@@ -13,7 +13,7 @@ use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
     TaskInput,
 };
-use shared_ports::{Claim, Holder, LogName, Outgoing, PortError, Ports, Queue};
+use shared_ports::{Claim, Holder, LogName, Outgoing, PortError, Queue, WorkerPorts};
 use shared_runtime::telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,7 @@ pub(crate) struct Bench {
     pub(crate) config: Arc<Config>,
     /// As whom it claims.
     pub(crate) holder: Holder,
-    pub(crate) ports: Ports,
+    pub(crate) ports: WorkerPorts,
     pub(crate) catalog: Catalog,
     pub(crate) in_flight: InFlight,
     /// Cancelled once the worker stops: nothing begins from then on.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_model::{AttemptId, Capability, Epoch};
-use shared_ports::{Claim, Heartbeat, Holder, Ports};
+use shared_ports::{Claim, Heartbeat, Holder, WorkerPorts};
 use shared_runtime::metrics::metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Beats {
     pub(crate) config: Arc<Config>,
     pub(crate) holder: Holder,
-    pub(crate) ports: Ports,
+    pub(crate) ports: WorkerPorts,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) catalog_hash: String,
     pub(crate) in_flight: InFlight,
