@@ -35,18 +35,22 @@ impl Standing {
         (tells, Self { worker, known })
     }
 
-    /// What is wrong, in words for people; empty if all is well.
-    pub fn troubles(&self) -> Vec<String> {
-        let Known { name, unheard } = *self.known.borrow();
-        let mut troubles = Vec::new();
-        if name == Name::Taken {
-            troubles.push(format!(
+    /// Why it takes no work, if it takes none.
+    pub fn why_idle(&self) -> Option<String> {
+        let is_taken = self.known.borrow().name == Name::Taken;
+        is_taken.then(|| {
+            format!(
                 "another worker that lives has the name `{}` and was first, so this one takes no work \
                  until that one is gone; give each worker a name of its own",
                 self.worker
-            ));
-        }
-        if unheard {
+            )
+        })
+    }
+
+    /// What is wrong, in words for people; empty if all is well.
+    pub fn troubles(&self) -> Vec<String> {
+        let mut troubles: Vec<String> = self.why_idle().into_iter().collect();
+        if self.is_unheard() {
             troubles.push(
                 "the last heartbeat was not heard, so no lease can be had: work whose effects are \
                  recognised begins and goes on; other work, takeovers, and work whose message came \

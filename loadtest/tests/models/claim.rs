@@ -30,8 +30,7 @@ fn unkeyed_work_is_done_once_or_asks() {
 }
 
 /// The lease store cannot be reached, and may have forgotten everything when it comes back.
-const LEASELESS: &[Accident] =
-    &[Accident::Away, Accident::Forget, Accident::Double, Accident::Crash, Accident::Cut];
+const LEASELESS: &[Accident] = &[Accident::Away, Accident::Forget, Accident::Crash, Accident::Cut];
 
 #[test]
 fn without_a_lease_store_keyed_work_goes_on_and_nothing_is_doubled() {
