@@ -26,6 +26,9 @@ use crate::standing::Standing;
 /// First and longest pause between tries to send a report.
 const REPORT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// Pause between two claims of what is new.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long an attempt that may not begin yet waits before it says again that it is there, and how
 /// often it does.
 const GRANT_PAUSE: Duration = Duration::from_secs(5);
@@ -124,26 +127,17 @@ impl Bench {
         ready: &AttemptReady,
         redelivered: bool,
     ) -> Result<Option<Readable>, PortError> {
-        let (attempt, ttl) = (&ready.attempt, self.config.lease_ttl);
+        let attempt = &ready.attempt;
         let input = match self.input(&ready.inputs).await {
             Err(PortError::Refused { doing, why }) => {
                 Err(TaskError::new("InputsUnreadable", format!("{doing}: {why}")))
             }
             input => Ok(input?),
         };
-        // Its epoch came with the message, and what it does is recognised, should it be done twice.
-        let needs_none = !redelivered && !ready.needs_grant;
-        if needs_none && self.standing.is_unheard() {
+        let Some(claimed) = self.ask(ready, redelivered).await? else {
+            tracing::warn!(%attempt, "no lease can be had for now; it begins without one");
             self.in_flight.unleased(attempt, ready.epoch);
             return Ok(Some(input));
-        }
-        let claimed = match self.ports.leases.claim(attempt, ready.epoch, &self.holder, ttl).await {
-            Err(error) if needs_none => {
-                tracing::warn!(%attempt, %error, "no lease can be had for now; it begins without one");
-                self.in_flight.unleased(attempt, ready.epoch);
-                return Ok(Some(input));
-            }
-            claimed => claimed?,
         };
         match claimed {
             Claim::Granted => {
@@ -168,6 +162,30 @@ impl Bench {
                 self.report(ready, Report::LeaseEnded).await;
                 Ok(None)
             }
+        }
+    }
+
+    /// Asks for the lease; `None` if the attempt is to begin without one. That is so where the store of
+    /// the leases does not answer for long, and nobody can have begun this epoch of it before: then
+    /// the epoch that came with the message is enough, for what it does is recognised.
+    async fn ask(
+        &self,
+        ready: &AttemptReady,
+        redelivered: bool,
+    ) -> Result<Option<Claim>, PortError> {
+        let waits = redelivered || ready.needs_grant;
+        let (attempt, ttl) = (&ready.attempt, self.config.lease_ttl);
+        loop {
+            if !waits && self.standing.is_unheard() {
+                return Ok(None);
+            }
+            match self.ports.leases.claim(attempt, ready.epoch, &self.holder, ttl).await {
+                Ok(claim) => return Ok(Some(claim)),
+                Err(error) if waits || self.draining.is_cancelled() => return Err(error),
+                // Given back it would not be new any more.
+                Err(error) => tracing::debug!(%attempt, %error, "no answer to a claim yet"),
+            }
+            self.ports.clock.sleep(CLAIM_PAUSE).await;
         }
     }
 

@@ -44,7 +44,7 @@ impl Beats {
             let left = |now: Duration| (last + patience).checked_sub(now).filter(|d| !d.is_zero());
             let limit = left(before).unwrap_or(self.config.heartbeat_interval);
             let mut pause = self.config.heartbeat_interval;
-            if self.beat(limit).await {
+            if self.beat(limit, last).await {
                 last = before;
             } else if let Some(left) = left(clock.elapsed()) {
                 pause = pause.min(left);
@@ -77,7 +77,7 @@ impl Beats {
     }
 
     /// Whether the beat was heard.
-    async fn beat(&self, limit: Duration) -> bool {
+    async fn beat(&self, limit: Duration, last: Duration) -> bool {
         let unleased = self.in_flight.list_unleased();
         let listed = self.in_flight.list().into_iter().chain(unleased.iter().cloned());
         let heartbeat = Heartbeat {
@@ -96,7 +96,7 @@ impl Beats {
             heard = beat => heard,
             () = self.ports.clock.sleep(limit) => {
                 metrics().heartbeat(false);
-                self.nobody_says();
+                self.nobody_says(last);
                 return false;
             }
         };
@@ -110,7 +110,7 @@ impl Beats {
             }
             Err(error) => {
                 tracing::warn!(%error, "a heartbeat was not heard");
-                self.nobody_says();
+                self.nobody_says(last);
                 false
             }
         }
@@ -151,10 +151,12 @@ impl Beats {
     }
 
     /// Whoever cannot ask whose its name is works: the name is but a name, and claims tell two apart.
-    fn nobody_says(&self) {
+    fn nobody_says(&self, last: Duration) {
+        let silence = self.ports.clock.elapsed().saturating_sub(last);
+        let unheard = silence >= self.config.heartbeat_interval * 5 / 2;
         let before = self.known.borrow().name;
         let name = if before == Name::Unknown { Name::Own } else { before };
-        self.is_known(Known { name, unheard: true });
+        self.is_known(Known { name, unheard });
     }
 
     fn name_is(&self, taken: bool) {

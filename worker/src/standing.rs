@@ -17,7 +17,7 @@ pub(crate) enum Name {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) name: Name,
-    /// Whether the last beat was not heard.
+    /// Whether no beat was heard for longer than one that is late.
     pub(crate) unheard: bool,
 }
 
@@ -52,7 +52,7 @@ impl Standing {
         let mut troubles: Vec<String> = self.why_idle().into_iter().collect();
         if self.is_unheard() {
             troubles.push(
-                "the last heartbeat was not heard, so no lease can be had: work whose effects are \
+                "no heartbeat is heard, so no lease can be had: work whose effects are \
                  recognised begins and goes on; other work, takeovers, and work whose message came \
                  before wait until the store of the leases (Redis) answers"
                     .to_owned(),

@@ -260,12 +260,14 @@ async fn long_work_acknowledges_once_its_claim_is_safe() {
     let (ports, faults) = faulty(ports());
     let world = World::of(ports, config(), Catalog::default().with(probe)).await;
     faults.claims.fail(u32::MAX);
+    faults.beats.fail(u32::MAX);
     world.send(&ready("probe", "1", 1)).await;
     until("its beginning", || runs.begun() == 1).await;
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(faults.acks.calls(), 0, "until it is claimed only the message guards it");
     let before = faults.claims.calls();
     faults.claims.fail(0);
+    faults.beats.fail(0);
     until("its claim", || faults.claims.calls() > before).await;
     tokio::time::sleep(Duration::from_secs(59)).await;
     assert_eq!(faults.acks.calls(), 0);
