@@ -34,9 +34,11 @@ const LEASELESS: &[Accident] = &[Accident::Away, Accident::Forget, Accident::Cra
 
 #[test]
 fn without_a_lease_store_keyed_work_goes_on_and_nothing_is_doubled() {
-    let work = Work { accidents: LEASELESS, ..KEYED };
-    holds("keyed work without a lease store", work);
-    holds("unkeyed work without a lease store", Work { effects: Effects::Unkeyed, ..work });
+    let away = Work { accidents: &[Accident::Away], accidents_max: 1, ..KEYED };
+    holds("keyed work without a lease store", away);
+    holds("unkeyed work without a lease store", Work { effects: Effects::Unkeyed, ..away });
+    let empty = Work { accidents: &[Accident::AwayEmpty], ..away };
+    holds("keyed work whose lease store comes back empty", empty);
 }
 
 #[test]

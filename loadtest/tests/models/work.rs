@@ -66,6 +66,8 @@ pub(crate) enum Accident {
     /// The lease store cannot be reached for a while. Once it can be, it waits for the beats of all who
     /// live before it grants what it does not know.
     Away,
+    /// The same, and it has forgotten everything by then.
+    AwayEmpty,
 }
 
 /// One model.
@@ -114,7 +116,9 @@ pub(crate) enum Action {
     Expire,
     Forget,
     Drain(u8),
-    GoAway,
+    GoAway {
+        empty: bool,
+    },
 }
 
 impl Work {
@@ -170,8 +174,11 @@ impl Work {
                     .filter(|_| state.workers.iter().all(|worker| !worker.is_draining))
                     .map(Action::Drain)
                     .collect(),
-                Accident::Away if !state.is_away => vec![Action::GoAway],
-                Accident::Expire | Accident::Forget | Accident::Away => Vec::new(),
+                Accident::Away if !state.is_away => vec![Action::GoAway { empty: false }],
+                Accident::AwayEmpty if !state.is_away => vec![Action::GoAway { empty: true }],
+                Accident::Expire | Accident::Forget | Accident::Away | Accident::AwayEmpty => {
+                    Vec::new()
+                }
             }
         };
         self.accidents.iter().flat_map(one).collect()
@@ -220,7 +227,12 @@ impl Work {
             Action::Expire => state.lease.iter_mut().for_each(|lease| lease.is_live = false),
             Action::Forget => (state.lease, state.has_forgotten) = (None, true),
             Action::Cut(slot) => worker::cut(self, state, *slot),
-            Action::GoAway => (state.is_away, state.was_away) = (true, true),
+            Action::GoAway { empty } => {
+                (state.is_away, state.was_away) = (true, true);
+                if *empty {
+                    (state.lease, state.has_forgotten) = (None, true);
+                }
+            }
             Action::Drain(slot) => state.worker(*slot).is_draining = true,
             _ => return false,
         }
