@@ -31,6 +31,7 @@ use shared_runtime::Supervisor;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::access::Tokens;
+use crate::fleet::{self, Fleet, FleetView};
 use crate::start::{self, Start, SubmitError};
 use crate::view::{self, Detail};
 use crate::{Account, Library, Registry};
@@ -67,6 +68,8 @@ pub struct Config {
     pub executions_unfinished_max: usize,
     /// Accounts that stages deploy to, by name.
     pub accounts: Vec<Account>,
+    /// How many workers are wished for.
+    pub fleet: fleet::Config,
 }
 
 impl Default for Config {
@@ -81,6 +84,7 @@ impl Default for Config {
             bodies_cached_max: 1_000,
             executions_unfinished_max: 100_000,
             accounts: Vec::new(),
+            fleet: fleet::Config::default(),
         }
     }
 }
@@ -142,6 +146,7 @@ pub struct Scheduler {
     registry: Arc<Registry>,
     config: Arc<Config>,
     outage: Arc<Outage>,
+    fleet: Arc<Fleet>,
 }
 
 impl Scheduler {
@@ -160,7 +165,8 @@ impl Scheduler {
         let registry = Arc::new(Registry::new(descriptors));
         let config = Arc::new(config);
         let outage = Arc::default();
-        let handle = Self { requests, updates, ports, registry, config, outage };
+        let fleet = Arc::new(Fleet::new(config.fleet.clone()));
+        let handle = Self { requests, updates, ports, registry, config, outage, fleet };
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping()).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
         Ok(handle)
@@ -293,6 +299,19 @@ impl Scheduler {
     /// What workers must be able to do for the stage types that are known; one may come more than once.
     pub fn capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
         self.registry.capabilities()
+    }
+
+    /// What is asked of workers by the executions of this process, by capability.
+    pub fn demand(&self) -> Vec<fleet::Part> {
+        self.fleet.counted.parts(self.ports.clock.elapsed())
+    }
+
+    /// The live workers, and how many are wanted; at most a second old.
+    ///
+    /// # Errors
+    /// [`PortError`] if nobody can say which workers live.
+    pub async fn fleet(&self) -> Result<Arc<FleetView>, PortError> {
+        self.fleet.look(&self.ports, self.capabilities()).await
     }
 
     /// Whether what happens can be stored, as far as the loop tried.

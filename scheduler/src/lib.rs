@@ -4,6 +4,7 @@ pub mod access;
 pub mod account;
 pub mod api;
 pub mod control;
+pub mod fleet;
 pub mod library;
 pub mod registry;
 pub mod start;
@@ -11,6 +12,7 @@ pub mod view;
 
 pub use account::Account;
 pub use control::{Config, ControlError, Scheduler, StartError, Update};
+pub use fleet::FleetView;
 pub use library::{Library, LibraryError};
 pub use registry::Registry;
 pub use start::{Start, SubmitError};

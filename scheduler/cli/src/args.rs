@@ -13,6 +13,7 @@ use worker::catalog::AllowEntry;
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
 use crate::execution::ExecutionArgs;
+use crate::fleet::FleetArgs;
 use crate::pipeline::PipelineArgs;
 use crate::say;
 use crate::token::TokenArgs;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Execution(Box<ExecutionArgs>),
     /// Lists, shows, saves and deletes applications of a server.
     Application(Box<ApplicationArgs>),
+    /// Shows a server's workers, what they do, and how many are wanted and why.
+    Fleet(Box<FleetArgs>),
     /// Makes, lists and takes back the tokens of a server.
     Token(Box<TokenArgs>),
     /// Prints the completions for a shell.

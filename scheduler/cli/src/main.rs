@@ -8,6 +8,7 @@ mod dev;
 mod document;
 mod engine;
 mod execution;
+mod fleet;
 mod limits;
 mod logs;
 mod output;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => finish(run::run(*arguments)),
         Command::Pipeline(arguments) => finish(pipeline::run(&arguments)),
         Command::Execution(arguments) => finish(execution::run(&arguments)),
+        Command::Fleet(arguments) => finish(fleet::run(&arguments)),
         Command::Token(arguments) => finish(token::run(&arguments)),
         Command::Application(arguments) => finish(application::run(&arguments)),
         Command::Completion(arguments) => finish(completion::run(&arguments)),

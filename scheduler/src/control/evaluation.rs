@@ -16,6 +16,7 @@ use super::expressions::{self, Expressions};
 use super::loaded::Content;
 use super::{Config, Scheduler, fold, planning};
 use crate::Registry;
+use crate::fleet::Counted;
 
 /// What the loop works with.
 pub(crate) struct Shell {
@@ -23,6 +24,7 @@ pub(crate) struct Shell {
     pub(crate) config: Arc<Config>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) expressions: Expressions,
+    pub(crate) counted: Arc<Counted>,
 }
 
 impl Shell {
@@ -32,6 +34,7 @@ impl Shell {
             config: Arc::clone(&handle.config),
             registry: Arc::clone(&handle.registry),
             expressions: Expressions::default(),
+            counted: Arc::clone(&handle.fleet.counted),
         }
     }
 }

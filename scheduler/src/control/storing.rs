@@ -135,6 +135,7 @@ impl Driver {
 
     fn file(&mut self, work: Work, status: Status) {
         let id = work.loaded.id.clone();
+        self.shell.counted.note(&work.loaded.engine, self.shell.ports.clock.elapsed());
         if status.is_complete() {
             self.children.ended(&id);
             return self.forget(&id);
@@ -163,6 +164,7 @@ impl Driver {
 
     pub(super) fn forget(&mut self, id: &ExecutionId) {
         self.executions.remove(id);
+        self.shell.counted.forget(id);
         self.timers.forget(id);
         self.missing.forget(id);
     }
