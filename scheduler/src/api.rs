@@ -11,7 +11,6 @@
 
 mod connections;
 mod error;
-mod external;
 mod gate;
 mod guard;
 mod limits;
@@ -40,7 +39,6 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::error::ApiError;
-pub use self::external::{ExternalMetrics, TlsError, serve_external_metrics};
 pub use self::limits::ApiLimits;
 use self::rates::Rates;
 use crate::Scheduler;

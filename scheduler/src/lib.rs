@@ -4,6 +4,7 @@ pub mod access;
 pub mod account;
 pub mod api;
 pub mod control;
+pub mod external;
 pub mod fleet;
 pub mod library;
 pub mod registry;

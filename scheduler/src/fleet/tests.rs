@@ -1,10 +1,9 @@
 use jiff::SignedDuration;
 use serde_json::json;
-use shared_model::{AttemptId, Effects, Epoch, ExecutionId, StageRef, WorkerId};
+use shared_model::{AttemptId, Effects, Epoch, ExecutionId, StageRef};
 use shared_plugin::{StageDescriptor, TaskDescriptor, When};
 use shared_ports::conformance::SimClock;
-use shared_ports::leases::Vitals;
-use shared_ports::messages::{AttemptReport, MESSAGE_VERSION, Report};
+use shared_ports::messages::{MESSAGE_VERSION, Report};
 use shared_ports::{Outgoing, Queue};
 use shared_runtime::Supervisor;
 
@@ -41,28 +40,21 @@ impl Scene {
     }
 
     async fn beat(&self, worker: &str, can: &[&str], in_flight: Vec<(AttemptId, Epoch)>) {
-        let beat = Heartbeat {
-            worker: WorkerId::new(worker),
-            capabilities: can.iter().map(|name| Capability::new(*name)).collect(),
-            slots: 2,
-            in_flight,
-            vitals: Vitals::default(),
-            catalog: "c".into(),
-            draining: false,
-        };
+        let beat = json!({
+            "worker": worker, "instance": worker, "capabilities": can, "slots": 2,
+            "in_flight": in_flight, "catalog": "c", "draining": false,
+            "vitals": { "cpu": 0.1, "memory": 0.2, "resident_bytes": 1 },
+        });
+        let beat: Heartbeat = serde_json::from_value(beat).unwrap();
         self.scheduler.ports().leases.beat(&beat, TTL).await.unwrap();
     }
 
     /// A worker says that it has begun.
     async fn begun(&self, id: &str) {
-        let report = AttemptReport {
-            v: MESSAGE_VERSION,
-            attempt: attempt(id),
-            epoch: Epoch(1),
-            worker: WorkerId::new("w"),
-            at: self.scheduler.ports().clock.now(),
-            report: Report::Started,
-        };
+        let report = json!({
+            "v": MESSAGE_VERSION, "attempt": attempt(id), "epoch": 1, "worker": "w",
+            "instance": "w", "at": self.scheduler.ports().clock.now(), "report": Report::Started,
+        });
         let body = serde_json::to_vec(&report).unwrap().into();
         let message = Outgoing { queue: Queue::Reports(0), id: id.to_owned(), body };
         self.scheduler.ports().broker.publish(vec![message]).await.unwrap();
@@ -161,7 +153,7 @@ async fn a_pool_answers_for_what_it_can_do() {
     scene.beat("one", &["bake", "paint"], Vec::new()).await;
     scene.beat("other", &["cook"], Vec::new()).await;
     let fleet = scene.look(2).await;
-    assert_eq!(wanted(&fleet), [("bakers", 1), ("more", 0), ("default", 0)]);
+    assert_eq!(wanted(&fleet), [("bakers", 1), ("more", 0), ("default", 1)]);
     assert_eq!(fleet.pools[0].demand.slots, 3);
     assert!(fleet.pools[0].why.ends_with("2 would do, and workers_max is 1"));
     assert_eq!(fleet.pools[2].capabilities, ["cook"]);

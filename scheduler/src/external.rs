@@ -69,7 +69,7 @@ pub struct ExternalMetrics {
 ///
 /// # Errors
 /// [`TlsError`] if a file cannot be used, or the address not be listened on.
-pub async fn serve_external_metrics(
+pub async fn serve(
     scheduler: Scheduler,
     config: &ExternalMetrics,
     supervisor: &Supervisor,

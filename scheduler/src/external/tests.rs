@@ -52,7 +52,7 @@ impl Scene {
         let config = crate::Config { fleet, ..crate::Config::default() };
         let scheduler = Scheduler::start(config, ports, Vec::new(), &supervisor).await.unwrap();
         let config = external(&folder);
-        let served = serve_external_metrics(scheduler, &config, &supervisor).await;
+        let served = serve(scheduler, &config, &supervisor).await;
         Self { folder, address: served.unwrap(), _supervisor: supervisor }
     }
 
