@@ -13,7 +13,7 @@ use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
     TaskInput,
 };
-use shared_ports::{Claim, LogName, Outgoing, PortError, Ports, Queue};
+use shared_ports::{Claim, LogName, Outgoing, PortError, Queue, WorkerPorts};
 use shared_runtime::telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ const GRANT_ASKED_MAX: u32 = 24;
 #[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) config: Arc<Config>,
-    pub(crate) ports: Ports,
+    pub(crate) ports: WorkerPorts,
     pub(crate) catalog: Catalog,
     pub(crate) in_flight: InFlight,
 }

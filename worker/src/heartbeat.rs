@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_model::Capability;
-use shared_ports::{Heartbeat, Ports};
+use shared_ports::{Heartbeat, WorkerPorts};
 use shared_runtime::metrics::metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ use crate::vitals::Monitor;
 /// What beats.
 pub(crate) struct Beats {
     pub(crate) config: Arc<Config>,
-    pub(crate) ports: Ports,
+    pub(crate) ports: WorkerPorts,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) catalog_hash: String,
     pub(crate) in_flight: InFlight,

@@ -6,6 +6,7 @@ mod heartbeat;
 mod in_flight;
 mod log;
 mod observed;
+pub mod probes;
 mod queues;
 mod runner;
 pub mod stages;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use shared_model::{Capability, WorkerId};
 use shared_plugin::Catalog;
-use shared_ports::{PortError, Ports};
+use shared_ports::{PortError, WorkerPorts};
 use shared_runtime::{Kind, Supervisor};
 
 /// How a worker behaves.
@@ -26,6 +27,8 @@ pub struct Config {
     pub id: WorkerId,
     /// Attempts that it runs at once.
     pub slots: u16,
+    /// The queues that it takes work from; those of its whole catalog if none is named.
+    pub capabilities: Vec<Capability>,
     /// How long a lease lives without a heartbeat.
     pub lease_ttl: SignedDuration,
     /// How often it beats; well below a third of `lease_ttl`.
@@ -46,6 +49,7 @@ impl Config {
         Self {
             id,
             slots: 8,
+            capabilities: Vec::new(),
             lease_ttl: SignedDuration::from_secs(15),
             heartbeat_interval: Duration::from_secs(3),
             hold_message_for: Duration::from_secs(60),
@@ -62,11 +66,11 @@ impl Config {
 /// [`PortError`] if its queues cannot be reached.
 pub async fn start(
     config: Config,
-    ports: Ports,
+    ports: impl Into<WorkerPorts>,
     catalog: Catalog,
     supervisor: &Supervisor,
 ) -> Result<(), PortError> {
-    let runner = runner::Runner::open(config, ports, catalog, supervisor.clone()).await?;
+    let runner = runner::Runner::open(config, ports.into(), catalog, supervisor.clone()).await?;
     supervisor.spawn(Kind::Runner, runner.run());
     Ok(())
 }

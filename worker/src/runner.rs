@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use shared_model::{AttemptId, Epoch};
 use shared_plugin::Catalog;
 use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
-use shared_ports::{Consumer, Delivery, PortError, Ports, Queue};
+use shared_ports::{Consumer, Delivery, PortError, Queue, WorkerPorts};
 use shared_runtime::metrics::metrics;
 use shared_runtime::{Kind, Supervisor};
 use tokio::sync::mpsc;
@@ -56,12 +56,15 @@ enum Wake {
 impl Runner {
     pub(crate) async fn open(
         config: Config,
-        ports: Ports,
+        ports: WorkerPorts,
         catalog: Catalog,
         supervisor: Supervisor,
     ) -> Result<Self, PortError> {
         let config = Arc::new(config);
-        let capabilities = crate::capabilities(&catalog);
+        let capabilities = match config.capabilities.is_empty() {
+            true => crate::capabilities(&catalog),
+            false => config.capabilities.clone(),
+        };
         let broker = Arc::clone(&ports.broker);
         let queues = ReadyQueues::open(broker, &capabilities, config.slots).await?;
         let control = Queue::Control(config.id.clone());

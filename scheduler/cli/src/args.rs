@@ -7,14 +7,18 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scheduler::api::ApiLimits;
+use serde::{Deserialize, Serialize};
 use shared_runtime::telemetry::{self, Format};
 use worker::catalog::AllowEntry;
 
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
+use crate::config::ConfigArgs;
 use crate::execution::ExecutionArgs;
 use crate::fleet::FleetArgs;
 use crate::pipeline::PipelineArgs;
+use crate::role::scheduler::SchedulerArgs;
+use crate::role::worker::WorkerArgs;
 use crate::say;
 use crate::token::TokenArgs;
 
@@ -34,6 +38,12 @@ pub(crate) enum Command {
     /// Starts everything here, in one process, and serves Gate's API until it is stopped.
     #[command(after_help = DEV_HELP)]
     Dev(Box<DevArgs>),
+    /// Serves the API and decides what happens next; workers do it.
+    #[command(after_help = SCHEDULER_HELP)]
+    Scheduler(Box<SchedulerArgs>),
+    /// Does the work that schedulers give out.
+    #[command(after_help = WORKER_HELP)]
+    Worker(Box<WorkerArgs>),
     /// Lists everything that is wrong with a pipeline document.
     Validate(ValidateArgs),
     /// Saves, lists, shows, starts and deletes pipelines of a server.
@@ -46,6 +56,8 @@ pub(crate) enum Command {
     Fleet(Box<FleetArgs>),
     /// Makes, lists and takes back the tokens of a server.
     Token(Box<TokenArgs>),
+    /// Shows the settings of the distributed roles.
+    Config(ConfigArgs),
     /// Prints the completions for a shell.
     #[command(after_help = completion::HELP)]
     Completion(CompletionArgs),
@@ -84,11 +96,31 @@ Examples:
   capstan dev
   capstan dev --port 9000 --data-dir /var/lib/capstan --kubeconfig ~/.kube/config";
 
+const SCHEDULER_HELP: &str = "\
+Settings: `capstan config show --role scheduler`. Any number of schedulers may run; they share
+PostgreSQL, RabbitMQ, Redis and blobs.
+
+Exit codes: 0 stopped by a signal, 1 it stopped by itself, 2 bad settings or nothing could be started.
+
+Examples:
+  capstan scheduler --config capstan.toml
+  CAPSTAN__STORE__URL_FILE=/run/secrets/store capstan scheduler --config capstan.toml";
+
+const WORKER_HELP: &str = "\
+Settings: `capstan config show --role worker`. SIGTERM drains it; a second signal ends it at once.
+
+Exit codes: 0 stopped by a signal, 1 it stopped by itself, 2 bad settings or nothing could be started.
+
+Examples:
+  capstan worker --config capstan.toml --slots 4
+  capstan worker --config capstan.toml --capability bake.helm --capability deploy.kubernetes";
+
 /// Where a server is unless told otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 8084;
 
 /// How logs look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     /// For people.
     Text,
@@ -197,7 +229,8 @@ pub(crate) struct EngineArgs {
 /// by whoever exports.
 const LOG_WARNINGS: &str = "warn,kube_client=off,opentelemetry=off";
 /// The state changes of executions, too.
-const LOG_CHANGES: &str = "warn,scheduler=info,worker=info,kube_client=off,opentelemetry=off";
+pub(crate) const LOG_CHANGES: &str =
+    "warn,scheduler=info,worker=info,kube_client=off,opentelemetry=off";
 
 impl EngineArgs {
     /// Where docker listens; like docker, an empty one in the environment is none.

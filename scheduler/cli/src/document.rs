@@ -10,7 +10,7 @@ use shared_model::{Limits, Object, Problem, Severity, parse};
 
 use crate::args::{Output, ValidateArgs};
 use crate::say::say;
-use crate::{EXIT_USAGE, engine};
+use crate::{EXIT_USAGE, stages};
 
 /// What is said when stdout takes no more.
 pub(crate) const NOT_WRITTEN: &str = "the result cannot be written to stdout";
@@ -142,7 +142,7 @@ pub(crate) fn validate(arguments: &ValidateArgs) -> Result<u8> {
     let (name, problems) = match read(&arguments.file, &limits)? {
         Err((name, problem)) => (name, vec![problem]),
         Ok(document) => {
-            let registry = Registry::new(engine::descriptors()?);
+            let registry = Registry::new(stages::descriptors(true)?);
             let source = document.source.as_deref();
             let problems = scheduler::start::check(&document.value, source, &registry, &limits);
             (document.name, problems)

@@ -1,38 +1,27 @@
 //! Ports, scheduler, worker and API in one process.
 
-mod tools;
-
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use scheduler::{Config, Scheduler};
 use shared_adapters::open::{self, Guard, OpenError};
 use shared_model::WorkerId;
-use shared_plugin::StageDescriptor;
 use shared_ports::Ports;
 use shared_runtime::Supervisor;
-use shared_runtime::tool::GuardCommand;
-use tokio::net::{TcpListener, TcpSocket};
-use worker::catalog::{
-    Account, AccountError, Accounts, AllowList, CatalogConfig, LOCAL, LocalConfig, WebhookConfig,
-    catalog,
-};
+use tokio::net::TcpListener;
 
 use crate::args::{EngineArgs, LimitArgs};
 use crate::limits;
+use crate::listen::listen;
 use crate::say::say;
+use crate::stages::{Chosen, Stages};
 
 /// How long everything may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How long a stage may take to end once it is cancelled: longer than Packer may take to take down
 /// what it made half, and we to remove what it could not.
 const CANCEL_GRACE: Duration = Duration::from_secs(120);
-
-/// Connections that the system keeps for us until we take them: each further one tries again a second
-/// later.
-const CONNECTIONS_WAITING_MAX: u32 = 4_096;
 
 /// Everything, running.
 pub(crate) struct Engine {
@@ -55,12 +44,11 @@ impl Engine {
         address: SocketAddr,
     ) -> Result<Self> {
         // Before the data folder is made: a mistyped path or a taken port must leave nothing behind.
-        let clusters = clusters(arguments)?;
-        let tools = tools::configured(arguments)?;
-        let listener = listen(address).with_context(|| cannot_listen(address))?;
+        let stages = Stages::look(&Chosen::by_flags(arguments))?;
+        let otherwise = "choose another address with --host or another port with --port";
+        let listener = listen(address, otherwise)?;
         let config = open::Config::embedded(&arguments.data_dir);
         let (ports, guard) = open::open(&config).await.map_err(with_flag)?;
-        let stages = Stages { clusters, tools };
         match serve(arguments, limits, stages, ports, listener).await {
             Ok((scheduler, supervisor, address)) => {
                 Ok(Self { scheduler, supervisor, address, guard })
@@ -84,12 +72,6 @@ impl Engine {
     }
 }
 
-/// What stages are run with.
-struct Stages {
-    clusters: Accounts,
-    tools: tools::Configured,
-}
-
 async fn serve(
     arguments: &EngineArgs,
     limits: &LimitArgs,
@@ -104,13 +86,10 @@ async fn serve(
     shared_runtime::telemetry::start_export(&supervisor)?;
     let config = Config {
         executions_unfinished_max: limits.executions_unfinished_max,
-        accounts: accounts(&stages.clusters),
+        accounts: stages.accounts(),
         ..Config::default()
     };
-    let local = Some(local_config(&arguments.data_dir)?);
-    let Stages { clusters: kubernetes, tools: tools::Configured { bake, packer } } = stages;
-    let webhook = webhook_config(arguments);
-    let catalog = catalog(CatalogConfig { bake, packer, kubernetes, local, webhook });
+    let catalog = stages.catalog()?;
     let descriptors = catalog.descriptors();
     let scheduler = Scheduler::start(config, ports.clone(), descriptors, &supervisor);
     let scheduler = scheduler.await.with_context(|| {
@@ -133,74 +112,4 @@ fn with_flag(error: OpenError) -> anyhow::Error {
         return anyhow::anyhow!("{error} with --data-dir");
     }
     error.into()
-}
-
-/// What clients see of the accounts that stages may name.
-fn accounts(clusters: &Accounts) -> Vec<scheduler::Account> {
-    let clusters = clusters.names().map(|name| scheduler::Account::new("kubernetes", name));
-    let mut all: Vec<_> = clusters.chain([scheduler::Account::new(LOCAL, LOCAL)]).collect();
-    all.sort_by(|one, other| one.name.cmp(&other.name));
-    all
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // The port of a server that was just killed is free for us.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(CONNECTIONS_WAITING_MAX)
-}
-
-fn cannot_listen(address: SocketAddr) -> String {
-    format!(
-        "{address} cannot be listened on; choose another address with --host or another port with --port (0 takes a free one)"
-    )
-}
-
-fn webhook_config(arguments: &EngineArgs) -> WebhookConfig {
-    let allow = AllowList::new(arguments.allow_urls.iter().cloned());
-    WebhookConfig { allow, ..WebhookConfig::default() }
-}
-
-/// Load balancers are processes of this very program, too.
-fn local_config(data: &Path) -> Result<LocalConfig> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let balancer = GuardCommand::this_program("local-balancer");
-    let balancer = balancer.context("this program cannot be found")?;
-    LocalConfig::new(data, balancer, path).context("no folder for server groups")
-}
-
-/// The clusters of the kubeconfig that is named, else of the usual one if it is there.
-fn clusters(arguments: &EngineArgs) -> Result<Accounts> {
-    let more = arguments.accounts.iter().map(|(name, context)| {
-        (name.clone(), Account { context: context.clone(), ..Account::default() })
-    });
-    let usual = std::env::home_dir().map(|home| home.join(".kube/config"));
-    let file = arguments.kubeconfig().or_else(|| usual.filter(|file| file.is_file()));
-    match file {
-        Some(file) => Accounts::of_kubeconfig(&file, more.collect()).map_err(|error| match error {
-            AccountError::NoContext { .. } => anyhow::anyhow!(
-                "{error}; the kubeconfig is `{}`: name a context of it with --account, or another \
-                 file with --kubeconfig",
-                file.display()
-            ),
-            AccountError::Kubeconfig { .. } | AccountError::Unknown { .. } => error.into(),
-        }),
-        None if arguments.accounts.is_empty() => Ok(Accounts::none()),
-        None => anyhow::bail!("--account needs a kubeconfig; give one with --kubeconfig"),
-    }
-}
-
-/// What the stage types of this binary say of themselves.
-///
-/// # Errors
-/// If this program cannot be found.
-pub(crate) fn descriptors() -> Result<Vec<StageDescriptor>> {
-    let tools::Configured { bake, packer } = tools::anywhere()?;
-    let local = Some(local_config(Path::new("."))?);
-    let (kubernetes, webhook) = (Accounts::none(), WebhookConfig::default());
-    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook }).descriptors())
 }

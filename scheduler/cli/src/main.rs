@@ -3,6 +3,7 @@
 mod application;
 mod args;
 mod completion;
+mod config;
 mod credentials;
 mod dev;
 mod document;
@@ -10,15 +11,18 @@ mod engine;
 mod execution;
 mod fleet;
 mod limits;
+mod listen;
 mod logs;
 mod output;
 mod pipeline;
 mod progress;
 mod resume;
+mod role;
 mod run;
 mod sample;
 mod say;
 mod server;
+mod stages;
 mod summary;
 mod token;
 mod watch;
@@ -45,12 +49,15 @@ fn main() -> ExitCode {
         Command::SampleService => worker::catalog::sample::main(),
         Command::Validate(arguments) => finish(document::validate(&arguments)),
         Command::Dev(arguments) => finish(dev::run(&arguments)),
+        Command::Scheduler(arguments) => finish(role::scheduler::run(&arguments)),
+        Command::Worker(arguments) => finish(role::worker::run(&arguments)),
         Command::Run(arguments) => finish(run::run(*arguments)),
         Command::Pipeline(arguments) => finish(pipeline::run(&arguments)),
         Command::Execution(arguments) => finish(execution::run(&arguments)),
         Command::Fleet(arguments) => finish(fleet::run(&arguments)),
         Command::Token(arguments) => finish(token::run(&arguments)),
         Command::Application(arguments) => finish(application::run(&arguments)),
+        Command::Config(arguments) => finish(config::run(&arguments)),
         Command::Completion(arguments) => finish(completion::run(&arguments)),
         Command::Openapi => finish(describe_api()),
     }

@@ -36,5 +36,7 @@ mod process;
 mod server;
 #[path = "journeys/tokens.rs"]
 mod tokens;
+#[path = "capstan/tools.rs"]
+mod tools;
 #[path = "journeys/webhook.rs"]
 mod webhook;

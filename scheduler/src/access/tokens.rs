@@ -19,6 +19,14 @@ use utoipa::ToSchema;
 use super::Scope;
 
 const KIND: &str = "token";
+/// The id of the token whose text an operator chose.
+const CONFIGURED: &str = "configured";
+/// Length of such a text, in characters: short ones could be guessed.
+const CONFIGURED_LEN_MIN: usize = 32;
+/// How long it holds: its end is whenever the operator chooses another.
+const CONFIGURED_DAYS: i64 = 36_500;
+/// Schedulers that start at once all write it; each looks again so often.
+const CONFIGURE_TRIES: usize = 10;
 const PREFIX: &str = "capstan_";
 const SECRET_BYTES: usize = 32;
 /// Tokens that there may be.
@@ -95,7 +103,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// Tokens in this store.
-    pub(crate) fn new(ports: &Ports) -> Self {
+    pub fn new(ports: &Ports) -> Self {
         Self { documents: Arc::clone(&ports.documents), clock: Arc::clone(&ports.clock) }
     }
 
@@ -124,6 +132,35 @@ impl Tokens {
         Ok((token, format!("{PREFIX}{id}_{secret}")))
     }
 
+    /// Makes the token whose text an operator chose, of scope `admin` and named `configured`; an
+    /// earlier one with another text is over with that. Changes nothing where it is there already.
+    ///
+    /// # Errors
+    /// [`TokenError::Invalid`] for a text that is no token or could be guessed.
+    pub async fn configure(&self, text: &str) -> Result<(), TokenError> {
+        check_text(text)?;
+        let by = CONFIGURED;
+        for _ in 0..CONFIGURE_TRIES {
+            let found = self.documents.get(KIND, CONFIGURED).await?;
+            let now = self.clock.now();
+            let is_there = found.as_ref().is_some_and(|found| {
+                let over = found.body["expiresAt"].as_str().and_then(|at| at.parse().ok());
+                found.body["sha256"] == hash(text) && over.is_some_and(|at: Timestamp| at > now)
+            });
+            if is_there {
+                return Ok(());
+            }
+            let mut body = serde_json::to_value(configured(now)).unwrap_or_default();
+            body["sha256"] = hash(text).into();
+            let expected = found.map_or(0, |found| found.version);
+            match self.store(CONFIGURED, expected, Some(body), by).await {
+                Err(TokenError::NotFound(_)) => {}
+                stored => return stored,
+            }
+        }
+        Err(TokenError::Invalid("others keep writing another one; give all the same".into()))
+    }
+
     /// Every token, by id, those that are over too.
     ///
     /// # Errors
@@ -149,7 +186,7 @@ impl Tokens {
     /// [`PortError`] if it cannot be looked up.
     pub async fn prove(&self, text: &str) -> Result<Option<Token>, PortError> {
         let parts = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
-        let Some((id, secret)) = parts else { return Ok(None) };
+        let (id, secret) = parts.unwrap_or((CONFIGURED, text));
         let Some(found) = self.documents.get(KIND, id).await? else { return Ok(None) };
         let kept = found.body["sha256"].as_str().unwrap_or_default().to_owned();
         let token: Option<Token> = serde_json::from_value(found.body).ok();
@@ -181,6 +218,34 @@ impl Tokens {
             Changed::Conflict { .. } => Err(TokenError::NotFound(id)),
         }
     }
+}
+
+fn configured(now: Timestamp) -> Token {
+    Token {
+        id: CONFIGURED.to_owned(),
+        name: CONFIGURED.to_owned(),
+        user: CONFIGURED.to_owned(),
+        scope: Scope::Admin,
+        expires_at: now + jiff::SignedDuration::from_hours(24 * CONFIGURED_DAYS),
+        speaks_for_others: true,
+        created_by: CONFIGURED.to_owned(),
+        created_at: now,
+    }
+}
+
+/// Never says what the text is.
+fn check_text(text: &str) -> Result<(), TokenError> {
+    if text.starts_with(PREFIX) {
+        let why = "it begins with `capstan_`, as tokens do that are made here; choose another text";
+        return Err(TokenError::Invalid(why.into()));
+    }
+    if text.len() < CONFIGURED_LEN_MIN || !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(TokenError::Invalid(format!(
+            "it needs {CONFIGURED_LEN_MIN} visible ASCII characters or more, chosen by chance: \
+             `openssl rand -hex 32` prints such a text"
+        )));
+    }
+    Ok(())
 }
 
 fn check(asked: &NewToken) -> Result<(), TokenError> {

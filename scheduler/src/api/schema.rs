@@ -106,7 +106,7 @@ pub(super) struct Version {
 /// Whether it can work.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Readiness {
-    /// `ready` or `not ready`.
+    /// `ready`, `degraded` or `not ready`.
     pub(super) status: &'static str,
     pub(super) checks: Vec<Check>,
 }
@@ -115,9 +115,9 @@ pub(super) struct Readiness {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Check {
     pub(super) name: &'static str,
-    /// `ok` or `failed`.
+    /// `ok`, `degraded` (some work waits without it) or `failed`.
     pub(super) status: &'static str,
-    /// Why it failed.
+    /// Why it is not well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) why: Option<String>,
 }

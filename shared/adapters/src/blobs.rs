@@ -26,7 +26,7 @@ use shared_runtime::metrics::metrics;
 
 use self::logs::Logs;
 use self::store::Store;
-use crate::folder::{room, sync_folder};
+use crate::folder::{make_private, room, sync_folder};
 
 /// Blobs and logs in a local folder.
 #[derive(Debug, Clone)]
@@ -42,9 +42,28 @@ impl FolderBlobs {
     /// # Errors
     /// Of the file system, if the folders cannot be created or tidied.
     pub fn open(data_dir: &Path, blob_bytes_max: u64, log_bytes_max: u64) -> io::Result<Self> {
-        let store = Arc::new(Store::open(&data_dir.join("blobs"), blob_bytes_max)?);
-        let logs = Arc::new(Logs::open(&data_dir.join("logs"), log_bytes_max)?);
-        sync_folder(data_dir)?;
+        Self::within(data_dir, blob_bytes_max, log_bytes_max, false)
+    }
+
+    /// The same in a folder that other processes may use at the same time, on this machine or by a
+    /// file system that knows locks and tells everybody at once what was written.
+    ///
+    /// # Errors
+    /// As [`FolderBlobs::open`].
+    pub fn share(folder: &Path, blob_bytes_max: u64, log_bytes_max: u64) -> io::Result<Self> {
+        make_private(folder)?;
+        Self::within(folder, blob_bytes_max, log_bytes_max, true)
+    }
+
+    fn within(
+        folder: &Path,
+        blob_bytes_max: u64,
+        log_bytes_max: u64,
+        is_shared: bool,
+    ) -> io::Result<Self> {
+        let store = Arc::new(Store::open(&folder.join("blobs"), blob_bytes_max, is_shared)?);
+        let logs = Arc::new(Logs::open(&folder.join("logs"), log_bytes_max)?);
+        sync_folder(folder)?;
         Ok(Self { store, logs })
     }
 }

@@ -6,6 +6,7 @@ mod backoff;
 mod blobs;
 mod clock;
 mod folder;
+pub mod masked;
 pub mod memory;
 pub mod open;
 mod redis;
@@ -17,6 +18,6 @@ pub use self::redis::{Redis, RedisLeases};
 pub use blobs::FolderBlobs;
 pub use clock::SystemClock;
 pub use open::{
-    Config, Distributed, Embedded, Guard, OpenError, Postgres, ServerError, TlsClient, TlsMode,
-    open,
+    Config, Distributed, Embedded, Guard, OpenError, Patience, Postgres, ServerError, TlsClient,
+    TlsMode, Workplace, open, open_patiently, open_worker,
 };

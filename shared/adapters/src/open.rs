@@ -2,19 +2,21 @@
 
 mod config;
 mod error;
+mod patience;
 
 use std::sync::Arc;
 
-use shared_ports::{Clock, PortError, Ports};
+use shared_ports::{Clock, PortError, Ports, WorkerPorts};
 
-pub use self::config::{Config, Distributed, Embedded, Postgres, TlsClient, TlsMode};
+pub use self::config::{Config, Distributed, Embedded, Postgres, TlsClient, TlsMode, Workplace};
 pub use self::error::{OpenError, ServerError};
-use crate::amqp::AmqpBroker;
+pub use self::patience::Patience;
+use crate::amqp::{Amqp, AmqpBroker};
 use crate::blobs::FolderBlobs;
 use crate::clock::{DatabaseClock, Following, SystemClock};
 use crate::folder::DataFolder;
 use crate::memory::{MemoryBroker, MemoryLeases};
-use crate::redis::RedisLeases;
+use crate::redis::{Redis, RedisLeases};
 use crate::sql::{Database, Stop};
 
 /// Keeps what is behind the ports open: hold it as long as the ports are used.
@@ -23,7 +25,8 @@ use crate::sql::{Database, Stop};
 /// some time soon; [`Guard::close`] waits for that.
 #[derive(Debug)]
 pub struct Guard {
-    database: Stop,
+    /// None of a worker's.
+    database: Option<Stop>,
     folder: Arc<DataFolder>,
     /// Ends when dropped.
     following: Option<Following>,
@@ -42,7 +45,10 @@ impl Guard {
             broker.close().await;
         }
         drop(following);
-        let closed = database.stop().await;
+        let closed = match database {
+            Some(database) => database.stop().await,
+            None => Ok(()),
+        };
         drop(folder);
         closed
     }
@@ -53,10 +59,38 @@ impl Guard {
 /// # Errors
 /// [`OpenError`] says what is in the way, where, and what to do.
 pub async fn open(config: &Config) -> Result<(Ports, Guard), OpenError> {
+    open_patiently(config, &mut Patience::none()).await
+}
+
+/// Opens what is behind the ports, and waits for servers that are not there yet.
+///
+/// # Errors
+/// As [`open`]; what waiting cannot change is said at once.
+pub async fn open_patiently(
+    config: &Config,
+    patience: &mut Patience,
+) -> Result<(Ports, Guard), OpenError> {
     match config {
         Config::Embedded(embedded) => open_embedded(embedded).await,
-        Config::Distributed(distributed) => open_distributed(distributed).await,
+        Config::Distributed(distributed) => open_distributed(distributed, patience).await,
     }
+}
+
+/// Opens what a worker needs, and waits for servers that are not there yet.
+///
+/// # Errors
+/// As [`open_patiently`].
+pub async fn open_worker(
+    config: &Workplace,
+    patience: &mut Patience,
+) -> Result<(WorkerPorts, Guard), OpenError> {
+    let (folder, blobs) = open_folder(&config.local)?;
+    let broker = open_broker(&config.amqp, patience).await?;
+    let leases = open_leases(&config.redis, patience).await?;
+    let guard =
+        Guard { database: None, folder, following: None, broker: Some(Arc::clone(&broker)) };
+    let (blobs, clock) = (Arc::new(blobs), Arc::new(SystemClock::default()));
+    Ok((WorkerPorts { broker, leases, blobs, clock }, guard))
 }
 
 async fn open_embedded(config: &Embedded) -> Result<(Ports, Guard), OpenError> {
@@ -65,36 +99,59 @@ async fn open_embedded(config: &Embedded) -> Result<(Ports, Guard), OpenError> {
     let (database, stop) = Database::in_folder(Arc::clone(&folder)).await?;
     folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
     let ports = ports(config, &database, blobs, clock);
-    Ok((ports, Guard { database: stop, folder, following: None, broker: None }))
+    Ok((ports, Guard { database: Some(stop), folder, following: None, broker: None }))
 }
 
-async fn open_distributed(config: &Distributed) -> Result<(Ports, Guard), OpenError> {
+async fn open_distributed(
+    config: &Distributed,
+    patience: &mut Patience,
+) -> Result<(Ports, Guard), OpenError> {
     let (folder, blobs) = open_folder(&config.local)?;
-    let (database, stop) = Database::on_server(&config.store, Arc::clone(&folder)).await?;
+    let database = || Database::on_server(&config.store, Arc::clone(&folder));
+    let (database, stop) = patience.open(database).await?;
     folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
     let (clock, following) = DatabaseClock::follow(database.clone()).await;
     let mut ports = ports(&config.local, &database, blobs, Arc::new(clock));
     let mut broker = None;
     if let Some(settings) = &config.amqp {
-        let opened = Arc::new(AmqpBroker::open(settings).await?);
+        let opened = open_broker(settings, patience).await?;
         broker = Some(Arc::clone(&opened));
         ports.broker = opened;
     }
     if let Some(settings) = &config.redis {
-        ports.leases = Arc::new(RedisLeases::open(settings).await?);
+        ports.leases = open_leases(settings, patience).await?;
     }
-    Ok((ports, Guard { database: stop, folder, following: Some(following), broker }))
+    Ok((ports, Guard { database: Some(stop), folder, following: Some(following), broker }))
+}
+
+async fn open_broker(
+    settings: &Amqp,
+    patience: &mut Patience,
+) -> Result<Arc<AmqpBroker>, OpenError> {
+    let opened = patience.open(async || Ok(AmqpBroker::open(settings).await?)).await?;
+    Ok(Arc::new(opened))
+}
+
+async fn open_leases(
+    settings: &Redis,
+    patience: &mut Patience,
+) -> Result<Arc<RedisLeases>, OpenError> {
+    let opened = patience.open(async || Ok(RedisLeases::open(settings).await?)).await?;
+    Ok(Arc::new(opened))
 }
 
 fn open_folder(config: &Embedded) -> Result<(Arc<DataFolder>, FolderBlobs), OpenError> {
     let folder = Arc::new(DataFolder::hold(&config.data_dir)?);
-    let blobs = FolderBlobs::open(folder.path(), config.blob_bytes_max, config.log_bytes_max)
-        .map_err(|error| {
-            let parts = ["blobs", "logs"].map(|part| folder.path().join(part));
-            let in_the_way = parts.iter().find(|part| part.is_file());
-            let at = in_the_way.map_or(folder.path(), |part| part);
-            OpenError::of_io(error, at, "preparing it for blobs")
-        })?;
+    let limits = (config.blob_bytes_max, config.log_bytes_max);
+    let (place, opened) = match &config.shared_dir {
+        None => (folder.path(), FolderBlobs::open(folder.path(), limits.0, limits.1)),
+        Some(shared) => (shared.as_path(), FolderBlobs::share(shared, limits.0, limits.1)),
+    };
+    let blobs = opened.map_err(|error| {
+        let parts = ["blobs", "logs"].map(|part| place.join(part));
+        let in_the_way = parts.iter().find(|part| part.is_file());
+        OpenError::of_io(error, in_the_way.map_or(place, |part| part), "preparing it for blobs")
+    })?;
     Ok((folder, blobs))
 }
 

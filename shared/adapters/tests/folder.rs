@@ -178,10 +178,10 @@ async fn what_a_crash_left_of_a_blob_is_swept_away() {
 async fn limits_are_named_when_they_are_hit() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::Embedded(Embedded {
-        data_dir: folder.path().to_owned(),
         queue_len_max: 3,
         blob_bytes_max: 10,
         log_bytes_max: 10,
+        ..Embedded::new(folder.path())
     });
     let (ports, _guard) = open(&config).await.unwrap();
     let error = ports.blobs.put(Bytes::from("eleven byte")).await.unwrap_err();

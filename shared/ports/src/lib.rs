@@ -37,6 +37,26 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What a worker is started with: it needs no store (D4).
+#[derive(Clone)]
+pub struct WorkerPorts {
+    /// Brings work, and takes reports.
+    pub broker: Arc<dyn Broker>,
+    /// Who works on what.
+    pub leases: Arc<dyn Leases>,
+    /// Bytes and logs.
+    pub blobs: Arc<dyn Blobs>,
+    /// Time and fresh ids.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl From<Ports> for WorkerPorts {
+    fn from(ports: Ports) -> Self {
+        let Ports { broker, journal: _, documents: _, leases, blobs, clock } = ports;
+        Self { broker, leases, blobs, clock }
+    }
+}
+
 /// What every port answers when the infrastructure behind it fails.
 ///
 /// The class says what a caller may do: wait and repeat, or give up and say so.

@@ -1,7 +1,6 @@
 //! A real `capstan dev` on a port and a data folder of its own.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -11,15 +10,7 @@ use tempfile::TempDir;
 use crate::ended::{Ended, run};
 use crate::file::file;
 use crate::process::capstan;
-
-/// A helm that says two lines; between them it waits for as long as there is a file `hold`.
-const HELM: &str = "\
-#!/bin/sh
-echo one >&2
-while [ -e \"${0%/*}/hold\" ]; do sleep 0.05; done
-echo two >&2
-echo 'kind: A'
-";
+use crate::tools::helm_and_chart;
 
 /// It ends with the test.
 pub(crate) struct Server {
@@ -72,6 +63,11 @@ impl Server {
         serde_json::from_str(&self.out(&[words, &["-o", "json"]].concat())).unwrap()
     }
 
+    /// Whether an entry of its data folder is one of its own.
+    pub(crate) fn is_its_own(name: &str) -> bool {
+        name.starts_with("capstan.") || ["blobs", "logs", "tools", "local"].contains(&name)
+    }
+
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         file(self.folder.path(), name, text)
     }
@@ -91,11 +87,7 @@ impl Drop for Server {
 }
 
 fn serve(folder: &Path, port: &str) -> (Child, String) {
-    let helm = file(folder, "helm", HELM);
-    std::fs::set_permissions(&helm, PermissionsExt::from_mode(0o755)).unwrap();
-    let chart = folder.join("chart");
-    std::fs::create_dir_all(&chart).unwrap();
-    file(&chart, "Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n");
+    let helm = helm_and_chart(folder);
     let mut command = capstan();
     command.args(["dev", "--port", port, "--data-dir"]).arg(folder.join("data"));
     command.arg("--helm").arg(helm).arg("--artifacts-root").arg(folder);

@@ -221,6 +221,6 @@ async fn readiness_names_what_it_looked_at() {
         .iter()
         .map(|check| check["name"].clone())
         .collect();
-    assert_eq!(names, ["journal", "documents", "blobs", "driver"]);
+    assert_eq!(names, ["journal", "documents", "blobs", "driver", "broker", "leases"]);
     assert_eq!(scene.send("GET", "/livez", "").await.status, 200);
 }

@@ -5,19 +5,22 @@ use jiff::SignedDuration;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared_ports::PortError;
+
+use crate::masked;
 
 /// Two missed heartbeats and a connection counts as lost.
 const HEARTBEAT_SECONDS: u16 = 10;
 
 /// How RabbitMQ is reached, and what its queues are limited to. The limits are arguments of the
 /// queues: one that exists with others is refused, it is not changed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Amqp {
     /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS. The default virtual host is
     /// written `/%2f`.
+    #[serde(serialize_with = "masked::secret")]
     pub url: SecretString,
     /// PEM file of the authority that signed the server's certificate; without it those that the
     /// system trusts.
@@ -37,20 +40,20 @@ pub struct Amqp {
     #[serde(default = "deliveries_max")]
     pub deliveries_max: u32,
     /// How long the queue of one worker is kept while nobody receives from it.
-    #[serde(default = "control_kept")]
+    #[serde(default = "control_kept", serialize_with = "masked::duration")]
     pub control_kept: SignedDuration,
     /// How long RabbitMQ may take to confirm a window of messages; then they are sent again on a
     /// new connection.
-    #[serde(default = "confirm_max")]
+    #[serde(default = "confirm_max", serialize_with = "masked::duration")]
     pub confirm_max: SignedDuration,
     /// How long a message is tried to be published, over lost connections and alarms.
-    #[serde(default = "publish_max")]
+    #[serde(default = "publish_max", serialize_with = "masked::duration")]
     pub publish_max: SignedDuration,
     /// How long one connection may take to be made.
-    #[serde(default = "connect_max")]
+    #[serde(default = "connect_max", serialize_with = "masked::duration")]
     pub connect_max: SignedDuration,
     /// How long everything else may take, a lost connection made again included.
-    #[serde(default = "reach_max")]
+    #[serde(default = "reach_max", serialize_with = "masked::duration")]
     pub reach_max: SignedDuration,
 }
 

@@ -1,4 +1,4 @@
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::frame::{self, HEADER_BYTES};
 use crate::folder::{make_private, sync_folder};
 
-/// One log's file, and where its chunks lie in it. What is known here is what is on the disk for
-/// good, so a reader who goes by it never sees part of a chunk.
+/// One log's file, and where its chunks lie in it. What is known here is whole, so a reader who
+/// goes by it never sees part of a chunk. Another process may have appended meanwhile: whoever
+/// reads or appends first catches up with the file, and whoever appends holds a lock on it.
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
@@ -31,17 +32,51 @@ impl Log {
     /// Reads which chunks are there; none if there is no file. What follows the last whole frame
     /// was never acknowledged and is written over by the next.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        let stored = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => read?,
-        };
         let mut log = Self { path, chunks: Vec::new(), bytes: 0, file_end: 0 };
-        let mut rest = &stored[..];
-        while let Some(chunk) = frame::decode(rest) {
-            log.note(chunk.len() as u64);
-            rest = &stored[usize::try_from(log.file_end).unwrap_or(stored.len())..];
-        }
+        log.catch_up()?;
         Ok(log)
+    }
+
+    /// Notes what others appended; nothing is left of a log that was removed.
+    pub(super) fn catch_up(&mut self) -> io::Result<()> {
+        match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget();
+                Ok(())
+            }
+            file => self.catch_up_with(&file?),
+        }
+    }
+
+    fn catch_up_with(&mut self, file: &File) -> io::Result<()> {
+        let len = file.metadata()?.len();
+        if len < self.file_end {
+            self.forget();
+        }
+        if len == self.file_end {
+            return Ok(());
+        }
+        let mut stored = vec![0; usize::try_from(len - self.file_end).unwrap_or(usize::MAX)];
+        // The end may be cut off meanwhile: it was no whole frame.
+        let mut read = 0;
+        while read < stored.len() {
+            match file.read_at(&mut stored[read..], self.file_end + read as u64)? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        let mut rest = &stored[..read];
+        while let Some(chunk) = frame::decode(rest) {
+            let frame = HEADER_BYTES as usize + chunk.len();
+            self.note(chunk.len() as u64);
+            rest = &rest[frame..];
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.chunks.clear();
+        (self.bytes, self.file_end) = (0, 0);
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -56,6 +91,9 @@ impl Log {
     pub(super) fn append(&mut self, chunk: &[u8]) -> io::Result<()> {
         let frame = frame::encode(chunk).ok_or(io::ErrorKind::FileTooLarge)?;
         let file = self.file()?;
+        // Until it is closed.
+        file.lock()?;
+        self.catch_up_with(&file)?;
         let written = file.write_all_at(&frame, self.file_end).and_then(|()| file.sync_data());
         if let Err(error) = written {
             // So that a frame that nobody was promised does not appear after a restart. If this
@@ -98,6 +136,7 @@ impl Log {
     fn file(&self) -> io::Result<File> {
         let open = |create| {
             OpenOptions::new()
+                .read(true)
                 .write(true)
                 .create(create)
                 .truncate(false)

@@ -55,7 +55,7 @@ impl Logs {
         bytes_max: usize,
     ) -> Result<Bytes, PortError> {
         self.with(name, "reading a log", move |log| {
-            let read = log.read(offset, bytes_max);
+            let read = log.catch_up().and_then(|()| log.read(offset, bytes_max));
             read.map(Bytes::from).map_err(|error| failed(error, "reading a log", log.path()))
         })
         .await

@@ -4,8 +4,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use rand::Rng;
 use shared_ports::{BlobRef, PortError};
 
 use super::{failed, name_of};
@@ -13,6 +15,8 @@ use crate::folder::{make_private, sync_folder};
 
 const INCOMING: &str = "incoming";
 const SHA256_DIGITS: usize = 64;
+/// What lies unfinished in a shared folder for longer than this was left by a process that died.
+const INCOMING_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Blobs by content hash, each written beside its place, synced and then renamed into it, so that
 /// it is whole or not there.
@@ -20,6 +24,8 @@ const SHA256_DIGITS: usize = 64;
 pub(super) struct Store {
     folder: PathBuf,
     blob_bytes_max: u64,
+    /// What the names of our unfinished files begin with: others may write beside us.
+    ours: u64,
     incoming: AtomicU64,
     /// Held while a blob gets its name or loses it: what `put` found there must not be taken away
     /// before it has answered.
@@ -27,15 +33,24 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(folder: &Path, blob_bytes_max: u64) -> io::Result<Self> {
+    /// `is_shared` is whether other processes may use the folder now.
+    pub(super) fn open(folder: &Path, blob_bytes_max: u64, is_shared: bool) -> io::Result<Self> {
         let incoming = folder.join(INCOMING);
         make_private(&incoming)?;
-        // Left by a process that died while it wrote; this folder is ours alone.
+        // Left by a process that died while it wrote.
         for left in fs::read_dir(&incoming)? {
-            fs::remove_file(left?.path())?;
+            let left = left?;
+            if !is_shared || is_old(&left) {
+                gone_is_fine(fs::remove_file(left.path()))?;
+            }
         }
-        let folder = folder.to_owned();
-        Ok(Self { folder, blob_bytes_max, incoming: AtomicU64::new(0), naming: Mutex::default() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            blob_bytes_max,
+            ours: rand::rng().random(),
+            incoming: AtomicU64::new(0),
+            naming: Mutex::default(),
+        })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -112,7 +127,8 @@ impl Store {
             sync_folder(&self.folder)?;
         }
         let number = self.incoming.fetch_add(1, Ordering::Relaxed);
-        let incoming = self.folder.join(INCOMING).join(number.to_string());
+        let incoming = format!("{:016x}-{number}", self.ours);
+        let incoming = self.folder.join(INCOMING).join(incoming);
         let is_there = || fs::read(place).is_ok_and(|stored| stored == bytes);
         if !is_there() {
             write_synced(&incoming, bytes).inspect_err(|_| drop(fs::remove_file(&incoming)))?;
@@ -127,6 +143,20 @@ impl Store {
         }
         // Also when it was there: whoever put it may not have come so far yet.
         sync_folder(folder)
+    }
+}
+
+/// One whose age is not known is not.
+fn is_old(left: &fs::DirEntry) -> bool {
+    let written = left.metadata().and_then(|about| about.modified());
+    let age = written.ok().and_then(|written| written.elapsed().ok());
+    age.is_some_and(|age| age > INCOMING_AGE_MAX)
+}
+
+fn gone_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::amqp::Amqp;
+use crate::masked;
 use crate::redis::Redis;
 
 /// What is behind the ports.
@@ -24,6 +25,10 @@ pub enum Config {
 pub struct Embedded {
     /// The data folder: created if it is not there, held by one process at a time.
     pub data_dir: PathBuf,
+    /// Where blobs and logs lie if not in the data folder: a folder that several processes use at
+    /// the same time.
+    #[serde(default)]
+    pub shared_dir: Option<PathBuf>,
     /// Messages that may wait in one queue.
     #[serde(default = "queue_len_max")]
     pub queue_len_max: usize,
@@ -51,13 +56,26 @@ pub struct Distributed {
     pub local: Embedded,
 }
 
+/// What a worker needs: no store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workplace {
+    /// RabbitMQ.
+    pub amqp: Box<Amqp>,
+    /// Redis.
+    pub redis: Box<Redis>,
+    /// Everything that has no server of its own.
+    pub local: Embedded,
+}
+
 /// A database on a PostgreSQL server, version 13 or newer. A session is kept open to write, so a
 /// pooler that lends sessions out for one transaction must not stand in between.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Postgres {
     /// `postgres://user:password@host:port/database`, with `?sslmode=…` and the like if need be. It
     /// holds the password, so it is shown to nobody.
+    #[serde(serialize_with = "masked::secret")]
     pub url: SecretString,
     /// How the connection is protected. Without it: as the URL says with `sslmode`, else `verify-full`,
     /// but for a server on this machine.
@@ -73,7 +91,7 @@ pub struct Postgres {
 }
 
 /// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsMode {
     /// Not at all.
@@ -87,7 +105,7 @@ pub enum TlsMode {
 }
 
 /// A certificate of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsClient {
     /// PEM file of the certificate, and those above it.
@@ -108,6 +126,7 @@ impl Embedded {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            shared_dir: None,
             queue_len_max: queue_len_max(),
             blob_bytes_max: blob_bytes_max(),
             log_bytes_max: log_bytes_max(),

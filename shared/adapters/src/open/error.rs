@@ -125,6 +125,24 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether it may go away without anybody doing anything about it here.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Server(error) => error.may_pass(),
+            Self::Port(PortError::Unavailable { .. } | PortError::Full { .. }) => true,
+            Self::Port(PortError::Refused { .. })
+            | Self::InUse { .. }
+            | Self::OfAnother { .. }
+            | Self::NotWritable { .. }
+            | Self::NotAFolder { .. }
+            | Self::Full { .. }
+            | Self::Damaged { .. }
+            | Self::Newer { .. }
+            | Self::Schema { .. }
+            | Self::Io { .. } => false,
+        }
+    }
+
     /// The variant that an error of the file system stands for.
     pub(crate) fn of_io(error: io::Error, folder: &Path, doing: &'static str) -> Self {
         let kind = error.kind();

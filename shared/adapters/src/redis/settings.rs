@@ -5,8 +5,10 @@ use jiff::SignedDuration;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates, TlsMode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared_ports::PortError;
+
+use crate::masked;
 
 const FORMS: &str = "`redis.url` is not of the form `redis://user:password@host:port/number`, \
                      `rediss://…` for TLS, or `redis+sentinel://user:password@host:port,\
@@ -14,18 +16,19 @@ const FORMS: &str = "`redis.url` is not of the form `redis://user:password@host:
                      written as %XX";
 
 /// How Redis is reached. It is to be one of its own, with `maxmemory-policy noeviction`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// `redis://user:password@host:port/number`, `rediss://` for TLS; `redis+sentinel://` or
     /// `rediss+sentinel://` with the addresses of several Sentinels and the name of the master:
     /// `redis+sentinel://user:password@host:26379,host:26379/master/number`.
+    #[serde(serialize_with = "masked::secret")]
     pub url: SecretString,
     /// User of the Sentinels themselves, if they have any.
     #[serde(default)]
     pub sentinel_user: Option<String>,
     /// Its password.
-    #[serde(default)]
+    #[serde(default, serialize_with = "masked::optional_secret")]
     pub sentinel_password: Option<SecretString>,
     /// PEM file of the authority that signed the servers' certificates; without it those that the
     /// system trusts.
@@ -36,13 +39,13 @@ pub struct Redis {
     pub prefix: String,
     /// How long after Redis came up a missing lease says nothing: as long as a worker's lease, or
     /// longer.
-    #[serde(default = "grace")]
+    #[serde(default = "grace", serialize_with = "masked::duration")]
     pub grace: SignedDuration,
     /// How long one answer may take.
-    #[serde(default = "response_max")]
+    #[serde(default = "response_max", serialize_with = "masked::duration")]
     pub response_max: SignedDuration,
     /// How long a call is tried, over lost connections.
-    #[serde(default = "call_max")]
+    #[serde(default = "call_max", serialize_with = "masked::duration")]
     pub call_max: SignedDuration,
 }
 

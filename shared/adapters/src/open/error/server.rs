@@ -127,6 +127,25 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Whether it may go away without anybody doing anything about it here.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            // A standby may be about to take over.
+            Self::NoServer { .. }
+            | Self::ReadOnly { .. }
+            | Self::NoConnectionLeft { .. }
+            | Self::Full { .. }
+            | Self::Unavailable { .. } => true,
+            Self::BadUrl { .. }
+            | Self::NotLetIn { .. }
+            | Self::NoDatabase { .. }
+            | Self::NoRights { .. }
+            | Self::Tls { .. }
+            | Self::TooOld { .. }
+            | Self::Encoding { .. } => false,
+        }
+    }
+
     /// Understands an error of a statement or of a connection.
     pub(crate) fn of(error: sqlx::Error, database: String, doing: &'static str) -> Self {
         let why = error.to_string();

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use shared_runtime::tool::{GuardCommand, Tools};
 use worker::catalog::{BakeConfig, PackerConfig};
 
-use crate::args::EngineArgs;
+use super::Chosen;
 
 /// Packer templates lie here below the artifacts root, or below the current folder.
 const RECIPES: &str = "recipes";
@@ -18,21 +18,22 @@ pub(crate) struct Configured {
     pub(crate) packer: PackerConfig,
 }
 
-/// As the command line has it.
+/// As it was chosen.
 ///
 /// # Errors
 /// What is not there, and what to do.
-pub(crate) fn configured(arguments: &EngineArgs) -> Result<Configured> {
-    let root = artifacts_root(arguments)?;
-    let recipes = recipes(arguments, &root)?;
-    let tools = tools(&arguments.data_dir)?;
-    let helm = program(&arguments.helm, "helm")?;
-    let packer = program(&arguments.packer, "packer")?;
+pub(crate) fn configured(chosen: &Chosen) -> Result<Configured> {
+    let root = artifacts_root(chosen)?;
+    let recipes = recipes(chosen, &root)?;
+    let tools = tools(&chosen.data_dir)?;
+    let helm = program(&chosen.helm, "helm")?;
+    let packer = program(&chosen.packer, "packer")?;
     Ok(Configured {
         bake: BakeConfig { helm, ..BakeConfig::new(tools.clone(), root.clone()) },
         packer: PackerConfig {
             packer,
-            env: packer_env(arguments)?,
+            env: packer_env(chosen)?,
+            artifact_templates: chosen.artifact_templates,
             ..PackerConfig::new(tools, recipes, root)
         },
     })
@@ -58,8 +59,8 @@ fn tools(data: &Path) -> Result<Tools> {
 }
 
 /// Local charts lie below the current folder unless told otherwise.
-fn artifacts_root(arguments: &EngineArgs) -> Result<PathBuf> {
-    let root = arguments.artifacts_root.as_deref().unwrap_or(Path::new("."));
+fn artifacts_root(chosen: &Chosen) -> Result<PathBuf> {
+    let root = chosen.artifacts_root.as_deref().unwrap_or(Path::new("."));
     let shown = root.display();
     ensure!(
         root.is_dir(),
@@ -70,10 +71,10 @@ fn artifacts_root(arguments: &EngineArgs) -> Result<PathBuf> {
 }
 
 /// A folder of recipes that is named is there; the usual one is looked for when a stage needs it.
-fn recipes(arguments: &EngineArgs, root: &Path) -> Result<PathBuf> {
+fn recipes(chosen: &Chosen, root: &Path) -> Result<PathBuf> {
     let usual = root.join(RECIPES);
     let usual = if usual.is_dir() { usual } else { RECIPES.into() };
-    let named = arguments.recipes.as_deref();
+    let named = chosen.recipes.as_deref();
     let folder = named.unwrap_or(&usual);
     let shown = folder.display();
     ensure!(
@@ -106,12 +107,12 @@ fn may_run(file: &std::fs::Metadata) -> bool {
 }
 
 /// What Packer gets of our environment.
-fn packer_env(arguments: &EngineArgs) -> Result<Vec<(String, String)>> {
+fn packer_env(chosen: &Chosen) -> Result<Vec<(String, String)>> {
     let mut env = Vec::new();
-    if let Some(host) = arguments.docker_host() {
+    if let Some(host) = &chosen.docker_host {
         env.push(variable("DOCKER_HOST", host)?);
     }
-    for name in &arguments.packer_env {
+    for name in &chosen.packer_env {
         let value: Option<OsString> = std::env::var_os(name);
         let value = value.with_context(|| {
             format!("--packer-env names `{name}`, which the environment does not have")

@@ -1,0 +1,59 @@
+//! Real schedulers and workers as processes, on a real RabbitMQ, Redis and PostgreSQL: every journey
+//! of `journeys.rs`, from the same code, and what only they have.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails where it stands, and waits by the machine's own clock"
+)]
+
+#[path = "journeys/application.rs"]
+mod application;
+#[path = "journeys/client.rs"]
+mod client;
+#[path = "journeys/documents.rs"]
+mod documents;
+#[path = "capstan/ended.rs"]
+mod ended;
+#[path = "journeys/errors.rs"]
+mod errors;
+#[path = "journeys/execution.rs"]
+mod execution;
+#[path = "capstan/file.rs"]
+mod file;
+#[path = "journeys/following.rs"]
+mod following;
+#[path = "distributed/garbage.rs"]
+mod garbage;
+#[path = "capstan/http.rs"]
+mod http;
+#[path = "journeys/names.rs"]
+mod names;
+#[path = "journeys/pipeline.rs"]
+mod pipeline;
+#[path = "distributed/probes.rs"]
+mod probes;
+#[path = "capstan/process.rs"]
+mod process;
+#[path = "distributed/refusals.rs"]
+mod refusals;
+#[path = "distributed/role.rs"]
+mod role;
+#[path = "distributed/scene.rs"]
+mod scene;
+#[path = "distributed/server.rs"]
+mod server;
+#[path = "distributed/signals.rs"]
+mod signals;
+#[path = "distributed/starting.rs"]
+mod starting;
+#[path = "distributed/takeover.rs"]
+mod takeover;
+#[path = "distributed/token.rs"]
+mod token;
+#[path = "journeys/tokens.rs"]
+mod tokens;
+#[path = "capstan/tools.rs"]
+mod tools;
+#[path = "journeys/webhook.rs"]
+mod webhook;
