@@ -366,7 +366,7 @@ pub(crate) async fn all_unfinished(ports: &Ports) -> Result<Vec<ExecutionId>, Po
     loop {
         let page = ports.journal.unfinished(found.last(), PAGE).await?;
         let full = page.len() == PAGE as usize;
-        found.extend(page);
+        found.extend(page.into_iter().map(|(id, _)| id));
         if !full {
             return Ok(found);
         }

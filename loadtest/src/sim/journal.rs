@@ -69,7 +69,7 @@ impl Journal for FaultyJournal {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         self.read("listing what is unfinished", self.inner.unfinished(after, limit)).await
     }
 

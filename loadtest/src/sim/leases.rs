@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared_adapters::memory::MemoryLeases;
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heartbeat, Leases, Note};
 
 use super::chance::Weather;
 use super::life::Life;
@@ -73,5 +73,13 @@ impl Leases for FaultyLeases {
 
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
         self.reach("asking who lives", self.inner.live()).await
+    }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        self.reach("saying something", self.inner.note(note, ttl)).await
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        self.reach("asking what was said", self.inner.notes(topic)).await
     }
 }

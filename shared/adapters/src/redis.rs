@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heartbeat, Leases, NOTE_BYTES_MAX, Note};
 
 pub use self::settings::Redis;
 
@@ -177,6 +177,37 @@ impl Leases for RedisLeases {
             read
         });
         Ok(readable.collect())
+    }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        let Note { topic, name, body } = note;
+        let doing = format!("saying as `{name}` what others ask for under `{topic}`");
+        if body.len() > NOTE_BYTES_MAX {
+            let why = format!("it is longer than {NOTE_BYTES_MAX} bytes");
+            return Err(PortError::Refused { doing, why });
+        }
+        let notes = self.keys.notes(topic);
+        let mut call = self.scripts.note.prepare_invoke();
+        call.key(&notes).key(self.keys.bodies(topic));
+        call.arg(name).arg(body).arg(millis(settings::duration(ttl)));
+        self.link.call(&doing, &notes, &call).await?;
+        Ok(())
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        let doing = format!("asking what was said under `{topic}`");
+        let notes = self.keys.notes(topic);
+        let mut call = self.scripts.notes.prepare_invoke();
+        call.key(&notes).key(self.keys.bodies(topic));
+        let found = self.link.call(&doing, &notes, &call).await?;
+        let read = |pair: &[String]| {
+            let [name, body] = pair else { return None };
+            Some(Note { topic: topic.to_owned(), name: name.clone(), body: body.clone() })
+        };
+        let notes: Option<Vec<Note>> = found.chunks(2).map(read).collect();
+        let mut notes = notes.ok_or_else(|| unavailable(&doing, Nonsense))?;
+        notes.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(notes)
     }
 }
 

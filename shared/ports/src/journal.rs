@@ -210,7 +210,7 @@ pub trait Journal: Send + Sync {
         indexes: &[u32],
     ) -> Result<Vec<StageBody>, PortError>;
 
-    /// Executions whose status is not complete, by id, after `after`.
+    /// Executions whose status is not complete, by id, after `after`, each with its version.
     ///
     /// # Errors
     /// [`PortError`] if they cannot be read.
@@ -218,7 +218,7 @@ pub trait Journal: Send + Sync {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError>;
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError>;
 
     /// Executions, newest submitted first unless the query says otherwise. It costs what it finds,
     /// however many there are.

@@ -59,6 +59,20 @@ pub struct Vitals {
     pub resident_bytes: u64,
 }
 
+/// What a process says to the others of its kind; it vanishes with the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about: those who ask name it.
+    pub topic: String,
+    /// Who says it; one note of each name holds.
+    pub name: String,
+    /// What is said, of at most [`NOTE_BYTES_MAX`] bytes.
+    pub body: String,
+}
+
+/// Longest body of a note.
+pub const NOTE_BYTES_MAX: usize = 64 * 1024;
+
 /// Who works on what.
 ///
 /// - At most one lease per attempt is live, and every lease that follows has a larger epoch: a worker
@@ -111,4 +125,17 @@ pub trait Leases: Send + Sync {
     /// # Errors
     /// [`PortError`] if nothing can be said.
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError>;
+
+    /// Says something to whoever asks within `ttl`, in place of what was said under that name before;
+    /// a `ttl` of zero takes it back.
+    ///
+    /// # Errors
+    /// [`PortError`] if it may not be heard.
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError>;
+
+    /// What was said about a topic and still holds, by name.
+    ///
+    /// # Errors
+    /// [`PortError`] if nothing can be said.
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError>;
 }

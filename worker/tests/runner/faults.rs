@@ -189,6 +189,14 @@ impl Leases for FaultyLeases {
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
         self.inner.live().await
     }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        self.inner.note(note, ttl).await
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        self.inner.notes(topic).await
+    }
 }
 
 struct FaultyBlobs {

@@ -66,13 +66,14 @@ impl Journal for MemoryJournal {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         let executions = lock(&self.executions);
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         let unfinished = executions
             .range::<ExecutionId, _>((begin, Bound::Unbounded))
             .filter(|(_, record)| !record.head.status.is_complete());
-        Ok(unfinished.map(|(id, _)| id.clone()).take(limit as usize).collect())
+        let listed = unfinished.map(|(id, record)| (id.clone(), record.standing.version));
+        Ok(listed.take(limit as usize).collect())
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heartbeat, Leases, Note};
 use shared_ports::{Clock, PortError};
 
 use self::table::Table;
@@ -20,6 +20,13 @@ pub struct MemoryLeases {
     clock: Arc<dyn Clock>,
     table: Mutex<Table>,
     workers: Mutex<BTreeMap<WorkerId, Beat>>,
+    notes: Mutex<Vec<Noted>>,
+}
+
+struct Noted {
+    note: Note,
+    /// By the clock's `elapsed`.
+    until: Duration,
 }
 
 struct Beat {
@@ -32,7 +39,7 @@ struct Beat {
 impl MemoryLeases {
     /// No leases yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, table: Mutex::default(), workers: Mutex::default() }
+        Self { clock, table: Mutex::default(), workers: Mutex::default(), notes: Mutex::default() }
     }
 
     fn until(&self, ttl: SignedDuration) -> Duration {
@@ -92,5 +99,23 @@ impl Leases for MemoryLeases {
         let workers = lock(&self.workers);
         let live = workers.values().filter(|beat| beat.until > now);
         Ok(live.map(|beat| (beat.heartbeat.clone(), beat.at)).collect())
+    }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        let (now, until) = (self.clock.elapsed(), self.until(ttl));
+        let mut notes = lock(&self.notes);
+        let is_another = |said: &Note| (&said.topic, &said.name) != (&note.topic, &note.name);
+        notes.retain(|noted| noted.until > now && is_another(&noted.note));
+        notes.push(Noted { note: note.clone(), until });
+        Ok(())
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        let now = self.clock.elapsed();
+        let notes = lock(&self.notes);
+        let held = notes.iter().filter(|noted| noted.until > now && noted.note.topic == topic);
+        let mut held: Vec<Note> = held.map(|noted| noted.note.clone()).collect();
+        held.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(held)
     }
 }

@@ -27,6 +27,16 @@ impl Keys {
         format!("{}:beats", self.prefix)
     }
 
+    /// What processes say about a topic, by when it ends.
+    pub(super) fn notes(&self, topic: &str) -> String {
+        format!("{}:notes:{topic}", self.prefix)
+    }
+
+    /// The words themselves.
+    pub(super) fn bodies(&self, topic: &str) -> String {
+        format!("{}:bodies:{topic}", self.prefix)
+    }
+
     pub(super) fn lease(&self, attempt: &AttemptId) -> String {
         let AttemptId { execution, stage, run, task, number } = attempt;
         format!("{}:lease:{execution}/{stage}/{run}/{task}#{number}", self.prefix)

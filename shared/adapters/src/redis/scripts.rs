@@ -7,6 +7,8 @@ pub(super) struct Scripts {
     pub(super) release: Script,
     pub(super) holders: Script,
     pub(super) live: Script,
+    pub(super) note: Script,
+    pub(super) notes: Script,
 }
 
 impl Default for Scripts {
@@ -18,6 +20,8 @@ impl Default for Scripts {
             release: script(include_str!("release.lua")),
             holders: script(include_str!("holders.lua")),
             live: script(include_str!("live.lua")),
+            note: script(include_str!("note.lua")),
+            notes: script(include_str!("notes.lua")),
         }
     }
 }

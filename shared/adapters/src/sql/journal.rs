@@ -59,15 +59,16 @@ impl Journal for SqlJournal {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         let sql = || {
-            let mut sql = Sql::new("SELECT id FROM execution WHERE is_complete = 0 AND id > ");
+            let mut sql = Sql::new("SELECT id, version FROM execution WHERE is_complete = 0 AND id > ");
             sql.bind(after.map_or("", ExecutionId::as_str)).push(" ORDER BY id LIMIT ").bind(limit);
             sql
         };
         let found = self.readers.pool.fetch(sql).await;
-        let ids = found.and_then(|found| found.iter().map(rows::id).collect());
-        ids.map_err(|error| self.readers.failed(error, "listing unfinished executions"))
+        let listed = |row| Ok((rows::id(row)?, rows::count(row, "version")?));
+        let all = found.and_then(|found| found.iter().map(listed).collect());
+        all.map_err(|error| self.readers.failed(error, "listing unfinished executions"))
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {

@@ -175,7 +175,7 @@ impl Journal for Broken {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         if self.breaks == Breaks::Unfinished {
             let all = Query { limit: u32::MAX, ..Query::default() };
             let mut ids: Vec<_> =
@@ -183,7 +183,8 @@ impl Journal for Broken {
             ids.sort();
             ids.retain(|id| after.is_none_or(|after| id > after));
             ids.truncate(limit as usize);
-            return Ok(ids);
+            // With versions that nobody compares.
+            return Ok(ids.into_iter().map(|id| (id, 1)).collect());
         }
         self.journal.unfinished(after, limit).await
     }

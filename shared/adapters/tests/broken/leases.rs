@@ -6,7 +6,7 @@ use shared_adapters::memory::MemoryLeases;
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
 use shared_ports::conformance::{SimClock, Timed, leases::leases};
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heartbeat, Leases, Note};
 
 use crate::assert_caught;
 
@@ -26,6 +26,8 @@ enum Breaks {
     Release,
     /// Workers live for ever.
     Live,
+    /// What is said holds for ever.
+    Notes,
 }
 
 struct Broken {
@@ -70,6 +72,11 @@ async fn leases_that_anybody_releases() {
 #[tokio::test]
 async fn workers_that_live_for_ever() {
     fails(Breaks::Live, &["live_workers_are_those_that_beat"]).await;
+}
+
+#[tokio::test]
+async fn notes_that_hold_for_ever() {
+    fails(Breaks::Notes, &["a_note_holds_until_its_ttl_or_until_it_is_taken_back"]).await;
 }
 
 async fn fails(breaks: Breaks, expected: &[&str]) {
@@ -132,5 +139,14 @@ impl Leases for Broken {
 
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
         self.leases.live().await
+    }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        let ttl = if self.breaks == Breaks::Notes { SignedDuration::MAX } else { ttl };
+        self.leases.note(note, ttl).await
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        self.leases.notes(topic).await
     }
 }

@@ -75,8 +75,8 @@ async fn history(journal: &dyn Journal, execution: &str) -> Vec<(u64, HistoryEnt
 
 async fn unfinished(journal: &dyn Journal, after: Option<&str>, limit: u32) -> Vec<String> {
     let after = after.map(id);
-    let ids = journal.unfinished(after.as_ref(), limit).await.expect("listing");
-    ids.iter().map(ExecutionId::to_string).collect()
+    let listed = journal.unfinished(after.as_ref(), limit).await.expect("listing");
+    listed.iter().map(|(id, _)| id.to_string()).collect()
 }
 
 fn is_refused<T>(answer: &Result<T, PortError>) -> bool {

@@ -9,7 +9,7 @@ use shared_model::{AttemptId, Capability, Epoch, ExecutionId, StageRef, WorkerId
 
 use super::suite::suite;
 use super::{Suite, Timed};
-use crate::leases::{Claim, Heartbeat, Leases, Vitals};
+use crate::leases::{Claim, Heartbeat, Leases, Note, Vitals};
 
 /// Every [`Leases`] passes this.
 pub fn leases() -> Suite<Timed<dyn Leases>> {
@@ -26,6 +26,8 @@ pub fn leases() -> Suite<Timed<dyn Leases>> {
         only_the_holder_with_its_epoch_releases_and_renews,
         live_workers_are_those_that_beat,
         holders_come_in_the_order_asked_for,
+        a_note_holds_until_its_ttl_or_until_it_is_taken_back,
+        notes_are_told_by_topic_and_name,
         chance::at_most_one_lease_is_live,
     )
 }
@@ -168,7 +170,46 @@ async fn holders_come_in_the_order_asked_for(subject: Subject) {
     assert_eq!(subject.port.holders(&[]).await.expect("asking for none"), []);
 }
 
+async fn a_note_holds_until_its_ttl_or_until_it_is_taken_back(subject: Subject) {
+    subject.note("t", "a", "1", TTL).await;
+    subject.note("t", "b", "2", TTL).await;
+    assert_eq!(subject.notes("t").await, ["a 1", "b 2"]);
+    subject.pass(WITHIN).await;
+    subject.note("t", "b", "3", TTL).await;
+    subject.pass(WITHIN).await;
+    assert_eq!(subject.notes("t").await, ["b 3"], "the last of what was said within a ttl");
+    subject.note("t", "b", "", Duration::ZERO).await;
+    assert_eq!(subject.notes("t").await, [""; 0], "it was taken back");
+    subject.note("t", "b", "4", TTL).await;
+    assert_eq!(subject.notes("t").await, ["b 4"]);
+    subject.pass(BEYOND).await;
+    assert_eq!(subject.notes("t").await, [""; 0]);
+}
+
+async fn notes_are_told_by_topic_and_name(subject: Subject) {
+    assert_eq!(subject.notes("t").await, [""; 0]);
+    for (topic, name) in [("t", "b"), ("u", "a"), ("t", "a"), ("t:u", "c")] {
+        subject.note(topic, name, &format!("{topic} says \"{name}\""), TTL).await;
+    }
+    assert_eq!(subject.notes("t").await, ["a t says \"a\"", "b t says \"b\""]);
+    assert_eq!(subject.notes("u").await, ["a u says \"a\""]);
+    assert_eq!(subject.live().await, [""; 0], "who says something is no worker");
+}
+
 impl Timed<dyn Leases> {
+    async fn note(&self, topic: &str, name: &str, body: &str, ttl: Duration) {
+        let (topic, name, body) = (topic.to_owned(), name.to_owned(), body.to_owned());
+        let ttl = SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX);
+        self.port.note(&Note { topic, name, body }, ttl).await.expect("saying something");
+    }
+
+    /// In the order in which they are told.
+    async fn notes(&self, topic: &str) -> Vec<String> {
+        let notes = self.port.notes(topic).await.expect("asking what was said");
+        assert!(notes.iter().all(|note| note.topic == topic));
+        notes.into_iter().map(|note| format!("{} {}", note.name, note.body)).collect()
+    }
+
     async fn claim(&self, name: &str, epoch: u64, worker: &str) -> Claim {
         let worker = WorkerId::new(worker);
         let claim = self.port.claim(&attempt(name), Epoch(epoch), &worker, ttl()).await;
