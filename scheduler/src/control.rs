@@ -165,7 +165,7 @@ impl Scheduler {
         let registry = Arc::new(Registry::new(descriptors));
         let config = Arc::new(config);
         let outage = Arc::default();
-        let fleet = Arc::new(Fleet::new(config.fleet.clone()));
+        let fleet = Arc::new(Fleet::new(config.fleet.clone(), ports.clock.new_id()));
         let handle = Self { requests, updates, ports, registry, config, outage, fleet };
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping()).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
@@ -304,6 +304,13 @@ impl Scheduler {
     /// What is asked of workers by the executions of this process, by capability.
     pub fn demand(&self) -> Vec<fleet::Part> {
         self.fleet.counted.parts(self.ports.clock.elapsed())
+    }
+
+    /// Tells other schedulers what the executions of this process ask of workers, so that any of them
+    /// can answer for all.
+    pub fn tell_others(&self, supervisor: &Supervisor) {
+        let (fleet, ports) = (Arc::clone(&self.fleet), self.ports.clone());
+        supervisor.spawn(shared_runtime::Kind::Upkeep, fleet.tell(ports));
     }
 
     /// The live workers, and how many are wanted; at most a second old.

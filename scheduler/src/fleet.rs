@@ -5,6 +5,7 @@
 
 mod demand;
 mod pools;
+mod told;
 mod view;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub(crate) struct Fleet {
     config: Config,
     /// What the loop has handed out.
     pub(crate) counted: Arc<Counted>,
+    /// Tells us apart from other schedulers.
+    name: String,
     histories: Mutex<BTreeMap<Group, History>>,
     /// The last look, and when it was taken.
     last: tokio::sync::Mutex<Option<(Duration, Arc<FleetView>)>>,
@@ -43,9 +46,17 @@ enum Group {
 }
 
 impl Fleet {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, name: String) -> Self {
         let (counted, histories, last) = Default::default();
-        Self { config, counted, histories, last }
+        Self { config, counted, name, histories, last }
+    }
+
+    /// Tells other schedulers what is asked of workers here, until it is dropped.
+    ///
+    /// # Errors
+    /// None: what cannot be told now is told later.
+    pub(crate) async fn tell(self: Arc<Self>, ports: Ports) -> anyhow::Result<()> {
+        told::tell(self.name.clone(), Arc::clone(&self.counted), ports).await
     }
 
     /// Looks at workers and demand; `known` are the capabilities that stage types need.
@@ -66,7 +77,8 @@ impl Fleet {
         }
         let live = ports.leases.live().await?;
         let at = ports.clock.now();
-        let parts = self.counted.parts(now);
+        let mut parts = self.counted.parts(now);
+        parts.extend(told::heard(&self.name, ports).await?);
         let view = Arc::new(self.view(live, &parts, known, at));
         *last = Some((now, Arc::clone(&view)));
         Ok(view)

@@ -16,7 +16,7 @@ const TTL: SignedDuration = SignedDuration::from_secs(15);
 struct Scene {
     scheduler: Scheduler,
     clock: Arc<SimClock>,
-    _supervisor: Supervisor,
+    supervisor: Supervisor,
 }
 
 impl Scene {
@@ -27,7 +27,7 @@ impl Scene {
         let config = crate::Config { fleet: config, ..crate::Config::default() };
         let descriptors = vec![descriptor("paint"), descriptor("bake")];
         let scheduler = Scheduler::start(config, ports, descriptors, &supervisor).await.unwrap();
-        Self { scheduler, clock, _supervisor: supervisor }
+        Self { scheduler, clock, supervisor }
     }
 
     async fn start(&self, id: &str, kind: &str) {
@@ -169,6 +169,25 @@ async fn a_pool_that_names_nothing_does_the_rest() {
     let fleet = scene.look(2).await;
     assert_eq!(wanted(&fleet), [("general", 3)]);
     assert_eq!(fleet.pools[0].capabilities, ["bake", "paint"]);
+}
+
+#[tokio::test]
+async fn what_other_schedulers_ask_for_is_added() {
+    let scene = Scene::new(Config::default()).await;
+    scene.start("a", "paint").await;
+    let at = scene.scheduler.ports().clock.now();
+    let part = Part { ready: 9, oldest: Some(at), ..scene.part("paint") };
+    let counted = serde_json::to_string(&[part]).unwrap();
+    for (name, body) in [("one", counted.as_str()), ("other", "nonsense")] {
+        let (topic, name, body) = ("demand".into(), name.into(), body.into());
+        let note = shared_ports::Note { topic, name, body };
+        scene.scheduler.ports().leases.note(&note, TTL).await.unwrap();
+    }
+    scene.scheduler.tell_others(&scene.supervisor);
+    let fleet = scene.look(2).await;
+    assert_eq!((fleet.pools[0].demand.ready, fleet.pools[0].wanted), (10, 2), "its own not twice");
+    let fleet = scene.look(20).await;
+    assert_eq!(fleet.pools[0].demand.ready, 1, "who says nothing any more is gone");
 }
 
 #[tokio::test]

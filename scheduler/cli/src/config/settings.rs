@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use scheduler::api::ApiLimits;
+use scheduler::external::ExternalMetrics;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared_adapters::{Amqp, Embedded, Postgres, Redis, TlsClient, masked};
@@ -29,6 +30,10 @@ pub(crate) struct Settings {
     pub(crate) api: Api,
     /// What holds for every worker.
     pub(crate) fleet: Fleet,
+    /// How many workers are wished for, for each capability and pool.
+    pub(crate) autoscale: scheduler::fleet::Config,
+    /// How Kubernetes asks schedulers for that; not at all without it.
+    pub(crate) external_metrics: Option<ExternalMetrics>,
     /// This worker.
     pub(crate) worker: Worker,
     /// How a process starts.
@@ -177,6 +182,12 @@ impl Settings {
             amqp: Some(Box::new(Amqp::at(""))),
             redis: Some(Box::new(redis)),
             api: Api { token: secret(), ..Api::default() },
+            external_metrics: Some(ExternalMetrics {
+                listen: (Ipv4Addr::UNSPECIFIED, 6443).into(),
+                cert_file: PathBuf::new(),
+                key_file: PathBuf::new(),
+                client_ca_file: PathBuf::new(),
+            }),
             worker: Worker { token: secret(), ..Worker::default() },
             ..Self::default()
         }

@@ -86,6 +86,12 @@ async fn start(
     });
     let scheduler = scheduler.await.context("the scheduler did not start")?;
     let api = limits::of_api(&settings.api.limits())?;
+    scheduler.tell_others(supervisor);
+    if let Some(config) = &settings.external_metrics {
+        let served = scheduler::external::serve(scheduler.clone(), config, supervisor).await;
+        let address = served.context("external metrics are not served")?;
+        say(&format!("serving external metrics on https://{address}"));
+    }
     let served = scheduler::api::serve(scheduler, listener, api, supervisor).await;
     let address = served.context("the API is not served")?;
     say(&format!("listening on http://{address}"));
@@ -99,6 +105,7 @@ fn control(settings: &Settings) -> Config {
     Config {
         executions_unfinished_max: settings.api.executions_unfinished_max,
         accounts: kubernetes.chain(local).collect(),
+        fleet: settings.autoscale.clone(),
         // Workers outlive us, and their leases with them.
         leases_are_fresh: false,
         ..Config::default()

@@ -61,7 +61,8 @@ impl Journal for SqlJournal {
         limit: u32,
     ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         let sql = || {
-            let mut sql = Sql::new("SELECT id, version FROM execution WHERE is_complete = 0 AND id > ");
+            let mut sql =
+                Sql::new("SELECT id, version FROM execution WHERE is_complete = 0 AND id > ");
             sql.bind(after.map_or("", ExecutionId::as_str)).push(" ORDER BY id LIMIT ").bind(limit);
             sql
         };
