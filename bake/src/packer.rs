@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Capability, TaskAnswer, TaskResult};
-use shared_plugin::{Effects, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_plugin::{
+    Effects, Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When,
+};
 use shared_runtime::Tools;
 
 use crate::Limits;
@@ -112,9 +114,13 @@ impl StageType for Bake {
         };
         match self.bake(cx, &request, &mut baked).await {
             Ok(()) => TaskAnswer::Succeeded { result: result(&request, &baked) },
-            Err(error) if error.is_cancel() => {
-                TaskAnswer::Canceled { result: result(&request, &baked) }
-            }
+            Err(error) if error.is_cancel() => match cx.end.why() {
+                // Begun again elsewhere, under the same key.
+                Some(Ending::HandOver) => cx.handed_over(),
+                Some(Ending::Cancel) | None => {
+                    TaskAnswer::Canceled { result: result(&request, &baked) }
+                }
+            },
             Err(error) => failed(error, Some(&request), &baked),
         }
     }

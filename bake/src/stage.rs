@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Artifact, Capability, Retry, TaskAnswer, TaskError, TaskResult};
 use shared_plugin::{
-    Effects, StageDescriptor, StageLog, StageType, TaskContext, TaskDescriptor, When,
+    Effects, Ending, StageDescriptor, StageLog, StageType, TaskContext, TaskDescriptor, When,
 };
 use shared_runtime::tool::{Finished, LineSink, Run, Stream};
 use shared_runtime::{Opened, ToolError, ToolRun};
@@ -66,9 +66,13 @@ impl StageType for BakeManifest {
         match self.bake(cx).await {
             Ok(result) => TaskAnswer::Succeeded { result },
             Err(BakeError::Tool(ToolError::Cancelled { .. }))
-            | Err(BakeError::Input(InputError::Cancelled)) => {
-                TaskAnswer::Canceled { result: TaskResult::default() }
-            }
+            | Err(BakeError::Input(InputError::Cancelled)) => match cx.end.why() {
+                // Begun again elsewhere, under the same key.
+                Some(Ending::HandOver) => cx.handed_over(),
+                Some(Ending::Cancel) | None => {
+                    TaskAnswer::Canceled { result: TaskResult::default() }
+                }
+            },
             Err(
                 error @ (BakeError::Tool(ToolError::NoSpace { .. })
                 | BakeError::Input(InputError::NoSpace)),
@@ -91,7 +95,7 @@ impl BakeManifest {
         let helm = Helm::read(cx.context())?;
         let name = output_name(cx)?;
         let (chart, values) = inputs(cx)?;
-        let finished = match self.config.tools.open(cx.effect(0).as_str(), &cx.cancel).await? {
+        let finished = match self.config.tools.open(cx.effect(0).as_str(), cx.end.token()).await? {
             Opened::Finished(finished) => {
                 cx.log.line("helm had rendered this before; its result is used").await;
                 finished
@@ -119,7 +123,7 @@ impl BakeManifest {
     ) -> Result<(Box<Run>, Staged), BakeError> {
         let (chart, values) = (chart.clone(), values.to_vec());
         let (at, config) = (helm.chart_path.clone(), self.config.clone());
-        let cancel = cx.cancel.child_token();
+        let cancel = cx.end.token().child_token();
         let _when_dropped = cancel.clone().drop_guard();
         let staging = tokio::task::spawn_blocking(move || {
             let root = &config.artifact_root;
@@ -149,7 +153,7 @@ impl BakeManifest {
             stdout_is_log: false,
             timeout: self.config.timeout,
         };
-        Ok(run.start(&order, &Log(Arc::clone(&cx.log)), &cx.cancel).await?)
+        Ok(run.start(&order, &Log(Arc::clone(&cx.log)), cx.end.token()).await?)
     }
 }
 

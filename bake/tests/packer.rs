@@ -273,7 +273,7 @@ async fn a_cancelled_bake_leaves_no_container_and_no_process() {
     let scene = Scene::new();
     let template = hcl("echo half-way; busybox sleep 300", "example.test/never", "1");
     let recipes = recipes(scene.data.path(), &[("t.pkr.hcl", &template)]);
-    let (folder, cancel) = (scene.data.path().to_owned(), scene.cancel.clone());
+    let (folder, cancel) = (scene.data.path().to_owned(), scene.end.clone());
     let context = json!({"templateFileName": "t.pkr.hcl"});
     let answer = meddled(&scene, config(&scene, &recipes), &context, move || {
         assert_eq!(containers(&folder).len(), 1);
@@ -294,7 +294,7 @@ async fn a_packer_that_does_not_end_when_it_is_asked_to_leaves_nothing() {
     let recipes = recipes(scene.data.path(), &[("t.pkr.hcl", &template)]);
     let mut config = config(&scene, &recipes);
     config.tools.limits.kill_grace = Duration::from_millis(1);
-    let cancel = scene.cancel.clone();
+    let cancel = scene.end.clone();
     let context = json!({"templateFileName": "t.pkr.hcl"});
     let answer = meddled(&scene, config, &context, move || cancel.cancel()).await;
     assert!(matches!(answer, TaskAnswer::Canceled { .. }), "{answer:?}");

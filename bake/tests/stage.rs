@@ -129,11 +129,26 @@ async fn a_cancelled_bake_ends_soon() {
         while !scene.log.all().iter().any(|line| line == "up") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        scene.cancel.cancel();
+        scene.end.cancel();
     };
     let both = async { tokio::join!(scene.bake(&config, &context), ending) };
     let (answer, ()) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
     assert!(matches!(answer, TaskAnswer::Canceled { .. }), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_bake_whose_worker_stops_is_begun_again() {
+    let scene = Scene::new();
+    let (config, context) = (with_helm(&scene, "echo up >&2; sleep 300"), shop());
+    let ending = async {
+        while !scene.log.all().iter().any(|line| line == "up") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        scene.end.hand_over();
+    };
+    let both = async { tokio::join!(scene.bake(&config, &context), ending) };
+    let (answer, ()) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    assert!(matches!(answer, TaskAnswer::HandedOver { .. }), "{answer:?}");
 }
 
 #[tokio::test]

@@ -7,11 +7,17 @@ mod expressions;
 mod facts;
 mod fold;
 mod inputs;
+mod joining;
 mod loaded;
 mod notices;
 mod outage;
 mod planning;
+mod presence;
+mod ready;
 mod requests;
+mod seats;
+mod shards;
+mod share;
 mod storing;
 mod sweep;
 mod timers;
@@ -39,20 +45,25 @@ pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
 use outage::Outage;
 pub(crate) use requests::{Ask, Request};
+pub use shards::Sharing;
 pub(crate) use traces::CALLER as TRACE_CALLER;
 
 /// Requests that may wait for the loop; more wait at the caller.
 const REQUESTS_MAX: usize = 4_096;
 /// Updates that a slow listener may fall behind by.
 const UPDATES_MAX: usize = 4_096;
+/// How often a request is tried that another scheduler overtook, and how long it rests in between, a
+/// bit longer each time.
+const OVERTAKEN_MAX: u32 = 10;
+const OVERTAKEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// How the control plane behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Limits on documents, attempts and takeovers.
     pub limits: Limits,
-    /// The shard whose reports this scheduler takes.
-    pub shard: u16,
+    /// How it shares the store with other schedulers; `None` where it is the only one.
+    pub sharing: Option<Sharing>,
     /// How often outstanding work is looked at again.
     pub sweep_interval: Duration,
     /// How long an attempt may wait unclaimed before its bell is rung again.
@@ -73,7 +84,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            shard: 0,
+            sharing: None,
             sweep_interval: Duration::from_secs(5),
             redispatch_after: SignedDuration::from_secs(30),
             leases_are_fresh: true,
@@ -119,6 +130,9 @@ pub enum ControlError {
         /// Why not.
         why: String,
     },
+    /// Another scheduler changed the execution at the same time, again and again.
+    #[error("another scheduler changed the execution at the same time; try again")]
+    Overtaken,
     /// The request makes no sense.
     #[error("{why}")]
     Invalid {
@@ -161,7 +175,8 @@ impl Scheduler {
         let config = Arc::new(config);
         let outage = Arc::default();
         let handle = Self { requests, updates, ports, registry, config, outage };
-        let driver = driver::Driver::open(&handle, inbox, supervisor.stopping()).await?;
+        let share = joining::join(&handle.config, &handle.ports, supervisor).await?;
+        let driver = driver::Driver::open(&handle, inbox, supervisor.stopping(), share).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
         Ok(handle)
     }
@@ -280,6 +295,11 @@ impl Scheduler {
         Tokens::new(&self.ports)
     }
 
+    /// Whether other schedulers work on the same store.
+    pub fn is_shared(&self) -> bool {
+        self.config.sharing.is_some()
+    }
+
     /// The accounts that stages deploy to.
     pub fn accounts(&self) -> &[Account] {
         &self.config.accounts
@@ -321,6 +341,18 @@ impl Scheduler {
     }
 
     async fn ask(&self, id: &ExecutionId, ask: Ask, by: &str) -> Result<(), ControlError> {
+        for tried in 1..OVERTAKEN_MAX {
+            match self.ask_once(id, ask.clone(), by).await {
+                Err(ControlError::Overtaken) => {
+                    self.ports.clock.sleep(OVERTAKEN_PAUSE * tried).await;
+                }
+                answered => return answered,
+            }
+        }
+        self.ask_once(id, ask, by).await
+    }
+
+    async fn ask_once(&self, id: &ExecutionId, ask: Ask, by: &str) -> Result<(), ControlError> {
         let (reply, answer) = oneshot::channel();
         let request = Request { execution: id.clone(), by: by.to_owned(), ask, reply };
         let sent = self.requests.send(Input::Request(request)).await;
@@ -347,7 +379,7 @@ pub(crate) async fn all_unfinished(ports: &Ports) -> Result<Vec<ExecutionId>, Po
     loop {
         let page = ports.journal.unfinished(found.last(), PAGE).await?;
         let full = page.len() == PAGE as usize;
-        found.extend(page);
+        found.extend(page.into_iter().map(|(id, _)| id));
         if !full {
             return Ok(found);
         }

@@ -10,7 +10,7 @@ pub mod start;
 pub mod view;
 
 pub use account::Account;
-pub use control::{Config, ControlError, Scheduler, StartError, Update};
+pub use control::{Config, ControlError, Scheduler, Sharing, StartError, Update};
 pub use library::{Library, LibraryError};
 pub use registry::Registry;
 pub use start::{Start, SubmitError};

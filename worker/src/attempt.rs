@@ -8,12 +8,12 @@ use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::Value;
 use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{Catalog, StageLog, StageType, TaskContext};
+use shared_plugin::{Catalog, EndSignal, Ending, StageLog, StageType, TaskContext};
 use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
     TaskInput,
 };
-use shared_ports::{Claim, LogName, Outgoing, PortError, Queue, WorkerPorts};
+use shared_ports::{Claim, Holder, LogName, Outgoing, PortError, Queue, WorkerPorts};
 use shared_runtime::telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +21,13 @@ use crate::Config;
 use crate::in_flight::{Begin, InFlight, Why};
 use crate::log::BlobLog;
 use crate::observed::Watched;
+use crate::standing::Standing;
 
 /// First and longest pause between tries to send a report.
 const REPORT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Pause between two claims of what is new.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long an attempt that may not begin yet waits before it says again that it is there, and how
 /// often it does.
@@ -34,9 +38,21 @@ const GRANT_ASKED_MAX: u32 = 24;
 #[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) config: Arc<Config>,
+    /// As whom it claims.
+    pub(crate) holder: Holder,
     pub(crate) ports: WorkerPorts,
     pub(crate) catalog: Catalog,
     pub(crate) in_flight: InFlight,
+    /// Cancelled once the worker stops: nothing begins from then on.
+    pub(crate) draining: CancellationToken,
+    pub(crate) standing: Standing,
+}
+
+/// What a message asks for.
+pub(crate) struct Ready {
+    pub(crate) ready: AttemptReady,
+    /// Whether somebody else may have had it before.
+    pub(crate) redelivered: bool,
 }
 
 /// A task's inputs, or why they will never be read.
@@ -49,14 +65,21 @@ pub(crate) enum Message {
     Done,
     /// It is to come again, here or elsewhere.
     Again,
+    /// Nobody can read it: it is set aside for somebody to look at.
+    Unreadable,
 }
 
 impl Bench {
-    /// Carries out what a message asks for, from claim to report; `claimed` tells when it is safe
+    /// Carries out what a message asks for, from claim to report; `guarded` tells when it is safe
     /// against the message's loss.
-    pub(crate) async fn work(&self, ready: AttemptReady, claimed: &CancellationToken) -> Message {
-        let cancel = match self.in_flight.begin(&ready.attempt, ready.epoch) {
-            Begin::Now(cancel) => cancel,
+    pub(crate) async fn work(&self, ready: Ready, guarded: &CancellationToken) -> Message {
+        let Ready { ready, redelivered } = ready;
+        if self.draining.is_cancelled() {
+            return Message::Again;
+        }
+        let (attempt, epoch) = (&ready.attempt, ready.epoch);
+        let end = match self.in_flight.begin(attempt, epoch, ready.needs_grant, guarded) {
+            Begin::Now(end) => end,
             Begin::Runs => return Message::Done,
             Begin::Ended => {
                 // Its report may have been lost: the scheduler still waits for it, else it is stale.
@@ -64,13 +87,12 @@ impl Bench {
                 return Message::Done;
             }
         };
-        match self.claim(&ready).await {
+        match self.claim(&ready, redelivered).await {
             Ok(Some(input)) => {
-                claimed.cancel();
                 if ready.to_end {
                     self.in_flight.stop(&ready.attempt, ready.epoch, Why::Aborted);
                 }
-                self.run(&ready, input, cancel).await;
+                self.run(&ready, input, end).await;
             }
             Ok(None) => {
                 self.in_flight.forget(&ready.attempt, ready.epoch);
@@ -82,27 +104,54 @@ impl Bench {
                 return Message::Again;
             }
         }
-        self.in_flight.end(&ready.attempt, ready.epoch);
-        if let Err(error) = self.ports.leases.release(&ready.attempt, ready.epoch).await {
+        self.release(&ready.attempt, ready.epoch).await;
+        Message::Done
+    }
+
+    /// Ends it here, and its lease, if it has one and somebody hears of it.
+    async fn release(&self, attempt: &AttemptId, epoch: Epoch) {
+        let unleased = self.in_flight.is_unleased(attempt, epoch);
+        self.in_flight.end(attempt, epoch);
+        if unleased {
+            return;
+        }
+        if let Err(error) = self.ports.leases.release(attempt, epoch).await {
             tracing::debug!(%error, "a lease was not released; it ends by itself");
         }
-        Message::Done
     }
 
     /// What the attempt works on, once it is this worker's; `None` if it is not. Inputs are read
     /// first: an epoch is granted once, so nothing that may work later comes between claim and work.
-    async fn claim(&self, ready: &AttemptReady) -> Result<Option<Readable>, PortError> {
-        let (attempt, worker) = (&ready.attempt, &self.config.id);
+    async fn claim(
+        &self,
+        ready: &AttemptReady,
+        redelivered: bool,
+    ) -> Result<Option<Readable>, PortError> {
+        let attempt = &ready.attempt;
         let input = match self.input(&ready.inputs).await {
             Err(PortError::Refused { doing, why }) => {
                 Err(TaskError::new("InputsUnreadable", format!("{doing}: {why}")))
             }
             input => Ok(input?),
         };
-        match self.ports.leases.claim(attempt, ready.epoch, worker, self.config.lease_ttl).await? {
+        let Some(claimed) = self.ask(ready, redelivered).await? else {
+            tracing::warn!(%attempt, "no lease can be had for now; it begins without one");
+            self.in_flight.unleased(attempt, ready.epoch);
+            return Ok(Some(input));
+        };
+        match claimed {
             Claim::Granted => {
                 self.in_flight.claimed(attempt, ready.epoch);
                 Ok(Some(input))
+            }
+            // Whoever had the message is gone, or cut off from the broker. What it did can be recognised,
+            // so nobody waits for its lease to end; a newer epoch fences it.
+            Claim::Refused { holder, epoch }
+                if redelivered && epoch == ready.epoch && !ready.needs_grant =>
+            {
+                tracing::info!(%attempt, %holder, %epoch, "its message came again; it is taken over");
+                self.report(ready, Report::LeaseEnded).await;
+                Ok(None)
             }
             Claim::Refused { holder, epoch } => {
                 tracing::debug!(%attempt, %holder, %epoch, "claim refused; dropped");
@@ -116,17 +165,41 @@ impl Bench {
         }
     }
 
-    async fn run(&self, ready: &AttemptReady, input: Readable, cancel: CancellationToken) {
+    /// Asks for the lease; `None` if the attempt is to begin without one. That is so where the store of
+    /// the leases does not answer for long, and nobody can have begun this epoch of it before: then
+    /// the epoch that came with the message is enough, for what it does is recognised.
+    async fn ask(
+        &self,
+        ready: &AttemptReady,
+        redelivered: bool,
+    ) -> Result<Option<Claim>, PortError> {
+        let waits = redelivered || ready.needs_grant;
+        let (attempt, ttl) = (&ready.attempt, self.config.lease_ttl);
+        loop {
+            if !waits && self.standing.is_unheard() {
+                return Ok(None);
+            }
+            match self.ports.leases.claim(attempt, ready.epoch, &self.holder, ttl).await {
+                Ok(claim) => return Ok(Some(claim)),
+                Err(error) if waits || self.draining.is_cancelled() => return Err(error),
+                // Given back it would not be new any more.
+                Err(error) => tracing::debug!(%attempt, %error, "no answer to a claim yet"),
+            }
+            self.ports.clock.sleep(CLAIM_PAUSE).await;
+        }
+    }
+
+    async fn run(&self, ready: &AttemptReady, input: Readable, end: EndSignal) {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
         self.report(ready, Report::Started).await;
         let (clock, worker) = (&*self.ports.clock, &self.config.id);
         let watched = Watched::begin(clock, ready, input.as_ref().ok());
         let answer = match input {
-            Ok(_) if ready.needs_grant && !self.is_granted(ready, &cancel).await => {
-                TaskAnswer::HandedOver { checkpoint: Value::Null }
+            Ok(input) if ready.needs_grant && !self.is_granted(ready, &end).await => {
+                TaskAnswer::HandedOver { checkpoint: input.checkpoint.unwrap_or_default() }
             }
             Ok(input) => {
-                let work = self.answer(ready, input, cancel);
+                let work = self.answer(ready, input, end);
                 match watched.place() {
                     Some(place) => Box::pin(telemetry::within(place, work)).await,
                     None => work.await,
@@ -141,22 +214,22 @@ impl Bench {
                 watched.end(clock, ready, worker, None);
                 return tracing::warn!(%attempt, %epoch, "lost; its answer is dropped");
             }
-            Some(Why::Draining) => handed_over(answer),
-            Some(Why::Aborted) | None => answer,
+            Some(Why::Draining | Why::Aborted) | None => answer,
         };
         watched.end(clock, ready, worker, Some(&answer));
         self.finish(ready, answer).await;
     }
 
-    /// Waits until the claim is in the journal; `false` if it is to end before that, or it takes too
-    /// long: then it was not begun.
-    async fn is_granted(&self, ready: &AttemptReady, cancel: &CancellationToken) -> bool {
+    /// Waits until the claim is in the journal; `false` if it is to end before that, the worker stops,
+    /// or it takes too long: then it was not begun.
+    async fn is_granted(&self, ready: &AttemptReady, end: &EndSignal) -> bool {
         let granted = self.in_flight.granted(&ready.attempt, ready.epoch);
         for _ in 0..GRANT_ASKED_MAX {
             tokio::select! {
                 biased;
                 // First: who was away may hear both at once, and its lease is gone.
-                () = cancel.cancelled() => return false,
+                _ = end.told() => return false,
+                () = self.draining.cancelled() => return false,
                 () = granted.cancelled() => return true,
                 () = self.ports.clock.sleep(GRANT_PAUSE) => {}
             }
@@ -184,12 +257,7 @@ impl Bench {
         }
     }
 
-    async fn answer(
-        &self,
-        ready: &AttemptReady,
-        input: TaskInput,
-        cancel: CancellationToken,
-    ) -> TaskAnswer {
+    async fn answer(&self, ready: &AttemptReady, input: TaskInput, end: EndSignal) -> TaskAnswer {
         let stage_type = input.stage_type.clone();
         let alias = input.context.get("alias").and_then(Value::as_str).unwrap_or_default();
         let found = [alias, &stage_type].into_iter().find_map(|name| self.catalog.find(name));
@@ -198,13 +266,12 @@ impl Bench {
             return TaskAnswer::terminal(TaskError::new("NoSuchStageType", why));
         };
         let log = Arc::new(self.log(&ready.attempt));
-        let told_to_end = cancel.clone();
         let cx = TaskContext {
             attempt: ready.attempt.clone(),
             epoch: ready.epoch,
             input: Arc::new(input),
             log: Arc::clone(&log) as Arc<dyn StageLog>,
-            cancel,
+            end,
             clock: Arc::clone(&self.ports.clock),
             blobs: Arc::clone(&self.ports.blobs),
         };
@@ -217,7 +284,7 @@ impl Bench {
         };
         // The flushing is waited for, not dropped: it may hold lines in its hands.
         let (answer, ()) = tokio::join!(work, log.keep_flushing(&ended));
-        log.finish(&told_to_end).await;
+        log.finish(cx.end.token()).await;
         answer
     }
 
@@ -228,7 +295,7 @@ impl Bench {
         BlobLog::new(name, blobs, clock, self.config.log_bytes_max)
     }
 
-    /// Runs the task; one that does not end within its grace once it is cancelled is dropped.
+    /// Runs the task; one that does not end within its grace once it is told to is cut off.
     async fn bounded(
         &self,
         stage_type: Arc<dyn StageType>,
@@ -238,13 +305,20 @@ impl Bench {
         let task = cx.input.task.clone();
         let run = AssertUnwindSafe(stage_type.run(&task, cx)).catch_unwind();
         let late = async {
-            cx.cancel.cancelled().await;
-            self.ports.clock.sleep(self.config.cancel_grace).await;
+            let grace = match cx.told_to_end().await {
+                Ending::Cancel => self.config.cancel_grace,
+                Ending::HandOver => self.config.hand_over_grace(),
+            };
+            self.ports.clock.sleep(grace).await;
+            grace
         };
         tokio::select! {
             biased;
-            answer = run => answer.unwrap_or_else(|panic| panicked(&task, &*panic)),
-            () = late => self.dropped(&task, cx, needs_grant),
+            answer = run => {
+                let answer = answer.unwrap_or_else(|panic| panicked(&task, &*panic));
+                self.was_cancelled(cx, needs_grant, answer)
+            }
+            grace = late => self.cut_off(grace, cx, needs_grant),
         }
     }
 
@@ -260,7 +334,7 @@ impl Bench {
         if !aborted || matches!(answer, TaskAnswer::Failed { .. }) {
             return;
         }
-        let cx = TaskContext { cancel: CancellationToken::new(), ..cx.clone() };
+        let cx = TaskContext { end: EndSignal::default(), ..cx.clone() };
         let task = cx.input.task.clone();
         let made_good = AssertUnwindSafe(stage_type.cancelled(&task, &cx)).catch_unwind();
         tokio::select! {
@@ -276,13 +350,20 @@ impl Bench {
         }
     }
 
-    fn dropped(&self, task: &str, cx: &TaskContext, needs_grant: bool) -> TaskAnswer {
-        let grace = self.config.cancel_grace;
+    /// A task that ends because its worker does was not cancelled: another worker goes on with it.
+    fn was_cancelled(&self, cx: &TaskContext, needs_grant: bool, answer: TaskAnswer) -> TaskAnswer {
+        let stops = self.in_flight.why(&cx.attempt, cx.epoch) == Some(Why::Draining);
+        let is_cancel = matches!(answer, TaskAnswer::Canceled { .. });
+        if stops && is_cancel && !needs_grant { cx.handed_over() } else { answer }
+    }
+
+    /// The answer of a task that gave none: another worker goes on with it if it can be recognised what
+    /// was done; else nobody knows, and a person is asked.
+    fn cut_off(&self, grace: Duration, cx: &TaskContext, needs_grant: bool) -> TaskAnswer {
+        let task = &cx.input.task;
         tracing::warn!(attempt = %cx.attempt, task, ?grace, "did not end when it was told to");
         match self.in_flight.why(&cx.attempt, cx.epoch) {
-            Some(Why::Draining) if !needs_grant => {
-                TaskAnswer::HandedOver { checkpoint: Value::Null }
-            }
+            Some(Why::Draining) if !needs_grant => cx.handed_over(),
             Some(Why::Draining | Why::Aborted | Why::LeaseLost) | None => {
                 TaskAnswer::Canceled { result: TaskResult::default() }
             }
@@ -337,21 +418,6 @@ impl Bench {
             self.ports.clock.sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
-    }
-}
-
-/// A task that ends because its worker does was not cancelled: another worker goes on with it.
-fn handed_over(answer: TaskAnswer) -> TaskAnswer {
-    match answer {
-        TaskAnswer::Canceled { .. } => TaskAnswer::HandedOver { checkpoint: Value::Null },
-        answer @ (TaskAnswer::Succeeded { .. }
-        | TaskAnswer::Again { .. }
-        | TaskAnswer::Redirect { .. }
-        | TaskAnswer::Skipped { .. }
-        | TaskAnswer::Stopped { .. }
-        | TaskAnswer::FailedContinue { .. }
-        | TaskAnswer::Failed { .. }
-        | TaskAnswer::HandedOver { .. }) => answer,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod probes;
 mod queues;
 mod runner;
 pub mod stages;
+mod standing;
 mod vitals;
 
 use std::time::Duration;
@@ -19,6 +20,8 @@ use shared_model::{Capability, WorkerId};
 use shared_plugin::Catalog;
 use shared_ports::{PortError, WorkerPorts};
 use shared_runtime::{Kind, Supervisor};
+
+pub use self::standing::Standing;
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -35,7 +38,8 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// Work that lasts longer than this acknowledges its message before it ends.
     pub hold_message_for: Duration,
-    /// How long running attempts may take to end when the worker stops.
+    /// How long a worker may take to stop. What ends within the first half of it needs nobody else; the
+    /// rest is told then to leave what it made to others, and is cut off shortly before the end.
     pub drain_timeout: Duration,
     /// How long an attempt may take to end once it is cancelled.
     pub cancel_grace: Duration,
@@ -58,9 +62,21 @@ impl Config {
             log_bytes_max: 64 * 1024 * 1024,
         }
     }
+
+    /// How long running attempts may go on when the worker stops, before they are handed over.
+    fn finish_within(&self) -> Duration {
+        self.drain_timeout / 2
+    }
+
+    /// How long an attempt may take to answer once it is to be handed over; what is left of
+    /// `drain_timeout` after that is for its report.
+    fn hand_over_grace(&self) -> Duration {
+        self.drain_timeout * 2 / 5
+    }
 }
 
-/// Starts a worker under a supervisor; it drains when the supervisor stops.
+/// Starts a worker under a supervisor; it drains when the supervisor stops. What is returned tells how
+/// it is.
 ///
 /// # Errors
 /// [`PortError`] if its queues cannot be reached.
@@ -69,10 +85,11 @@ pub async fn start(
     ports: impl Into<WorkerPorts>,
     catalog: Catalog,
     supervisor: &Supervisor,
-) -> Result<(), PortError> {
+) -> Result<Standing, PortError> {
     let runner = runner::Runner::open(config, ports.into(), catalog, supervisor.clone()).await?;
+    let standing = runner.standing();
     supervisor.spawn(Kind::Runner, runner.run());
-    Ok(())
+    Ok(standing)
 }
 
 /// What a worker with this catalog can do.

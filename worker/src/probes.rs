@@ -27,6 +27,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::Standing;
+
 /// How long one check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection may take to ask.
@@ -45,6 +47,8 @@ pub struct Probes {
     pub ports: WorkerPorts,
     /// Who it is.
     pub worker: WorkerId,
+    /// How it is.
+    pub standing: Standing,
     /// The bearer token of metrics; without one they are shown on loopback only.
     pub token: Option<SecretString>,
 }
@@ -141,12 +145,7 @@ impl Served {
             check("leases", Matters::Little, async { ports.leases.live().await.map(drop) }),
             check("blobs", Matters::Much, ports.blobs.ready()),
         );
-        let draining = self.draining.is_cancelled();
-        let taking = match draining {
-            true => json!({ "name": "taking", "status": "failed", "why": "it drains" }),
-            false => json!({ "name": "taking", "status": "ok" }),
-        };
-        let checks = [taking, broker, leases, blobs];
+        let checks = [self.taking(), broker, leases, blobs];
         let any = |status: &str| checks.iter().any(|check| check["status"] == status);
         let (code, status) = match (any("failed"), any("degraded")) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
@@ -154,6 +153,18 @@ impl Served {
             (false, false) => (StatusCode::OK, "ready"),
         };
         json(code, &json!({ "status": status, "checks": checks }))
+    }
+
+    /// Whether it takes work.
+    fn taking(&self) -> Value {
+        let why = match self.draining.is_cancelled() {
+            true => Some("it drains".to_owned()),
+            false => self.probes.standing.why_idle(),
+        };
+        match why {
+            Some(why) => json!({ "name": "taking", "status": "failed", "why": why }),
+            None => json!({ "name": "taking", "status": "ok" }),
+        }
     }
 
     fn metrics(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {

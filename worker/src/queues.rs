@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::future::select_all;
+use futures::future::{join_all, select_all};
 use shared_model::Capability;
 use shared_ports::{Broker, Consumer, Delivery, PortError, Queue};
 
@@ -76,7 +76,7 @@ impl ReadyQueues {
         }
     }
 
-    /// Acknowledges a delivery or gives it back; one whose connection is gone comes again anyway.
+    /// Acknowledges a delivery, gives it back or sets it aside; one whose connection is gone comes again anyway.
     pub(crate) async fn settle(&self, place: Place, message: Message) {
         let Some(queue) = self.queues.get(place.queue) else { return };
         if queue.connection != place.connection {
@@ -85,9 +85,25 @@ impl ReadyQueues {
         let settled = match message {
             Message::Done => queue.consumer.ack(place.tag).await,
             Message::Again => queue.consumer.nack(place.tag).await,
+            Message::Unreadable => queue.consumer.reject(place.tag).await,
         };
         if let Err(error) = settled {
             tracing::debug!(%error, "a message comes again although it is dealt with");
+        }
+    }
+
+    /// How many queues there are.
+    pub(crate) fn count(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Takes no more work: what was not begun goes to others, what runs can still be settled.
+    pub(crate) async fn stop_receiving(&mut self) {
+        let stops = self.queues.iter_mut().map(|queue| queue.consumer.stop_receiving());
+        for stopped in join_all(stops).await {
+            if let Err(error) = stopped {
+                tracing::debug!(%error, "what was not begun goes to others once this worker is gone");
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use shared_model::{AttemptId, Epoch};
 use shared_plugin::Catalog;
 use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
-use shared_ports::{Consumer, Delivery, PortError, Queue, WorkerPorts};
+use shared_ports::{Consumer, Delivery, Holder, PortError, Queue, WorkerPorts};
 use shared_runtime::metrics::metrics;
 use shared_runtime::{Kind, Supervisor};
 use tokio::sync::mpsc;
@@ -16,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Config;
-use crate::attempt::{Bench, Message};
+use crate::attempt::{Bench, Message, Ready};
 use crate::heartbeat::Beats;
 use crate::in_flight::{InFlight, Why};
 use crate::queues::{Next, Place, ReadyQueues};
+use crate::standing::{Name, Standing};
 use crate::vitals::Monitor;
 
 /// How long a message rests that cannot be dealt with for now.
@@ -33,7 +34,8 @@ pub(crate) struct Runner {
     control: Box<dyn Consumer>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     beats_end: CancellationToken,
-    draining: CancellationToken,
+    /// Whether it receives nothing, for another worker has its name.
+    is_aside: bool,
     busy: u16,
 }
 
@@ -48,9 +50,15 @@ enum Done {
 /// Everything that can wake the loop.
 enum Wake {
     Stop,
+    /// What still runs is to be handed over.
+    HandOver,
+    /// The worker's time to stop is up.
+    TimeUp,
     Ready(Next),
     Control(Option<Delivery>),
     Done(Done),
+    /// Whose the name is may have changed.
+    Name(Name),
 }
 
 impl Runner {
@@ -70,23 +78,39 @@ impl Runner {
         let control = Queue::Control(config.id.clone());
         let control = ports.broker.consume(&control, config.slots.max(16)).await?;
         let in_flight = InFlight::default();
+        let holder = Holder::new(config.id.clone(), ports.clock.new_id());
+        let (known, standing) = Standing::of(config.id.to_string());
         let (beats_end, draining) = (CancellationToken::new(), CancellationToken::new());
         let beats = Beats {
             catalog_hash: catalog_hash(&catalog),
             config: Arc::clone(&config),
+            holder: holder.clone(),
             ports: ports.clone(),
             capabilities,
             in_flight: in_flight.clone(),
             draining: draining.clone(),
             monitor: Monitor::new(),
+            known,
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
-        let bench = Bench { config, ports, catalog, in_flight };
-        let done = mpsc::channel(1_024);
-        let runner =
-            Self { bench, supervisor, queues, control, done, beats_end, draining, busy: 0 };
+        let bench = Bench { config, holder, ports, catalog, in_flight, draining, standing };
+        let runner = Self {
+            bench,
+            supervisor,
+            queues,
+            control,
+            done: mpsc::channel(1_024),
+            beats_end,
+            is_aside: false,
+            busy: 0,
+        };
         runner.count_slots();
         Ok(runner)
+    }
+
+    /// How it is, for others.
+    pub(crate) fn standing(&self) -> Standing {
+        self.bench.standing.clone()
     }
 
     /// Runs until the supervisor stops, then drains.
@@ -94,12 +118,10 @@ impl Runner {
         let stop = self.supervisor.stopping();
         loop {
             match self.wait(&stop).await {
-                Wake::Stop => break,
-                Wake::Ready(Next::Delivery(place, delivery)) => self.take(place, delivery).await,
-                Wake::Ready(Next::Closed(queue)) => self.consume_again(queue).await,
-                Wake::Control(Some(delivery)) => self.obey(delivery).await,
-                Wake::Control(None) => self.control_again().await,
-                Wake::Done(done) => self.done(done).await,
+                Wake::Stop | Wake::HandOver | Wake::TimeUp => break,
+                wake @ (Wake::Ready(_) | Wake::Control(_) | Wake::Done(_) | Wake::Name(_)) => {
+                    self.act(wake).await;
+                }
             }
         }
         self.drain().await;
@@ -107,14 +129,30 @@ impl Runner {
         Ok(())
     }
 
+    async fn act(&mut self, wake: Wake) {
+        match wake {
+            Wake::Ready(Next::Delivery(place, delivery)) => self.take(place, delivery).await,
+            Wake::Ready(Next::Closed(queue)) => self.consume_again(queue).await,
+            Wake::Control(Some(delivery)) => self.obey(delivery).await,
+            Wake::Control(None) => self.control_again().await,
+            Wake::Done(done) => self.done(done).await,
+            Wake::Name(Name::Taken) if !self.is_aside => self.step_aside().await,
+            Wake::Name(Name::Own) if self.is_aside => self.come_back().await,
+            Wake::HandOver => self.bench.in_flight.stop_all(Why::Draining),
+            Wake::Stop | Wake::TimeUp | Wake::Name(_) => {}
+        }
+    }
+
     async fn wait(&mut self, stop: &CancellationToken) -> Wake {
-        let free = self.busy < self.bench.config.slots;
+        let takes = self.bench.standing.may_take() && !self.is_aside;
+        let takes = takes && self.busy < self.bench.config.slots;
         tokio::select! {
             biased;
             () = stop.cancelled() => Wake::Stop,
             Some(done) = self.done.1.recv() => Wake::Done(done),
-            delivery = self.control.next() => Wake::Control(delivery),
-            next = self.queues.next(), if free => Wake::Ready(next),
+            known = self.bench.standing.changes() => Wake::Name(known.name),
+            delivery = self.control.next(), if !self.is_aside => Wake::Control(delivery),
+            next = self.queues.next(), if takes => Wake::Ready(next),
         }
     }
 
@@ -124,13 +162,15 @@ impl Runner {
             Ok(Some(ready)) => ready,
             Ok(None) => return self.leave_to_a_newer_worker(place, &delivery.id),
             Err(error) => {
-                tracing::warn!(%error, message = %delivery.id, "a message cannot be read; dropped");
-                return self.queues.settle(place, Message::Done).await;
+                let message = &delivery.id;
+                tracing::warn!(%error, message, "a message cannot be read; it is set aside");
+                return self.queues.settle(place, Message::Unreadable).await;
             }
         };
         self.busy += 1;
         self.count_slots();
         let span = span_of(&ready.attempt, ready.epoch);
+        let ready = Ready { ready, redelivered: delivery.redelivered };
         let (bench, done) = (self.bench.clone(), self.done.0.clone());
         let stop = self.supervisor.stopping();
         let work = async move {
@@ -176,18 +216,51 @@ impl Runner {
     }
 
     async fn obey(&mut self, delivery: Delivery) {
-        match serde_json::from_slice(&delivery.body) {
-            Ok(Control::Abort { v: _, attempt, epoch }) => {
-                self.bench.in_flight.stop(&attempt, epoch, Why::Aborted);
+        let settled = match serde_json::from_slice(&delivery.body) {
+            Ok(word) => {
+                self.hear(word);
+                self.control.ack(delivery.tag).await
             }
-            Ok(Control::Grant { v: _, attempt, epoch }) => {
-                self.bench.in_flight.grant(&attempt, epoch);
+            Err(error) => {
+                let message = &delivery.id;
+                tracing::warn!(
+                    %error, message, "a word to this worker cannot be read; it is set aside"
+                );
+                self.control.reject(delivery.tag).await
             }
-            Err(error) => tracing::warn!(%error, "a word to this worker cannot be read; dropped"),
-        }
-        if let Err(error) = self.control.ack(delivery.tag).await {
+        };
+        if let Err(error) = settled {
             tracing::debug!(%error, "a word to this worker comes again");
         }
+    }
+
+    fn hear(&self, word: Control) {
+        match word {
+            Control::Abort { v: _, attempt, epoch, taken_over } => {
+                let why = if taken_over { Why::LeaseLost } else { Why::Aborted };
+                self.bench.in_flight.stop(&attempt, epoch, why);
+            }
+            Control::Grant { v: _, attempt, epoch } => {
+                self.bench.in_flight.grant(&attempt, epoch);
+            }
+        }
+    }
+
+    /// Leaves work, and words, to the other worker of this name. What runs here goes on.
+    async fn step_aside(&mut self) {
+        self.is_aside = true;
+        self.queues.stop_receiving().await;
+        if let Err(error) = self.control.stop_receiving().await {
+            tracing::debug!(%error, "words to the other worker of this name may still come here");
+        }
+    }
+
+    async fn come_back(&mut self) {
+        self.is_aside = false;
+        for queue in 0..self.queues.count() {
+            self.consume_again(queue).await;
+        }
+        self.control_again().await;
     }
 
     async fn consume_again(&mut self, queue: usize) {
@@ -209,22 +282,27 @@ impl Runner {
         self.bench.ports.clock.sleep(AGAIN_PAUSE).await;
     }
 
-    /// Hands over what runs, and gives back what was not begun.
+    /// Gives back what was not begun, lets end what ends soon, and hands over the rest. A cancel is heard
+    /// meanwhile, too.
     async fn drain(&mut self) {
-        self.draining.cancel();
-        self.bench.in_flight.stop_all(Why::Draining);
-        let clock = Arc::clone(&self.bench.ports.clock);
-        let limit = clock.sleep(self.bench.config.drain_timeout).fuse();
-        tokio::pin!(limit);
+        self.bench.draining.cancel();
+        self.queues.stop_receiving().await;
+        let (clock, config) = (Arc::clone(&self.bench.ports.clock), &self.bench.config);
+        let hand_over = clock.sleep(config.finish_within()).fuse();
+        let time_up = clock.sleep(config.drain_timeout).fuse();
+        tokio::pin!(hand_over, time_up);
         while self.busy > 0 {
-            tokio::select! {
+            let wake = tokio::select! {
                 biased;
-                Some(done) = self.done.1.recv() => self.done(done).await,
-                () = &mut limit => {
-                    tracing::warn!(attempts = self.busy, "attempts did not end in time");
-                    return;
-                }
+                Some(done) = self.done.1.recv() => Wake::Done(done),
+                () = &mut time_up => Wake::TimeUp,
+                () = &mut hand_over => Wake::HandOver,
+                delivery = self.control.next(), if !self.is_aside => Wake::Control(delivery),
+            };
+            if matches!(wake, Wake::TimeUp) {
+                return tracing::warn!(attempts = self.busy, "attempts did not end in time");
             }
+            self.act(wake).await;
         }
     }
 }
@@ -256,17 +334,17 @@ async fn carry_out(
     bench: &Bench,
     done: &mpsc::Sender<Done>,
     place: Place,
-    ready: AttemptReady,
+    message: Ready,
 ) -> Option<Message> {
-    let claimed = CancellationToken::new();
+    let guarded = CancellationToken::new();
     let held = async {
-        claimed.cancelled().await;
+        guarded.cancelled().await;
         bench.ports.clock.sleep(bench.config.hold_message_for).await;
     };
-    let attempt = ready.attempt.clone();
+    let ready = &message.ready;
+    let (attempt, epoch) = (ready.attempt.clone(), ready.epoch);
     let until = ready.deadline.map(|at| at.duration_since(bench.ports.clock.now()));
-    let of = (&attempt, ready.epoch);
-    let work = with_deadline(bench, of, until, bench.work(ready, &claimed));
+    let work = with_deadline(bench, (&attempt, epoch), until, bench.work(message, &guarded));
     tokio::pin!(work);
     tokio::select! {
         biased;

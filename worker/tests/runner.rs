@@ -7,14 +7,20 @@
 mod clock;
 #[path = "runner/deliveries.rs"]
 mod deliveries;
+#[path = "runner/draining.rs"]
+mod draining;
 #[path = "runner/endings.rs"]
 mod endings;
 #[path = "runner/faults.rs"]
 mod faults;
+#[path = "runner/leaseless.rs"]
+mod leaseless;
 #[path = "runner/leases.rs"]
 mod leases;
 #[path = "runner/logs.rs"]
 mod logs;
+#[path = "runner/names.rs"]
+mod names;
 #[path = "runner/outages.rs"]
 mod outages;
 #[path = "runner/probe.rs"]

@@ -32,7 +32,7 @@ impl Bake {
         ordinal: u32,
     ) -> Result<Vec<Image>, BakeError> {
         let effect = cx.effect(ordinal);
-        let finished = match self.config.tools.open(effect.as_str(), &cx.cancel).await? {
+        let finished = match self.config.tools.open(effect.as_str(), cx.end.token()).await? {
             Opened::Finished(finished) => {
                 cx.log.line("packer had baked this before; its result is used").await;
                 finished
@@ -67,7 +67,7 @@ impl Bake {
             limits: self.config.limits.clone(),
         };
         let (request, region) = (request.clone(), region.to_owned());
-        let cancel = cx.cancel.child_token();
+        let cancel = cx.end.token().child_token();
         let _when_dropped = cancel.clone().drop_guard();
         let staging = tokio::task::spawn_blocking(move || {
             let staged = sources.stage(&request, &region, run.folder(), &cancel)?;
@@ -98,7 +98,7 @@ impl Bake {
             timeout: self.config.timeout,
         };
         cx.log.line(&format!("$ packer {}", order.args.join(" "))).await;
-        let done = run.start(&order, &Log(Arc::clone(&cx.log)), &cx.cancel).await;
+        let done = run.start(&order, &Log(Arc::clone(&cx.log)), cx.end.token()).await;
         if let Err(error) = &done
             && may_have_left_some(error)
         {

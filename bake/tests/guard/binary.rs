@@ -11,11 +11,10 @@ use serde_json::Value;
 use shared_adapters::SystemClock;
 use shared_adapters::memory::MemoryBlobs;
 use shared_model::{AttemptId, Epoch, ExecutionId, StageRef, TaskAnswer};
-use shared_plugin::{StageLog, StageType, TaskContext};
+use shared_plugin::{EndSignal, StageLog, StageType, TaskContext};
 use shared_ports::messages::TaskInput;
 use shared_runtime::Tools;
 use shared_runtime::tool::GuardCommand;
-use tokio_util::sync::CancellationToken;
 
 /// `guard`, or `bake DATA RECIPES DOCKER_HOST EPOCH CONTEXT`: runs a `bake` stage, says its log
 /// and then its answer on stderr.
@@ -63,7 +62,7 @@ fn task(context: &Value, epoch: u64) -> TaskContext {
         epoch: Epoch(epoch),
         input: Arc::new(TaskInput { context, ..TaskInput::default() }),
         log: Arc::new(Printed),
-        cancel: CancellationToken::new(),
+        end: EndSignal::default(),
         clock: Arc::new(SystemClock::default()),
         blobs: Arc::new(MemoryBlobs::default()),
     }

@@ -10,18 +10,17 @@ use serde_json::Value;
 use shared_adapters::SystemClock;
 use shared_adapters::memory::MemoryBlobs;
 use shared_model::{AttemptId, Epoch, ExecutionId, StageRef, TaskAnswer, TaskError};
-use shared_plugin::{StageLog, StageType, TaskContext};
+use shared_plugin::{EndSignal, StageLog, StageType, TaskContext};
 use shared_ports::messages::TaskInput;
 use shared_runtime::Tools;
 use shared_runtime::tool::GuardCommand;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 /// A data folder, and a log that is kept.
 pub(crate) struct Scene {
     pub(crate) data: TempDir,
     pub(crate) log: Arc<Lines>,
-    pub(crate) cancel: CancellationToken,
+    pub(crate) end: EndSignal,
 }
 
 #[derive(Default)]
@@ -44,7 +43,7 @@ impl Lines {
 impl Scene {
     pub(crate) fn new() -> Self {
         let data = tempfile::tempdir().unwrap();
-        Self { data, log: Arc::default(), cancel: CancellationToken::new() }
+        Self { data, log: Arc::default(), end: EndSignal::default() }
     }
 
     /// Tools from `path`, charts from this crate's `tests/charts`.
@@ -76,7 +75,7 @@ impl Scene {
             epoch: Epoch(1),
             input: Arc::new(input),
             log: Arc::clone(&self.log) as Arc<dyn StageLog>,
-            cancel: self.cancel.clone(),
+            end: self.end.clone(),
             clock: Arc::new(SystemClock::default()),
             blobs: Arc::new(MemoryBlobs::default()),
         }

@@ -9,7 +9,7 @@ use shared_model::{
     Artifact, Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult,
 };
 use shared_plugin::context::embedded_bytes;
-use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 
 use crate::account::{Accounts, Cluster};
 use crate::apply::apply;
@@ -206,15 +206,17 @@ impl DeployManifest {
         let mut progress = Progress::new(&cluster.name, &manifests);
         let applied = tokio::select! {
             biased;
-            () = cx.cancelled() => None,
-            applied = apply_all(cx, &cluster, manifests, &mut progress) => Some(applied),
+            why = cx.told_to_end() => Err(why),
+            applied = apply_all(cx, &cluster, manifests, &mut progress) => Ok(applied),
         };
         match applied {
-            None => Ok(TaskAnswer::Canceled { result: progress.result(&bound, &warnings) }),
-            Some(Ok(())) => {
-                Ok(TaskAnswer::Succeeded { result: progress.result(&bound, &warnings) })
+            // Whoever takes it over finds what was applied by its keys.
+            Err(Ending::HandOver) => Ok(cx.handed_over()),
+            Err(Ending::Cancel) => {
+                Ok(TaskAnswer::Canceled { result: progress.result(&bound, &warnings) })
             }
-            Some(Err(ApplyFailure { error, retry })) => {
+            Ok(Ok(())) => Ok(TaskAnswer::Succeeded { result: progress.result(&bound, &warnings) }),
+            Ok(Err(ApplyFailure { error, retry })) => {
                 let error = progress.tell(error);
                 let result = progress.result(&bound, &warnings);
                 Err(Box::new(Failure { error, retry, result }))
@@ -234,7 +236,7 @@ impl DeployManifest {
             }
             let place = tokio::select! {
                 biased;
-                () = cx.cancelled() => return Ok(cancelled(Vec::new())),
+                why = cx.told_to_end() => return Ok(ended(cx, why, Vec::new())),
                 place = places.of(&mut manifest) => place,
             };
             let place = place.map_err(|ApplyFailure { error, retry }| Failure {
@@ -257,6 +259,7 @@ impl DeployManifest {
                     return Err(not_stable(&manifest, &place.namespace, reasons));
                 }
                 Waited::Cancelled(reasons) => return Ok(cancelled(reasons)),
+                Waited::HandedOver => return Ok(cx.handed_over()),
             }
         }
         let context = object(json!({ "stableManifests": stable }));
@@ -304,6 +307,13 @@ fn not_stable(manifest: &Manifest, namespace: &str, reasons: Vec<String>) -> Box
     let error = TaskError { kind: "ManifestNotStable".into(), messages: reasons };
     let result = TaskResult { context, ..TaskResult::default() };
     Box::new(Failure { error, retry: Retry::Never, result })
+}
+
+fn ended(cx: &TaskContext, why: Ending, reasons: Vec<String>) -> TaskAnswer {
+    match why {
+        Ending::Cancel => cancelled(reasons),
+        Ending::HandOver => cx.handed_over(),
+    }
 }
 
 /// What kept it is kept with the stage: the engine says that its time was up, this says why.

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use kube::runtime::watcher;
 use serde_json::Value;
-use shared_plugin::TaskContext;
+use shared_plugin::{Ending, TaskContext};
 
 use crate::account::Cluster;
 use crate::explain::{Trouble, of_event, of_pod};
@@ -36,8 +36,10 @@ pub(crate) enum Waited {
     Stable,
     /// It will not get there: why, most important first.
     Failed(Vec<String>),
-    /// We were told to end: what kept it, as far as that is known.
+    /// Nobody waits any more: what kept it, as far as that is known.
     Cancelled(Vec<String>),
+    /// Another worker goes on waiting.
+    HandedOver,
 }
 
 /// One object to wait for.
@@ -74,7 +76,7 @@ impl Waiter<'_> {
             let until_look = look_at.saturating_sub(cx.clock.elapsed());
             let seen = tokio::select! {
                 biased;
-                () = cx.cancelled() => return Waited::Cancelled(self.reasons(last.as_ref()).await),
+                why = cx.told_to_end() => return self.told(why, last.as_ref()).await,
                 () = cx.clock.sleep(until_look) => None,
                 seen = watch.next(), if watching => Some(seen),
             };
@@ -95,7 +97,7 @@ impl Waiter<'_> {
             }
             let looked = tokio::select! {
                 biased;
-                () = cx.cancelled() => continue,
+                _ = cx.told_to_end() => continue,
                 looked = self.look(read, explain) => looked,
             };
             match looked {
@@ -108,6 +110,13 @@ impl Waiter<'_> {
             {
                 return ended;
             }
+        }
+    }
+
+    async fn told(&mut self, why: Ending, last: Option<&Value>) -> Waited {
+        match why {
+            Ending::Cancel => Waited::Cancelled(self.reasons(last).await),
+            Ending::HandOver => Waited::HandedOver,
         }
     }
 

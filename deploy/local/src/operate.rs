@@ -5,7 +5,7 @@ mod traffic;
 
 use std::sync::Arc;
 
-use shared_plugin::TaskContext;
+use shared_plugin::{Ending, TaskContext};
 
 use crate::config::LocalConfig;
 use crate::error::{LocalError, invalid};
@@ -18,6 +18,17 @@ use crate::store::{Held, Store};
 pub(crate) enum Halt {
     Failed(LocalError),
     Cancelled,
+    /// Another worker goes on with it: everything is left as it stands.
+    HandedOver,
+}
+
+impl From<Ending> for Halt {
+    fn from(why: Ending) -> Self {
+        match why {
+            Ending::Cancel => Self::Cancelled,
+            Ending::HandOver => Self::HandedOver,
+        }
+    }
 }
 
 impl From<LocalError> for Halt {

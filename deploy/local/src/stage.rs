@@ -6,7 +6,7 @@ mod operation;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{TaskDescriptor, When};
+use shared_plugin::{TaskContext, TaskDescriptor, When};
 
 pub use self::deploy::DeployLocal;
 pub use self::operation::{OperateLocal, Operation};
@@ -45,9 +45,10 @@ impl From<Halt> for Ended {
 
 impl Ended {
     /// What was done is told in either case: nothing half-done in silence.
-    fn answer(self) -> TaskAnswer {
+    fn answer(self, cx: &TaskContext) -> TaskAnswer {
         let Self { halt, done } = self;
         match halt {
+            Halt::HandedOver => cx.handed_over(),
             Halt::Cancelled => {
                 let details = json!({ "details": { "errors": done } });
                 let context = object(json!({ "messages": done, "exception": details }));

@@ -151,6 +151,10 @@ impl Consumer for FaultyConsumer {
         if self.weather.strikes(CALLS * 2) { None } else { Some(delivery) }
     }
 
+    async fn stop_receiving(&mut self) -> Result<(), PortError> {
+        self.inner.stop_receiving().await
+    }
+
     async fn ack(&self, tag: u64) -> Result<(), PortError> {
         let acked = async {
             self.weather.fail(CALLS, "acknowledging")?;

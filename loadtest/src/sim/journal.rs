@@ -7,7 +7,7 @@ use shared_adapters::memory::MemoryJournal;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
 };
 
 use super::chance::Weather;
@@ -69,7 +69,7 @@ impl Journal for FaultyJournal {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         self.read("listing what is unfinished", self.inner.unfinished(after, limit)).await
     }
 

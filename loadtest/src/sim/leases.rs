@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared_adapters::memory::MemoryLeases;
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heard, Heartbeat, Holder, Leases, Note};
 
 use super::chance::Weather;
 use super::life::Life;
@@ -44,20 +44,21 @@ impl Leases for FaultyLeases {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
-        let claim = self.reach("claiming", self.inner.claim(attempt, epoch, worker, ttl)).await?;
+        let claim = self.reach("claiming", self.inner.claim(attempt, epoch, holder, ttl)).await?;
         Ok(if self.always_granted { Claim::Granted } else { claim })
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
-        let lost = self.reach("beating", self.inner.beat(heartbeat, ttl)).await?;
-        Ok(if self.always_granted { Vec::new() } else { lost })
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
+        let heard = self.reach("beating", self.inner.beat(heartbeat, ttl)).await?;
+        let lost = if self.always_granted { Vec::new() } else { heard.lost };
+        Ok(Heard { lost, ..heard })
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        self.reach("leaving", self.inner.leave(holder)).await
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
@@ -73,5 +74,13 @@ impl Leases for FaultyLeases {
 
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
         self.reach("asking who lives", self.inner.live()).await
+    }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        self.reach("saying something", self.inner.note(note, ttl)).await
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        self.reach("asking what was said", self.inner.notes(topic)).await
     }
 }

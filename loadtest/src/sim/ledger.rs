@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{AttemptId, Capability, Effects, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 
 /// Something that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +145,12 @@ impl StageType for Act {
             let lasts = Duration::from_millis(number(cx, "lastsMs"));
             tokio::select! {
                 biased;
-                () = cx.cancelled() => return TaskAnswer::Canceled { result: TaskResult::default() },
+                why = cx.told_to_end() => return match why {
+                    Ending::HandOver if self.is_seen => cx.handed_over(),
+                    Ending::HandOver | Ending::Cancel => {
+                        TaskAnswer::Canceled { result: TaskResult::default() }
+                    }
+                },
                 () = cx.clock.sleep(lasts) => {}
             }
             if let Some(answer) = not_yet(cx) {

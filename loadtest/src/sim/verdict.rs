@@ -60,7 +60,8 @@ pub(crate) async fn wait_for_end(world: &World, mut users: JoinSet<()>) -> bool 
 }
 
 async fn unfinished(world: &World) -> Vec<ExecutionId> {
-    world.journal().unfinished(None, 100).await.unwrap_or_default()
+    let listed = world.journal().unfinished(None, 100).await.unwrap_or_default();
+    listed.into_iter().map(|(id, _)| id).collect()
 }
 
 /// An execution in Gate's shape, from the store itself.

@@ -143,9 +143,12 @@ impl fmt::Debug for Row {
     }
 }
 
+/// How often an attempt is taken over before its stage gives up.
+pub(crate) const TAKEOVERS_MAX: u32 = 2;
+
 /// Limits small enough to be reached.
 fn limits() -> Limits {
-    Limits { takeovers_max: 2, attempts_max: 2, ..Limits::default() }
+    Limits { takeovers_max: TAKEOVERS_MAX, attempts_max: 2, ..Limits::default() }
 }
 
 /// A stage that runs with these tasks.

@@ -27,7 +27,8 @@ fn is_report(message: &Message) -> bool {
 
 /// A lease that is gone, or a bell that nobody heard.
 fn needs_sweep(state: &State) -> bool {
-    let Some(flight) = state.row.flight(0) else { return false };
+    // Whoever cannot be asked is not called lost.
+    let Some(flight) = state.row.flight(0).filter(|_| !state.is_away) else { return false };
     let queue_is_empty = !state.air.iter().any(|message| matches!(message, Message::Ready { .. }));
     !state.held(flight.epoch.0) && (flight.leased || (queue_is_empty && !state.rang))
 }
@@ -39,6 +40,7 @@ pub(crate) fn sweep(work: &Work, state: &mut State) {
         return;
     }
     state.rang = true;
+    work.sent_twice(state, true);
     let commands = state.row.execution().outstanding_of(0);
     send(work, state, commands);
 }
@@ -132,7 +134,7 @@ pub(crate) fn send(work: &Work, state: &mut State, commands: Vec<Command>) {
         Command::Dispatch { epoch, needs_grant, .. } => {
             let needs_grant = needs_grant && work.has(Guard::Grant);
             newest = newest.max(epoch.0);
-            Some(Message::Ready { epoch: epoch.0, needs_grant })
+            Some(Message::Ready { epoch: epoch.0, needs_grant, again: false })
         }
         Command::Grant { epoch, worker, .. } => {
             Some(Message::Grant { epoch: epoch.0, to: id(&worker) })

@@ -8,7 +8,7 @@
 use shared_model::{Effects, Status};
 use stateright::{Model, Property};
 
-use crate::engine::{Plan, Row, run, worker_task};
+use crate::engine::{Plan, Row, TAKEOVERS_MAX, run, worker_task};
 use crate::world::{Doing, Message, State};
 use crate::{scheduler, worker};
 
@@ -33,6 +33,13 @@ pub(crate) enum Guard {
     OwnId,
     /// A worker that is asked for what has ended says so.
     LeaseEnded,
+    /// Work that cannot be recognised is not taken over while its lease lives; other work is, as soon as
+    /// its message comes again.
+    Patience,
+    /// While no lease can be had, only work begins whose effects are recognised.
+    Recognised,
+    /// While no lease can be had, only work begins that nobody can have begun before.
+    FirstDelivery,
     /// Who says that work is to be repeated has made sure that nobody is still at it.
     CarefulPerson,
 }
@@ -46,6 +53,8 @@ pub(crate) enum Accident {
     Double,
     /// A worker's process dies; another one starts.
     Crash,
+    /// A worker is cut off from the broker: its message comes again although it lives.
+    Cut,
     /// The scheduler's process dies after it stored, before it sent.
     SchedulerCrash,
     /// A lease ends although its holder lives.
@@ -54,6 +63,11 @@ pub(crate) enum Accident {
     Forget,
     /// A worker is asked to stop.
     Drain,
+    /// The lease store cannot be reached for a while. Once it can be, it waits for the beats of all who
+    /// live before it grants what it does not know.
+    Away,
+    /// The same, and it has forgotten everything by then.
+    AwayEmpty,
 }
 
 /// One model.
@@ -82,6 +96,10 @@ pub(crate) enum Action {
     EndEarly(u8),
     AskAgain(u8),
     GiveUp(u8),
+    /// A worker that began without a lease asks for one.
+    ClaimLate(u8),
+    /// The lease store can be reached again.
+    ComeBack,
     /// The lease of somebody who is gone ends.
     RunsOut,
     Lose(Message),
@@ -94,9 +112,13 @@ pub(crate) enum Action {
         slot: u8,
         comes_again: bool,
     },
+    Cut(u8),
     Expire,
     Forget,
     Drain(u8),
+    GoAway {
+        empty: bool,
+    },
 }
 
 impl Work {
@@ -136,8 +158,13 @@ impl Work {
                 Accident::Crash => slots
                     .filter(|slot| state.workers[usize::from(*slot)].doing != Doing::Nothing)
                     .flat_map(|slot| {
-                        [true, false].map(|comes_again| Action::Crash { slot, comes_again })
+                        let crash = |comes_again| Action::Crash { slot, comes_again };
+                        [crash(true), crash(false)]
                     })
+                    .collect(),
+                Accident::Cut => slots
+                    .filter(|slot| state.workers[usize::from(*slot)].doing != Doing::Nothing)
+                    .map(Action::Cut)
                     .collect(),
                 Accident::Expire if state.lease.as_ref().is_some_and(|lease| lease.is_live) => {
                     vec![Action::Expire]
@@ -147,7 +174,11 @@ impl Work {
                     .filter(|_| state.workers.iter().all(|worker| !worker.is_draining))
                     .map(Action::Drain)
                     .collect(),
-                Accident::Expire | Accident::Forget => Vec::new(),
+                Accident::Away if !state.is_away => vec![Action::GoAway { empty: false }],
+                Accident::AwayEmpty if !state.is_away => vec![Action::GoAway { empty: true }],
+                Accident::Expire | Accident::Forget | Accident::Away | Accident::AwayEmpty => {
+                    Vec::new()
+                }
             }
         };
         self.accidents.iter().flat_map(one).collect()
@@ -165,10 +196,17 @@ impl Work {
             | Action::EndEarly(_)
             | Action::AskAgain(_)
             | Action::GiveUp(_)
+            | Action::ClaimLate(_)
             | Action::RunsOut => worker::act(self, state, action),
+            Action::ComeBack => state.is_away = false,
             mishap => return self.go_wrong(state, mishap),
         }
         true
+    }
+
+    /// Notes it where it matters, so that there are fewer states elsewhere.
+    pub(crate) fn sent_twice(&self, state: &mut State, it_was: bool) {
+        state.was_sent_twice |= it_was && self.accidents.contains(&Accident::Away);
     }
 
     fn go_wrong(&self, state: &mut State, action: &Action) -> bool {
@@ -181,11 +219,20 @@ impl Work {
                 };
                 self.carry_out(state, twice);
                 state.air.insert(message.clone());
+                let is_first = matches!(message, Message::Ready { again: false, .. });
+                self.sent_twice(state, is_first);
             }
             Action::CrashAfter(message) => scheduler::crash_after(self, state, message),
             Action::Crash { slot, comes_again } => worker::crash(self, state, *slot, *comes_again),
             Action::Expire => state.lease.iter_mut().for_each(|lease| lease.is_live = false),
             Action::Forget => (state.lease, state.has_forgotten) = (None, true),
+            Action::Cut(slot) => worker::cut(self, state, *slot),
+            Action::GoAway { empty } => {
+                (state.is_away, state.was_away) = (true, true);
+                if *empty {
+                    (state.lease, state.has_forgotten) = (None, true);
+                }
+            }
             Action::Drain(slot) => state.worker(*slot).is_draining = true,
             _ => return false,
         }
@@ -238,10 +285,23 @@ impl Model for Work {
             }),
             Property::always(
                 "an epoch is begun once, unless leases were forgotten",
-                |_, state: &State| state.has_forgotten || !state.begun_again,
+                |_, state: &State| state.has_forgotten || state.was_away || !state.begun_again,
+            ),
+            Property::always(
+                "without leases two who live are not at one epoch, unless its message was sent twice",
+                |_, state: &State| {
+                    let [one, other] = state.workers.each_ref().map(|worker| worker.doing.epoch());
+                    let excused = state.has_forgotten || state.was_sent_twice;
+                    excused || one.is_none() || one != other
+                },
             ),
             Property::always("nothing ends while its worker rightly works", |_, state: &State| {
-                !state.row.has_ended() || state.has_forgotten || !state.somebody_rightly_works()
+                let unleased = state.has_forgotten || state.was_away;
+                // What was taken over too often is given up, whoever works on it by then.
+                let tasks = state.row.execution().stage(0).tasks();
+                let given_up = tasks.iter().any(|task| task.takeovers >= TAKEOVERS_MAX);
+                let excused = unleased || given_up;
+                !state.row.has_ended() || excused || !state.somebody_rightly_works()
             }),
             Property::always("it is never stuck", |work: &Self, state: &State| {
                 state.row.has_ended() || !work.progress(state).is_empty()

@@ -3,12 +3,17 @@
 use std::cmp::Ordering;
 
 use crate::work::{Action, Guard, Work};
-use crate::world::{Doing, End, Epoch, Id, Lease, Message, State};
+use crate::world::{Doing, End, Epoch, Id, Lease, Message, State, Worker};
 
 enum Claim {
     Granted,
+    /// There is a newer one.
     Refused,
+    /// Another has this very epoch.
+    Taken,
     Ended,
+    /// Nobody can be asked.
+    Unknown,
 }
 
 pub(crate) fn actions(work: &Work, state: &State, actions: &mut Vec<Action>) {
@@ -19,6 +24,9 @@ pub(crate) fn actions(work: &Work, state: &State, actions: &mut Vec<Action>) {
     }
     if is_orphaned(state) {
         actions.push(Action::RunsOut);
+    }
+    if state.is_away {
+        actions.push(Action::ComeBack);
     }
 }
 
@@ -47,7 +55,12 @@ fn hears(state: &State, slot: u8, message: &Message) -> bool {
 fn own_steps(work: &Work, state: &State, slot: u8, actions: &mut Vec<Action>) {
     let worker = &state.workers[usize::from(slot)];
     let Some(epoch) = worker.doing.epoch() else { return };
-    let is_lost = !state.holds(state.id(slot), epoch);
+    // Unheard, it works on as long as what it does is recognised.
+    let unheard = worker.is_unleased || (state.is_away && !work.is_unkeyed());
+    let is_lost = !unheard && (state.is_away || !state.holds(state.id(slot), epoch));
+    if worker.is_unleased && !state.is_away {
+        actions.push(Action::ClaimLate(slot));
+    }
     match worker.doing {
         Doing::Nothing => {}
         Doing::Waiting(_) if is_silent(state, slot) => {
@@ -81,6 +94,7 @@ pub(crate) fn act(work: &Work, state: &mut State, action: &Action) {
         Action::Act(slot) => make_effect(work, state, *slot),
         Action::Finish(slot) => finish(work, state, *slot, Some(End::Succeeded)),
         Action::EndEarly(slot) => end_early(work, state, *slot),
+        Action::ClaimLate(slot) => claim_late(work, state, *slot),
         Action::RunsOut => state.lease.iter_mut().for_each(|lease| lease.is_live = false),
         Action::GiveUp(slot) => finish(work, state, *slot, Some(End::HandedOver)),
         Action::AskAgain(slot) => {
@@ -98,7 +112,9 @@ fn take(work: &Work, state: &mut State, slot: u8, message: &Message) {
     state.air.remove(message);
     let own = state.id(slot);
     match message {
-        Message::Ready { epoch, needs_grant } => begin(work, state, slot, *epoch, *needs_grant),
+        Message::Ready { epoch, needs_grant, again } => {
+            begin(work, state, slot, (*epoch, *needs_grant, *again));
+        }
         Message::Grant { epoch, to }
             if *to == own && state.worker(slot).doing == Doing::Waiting(*epoch) =>
         {
@@ -123,13 +139,30 @@ fn take(work: &Work, state: &mut State, slot: u8, message: &Message) {
     }
 }
 
-fn begin(work: &Work, state: &mut State, slot: u8, epoch: Epoch, needs_grant: bool) {
+fn begin(
+    work: &Work,
+    state: &mut State,
+    slot: u8,
+    (epoch, needs_grant, again): (Epoch, bool, bool),
+) {
     let own = state.id(slot);
     let ran_here = work.has(Guard::Ended) && state.worker(slot).ended >= epoch;
-    let claim = if ran_here { Claim::Ended } else { claim(work, state, epoch, own) };
+    let claim = match () {
+        () if ran_here => Claim::Ended,
+        () if is_claimed_late(state, epoch) => Claim::Unknown,
+        () => claim(work, state, epoch, own),
+    };
+    let is_unleased = matches!(claim, Claim::Unknown);
     match claim {
-        Claim::Granted => {
-            state.lease = Some(Lease { epoch, holder: own, is_live: true });
+        Claim::Unknown if !may_begin_unleased(work, needs_grant, again) => {
+            state.air.insert(Message::Ready { epoch, needs_grant, again: true });
+        }
+        Claim::Granted | Claim::Unknown => {
+            let needs_grant = needs_grant && (!is_unleased || work.has(Guard::Recognised));
+            match is_unleased {
+                true => state.worker(slot).is_unleased = true,
+                false => state.lease = Some(Lease { epoch, holder: own, is_live: true }),
+            }
             state.begun_again |= !state.begun.insert(epoch);
             let journaled =
                 state.row.flight(0).is_some_and(|flight| flight.leased && flight.epoch.0 == epoch);
@@ -142,11 +175,39 @@ fn begin(work: &Work, state: &mut State, slot: u8, epoch: Epoch, needs_grant: bo
         Claim::Ended if work.has(Guard::LeaseEnded) => {
             state.air.insert(Message::LeaseEnded { epoch });
         }
-        Claim::Ended | Claim::Refused => {}
+        // Whoever has it is likely to be gone, or the message would not have come again.
+        Claim::Taken if again && (!needs_grant || !work.has(Guard::Patience)) => {
+            state.air.insert(Message::LeaseEnded { epoch });
+        }
+        Claim::Ended | Claim::Taken | Claim::Refused => {}
+    }
+}
+
+fn may_begin_unleased(work: &Work, needs_grant: bool, again: bool) -> bool {
+    let is_recognised = !needs_grant || !work.has(Guard::Recognised);
+    is_recognised && (!again || !work.has(Guard::FirstDelivery))
+}
+
+/// Whether somebody who lives works with this epoch and has no lease yet.
+fn is_claimed_late(state: &State, epoch: Epoch) -> bool {
+    let late = |worker: &Worker| worker.is_unleased && worker.doing.epoch() == Some(epoch);
+    state.workers.iter().any(late)
+}
+
+/// What began without a lease gets one, unless another got further meanwhile.
+fn claim_late(work: &Work, state: &mut State, slot: u8) {
+    let own = state.id(slot);
+    let Some(epoch) = state.worker(slot).doing.epoch() else { return };
+    state.worker(slot).is_unleased = false;
+    if matches!(claim(work, state, epoch, own), Claim::Granted) {
+        state.lease = Some(Lease { epoch, holder: own, is_live: true });
     }
 }
 
 fn claim(work: &Work, state: &State, epoch: Epoch, own: Id) -> Claim {
+    if state.is_away {
+        return Claim::Unknown;
+    }
     let Some(last) = state.lease.as_ref().filter(|_| work.has(Guard::Claim)) else {
         return Claim::Granted;
     };
@@ -154,7 +215,8 @@ fn claim(work: &Work, state: &State, epoch: Epoch, own: Id) -> Claim {
         Ordering::Greater => Claim::Granted,
         Ordering::Equal if !last.is_live => Claim::Ended,
         Ordering::Equal if last.holder == own => Claim::Granted,
-        Ordering::Equal | Ordering::Less => Claim::Refused,
+        Ordering::Equal => Claim::Taken,
+        Ordering::Less => Claim::Refused,
     }
 }
 
@@ -176,7 +238,8 @@ fn make_effect(work: &Work, state: &mut State, slot: u8) {
 fn end_early(work: &Work, state: &mut State, slot: u8) {
     let (own, doing) = (state.id(slot), state.worker(slot).doing);
     let Some(epoch) = doing.epoch() else { return };
-    let is_lost = !state.holds(own, epoch);
+    let unheard = state.worker(slot).is_unleased || (state.is_away && !work.is_unkeyed());
+    let is_lost = !unheard && (state.is_away || !state.holds(own, epoch));
     let end = match doing {
         Doing::Waiting(_) => Some(End::HandedOver),
         // What it says is all that will ever be known.
@@ -195,11 +258,12 @@ fn finish(work: &Work, state: &mut State, slot: u8, end: Option<End>) {
     let worker = state.worker(slot);
     worker.doing = Doing::Nothing;
     worker.ended = worker.ended.max(epoch);
+    worker.is_unleased = false;
     release(work, state, epoch);
 }
 
 fn release(work: &Work, state: &mut State, epoch: Epoch) {
-    if !state.held(epoch) {
+    if state.is_away || !state.held(epoch) {
         return;
     }
     match &mut state.lease {
@@ -216,7 +280,16 @@ pub(crate) fn crash(work: &Work, state: &mut State, slot: u8, comes_again: bool)
     worker.doing = Doing::Nothing;
     worker.ended = 0;
     worker.is_draining = false;
+    worker.is_unleased = false;
     if let Some(epoch) = epoch.filter(|_| comes_again) {
-        state.air.insert(Message::Ready { epoch, needs_grant });
+        state.air.insert(Message::Ready { epoch, needs_grant, again: true });
+    }
+}
+
+/// Its message goes to another, and it works on.
+pub(crate) fn cut(work: &Work, state: &mut State, slot: u8) {
+    let needs_grant = work.is_unkeyed() && work.has(Guard::Grant);
+    if let Some(epoch) = state.worker(slot).doing.epoch() {
+        state.air.insert(Message::Ready { epoch, needs_grant, again: true });
     }
 }

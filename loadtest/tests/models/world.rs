@@ -13,12 +13,32 @@ pub(crate) type Id = (u8, u8);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Message {
-    Ready { epoch: Epoch, needs_grant: bool },
-    Started { epoch: Epoch, from: Id },
-    LeaseEnded { epoch: Epoch },
-    Finished { epoch: Epoch, from: Id, end: End },
-    Grant { epoch: Epoch, to: Id },
-    Abort { epoch: Epoch, to: Id },
+    /// `again`: somebody may have had it before.
+    Ready {
+        epoch: Epoch,
+        needs_grant: bool,
+        again: bool,
+    },
+    Started {
+        epoch: Epoch,
+        from: Id,
+    },
+    LeaseEnded {
+        epoch: Epoch,
+    },
+    Finished {
+        epoch: Epoch,
+        from: Id,
+        end: End,
+    },
+    Grant {
+        epoch: Epoch,
+        to: Id,
+    },
+    Abort {
+        epoch: Epoch,
+        to: Id,
+    },
 }
 
 /// What a worker reports in the end.
@@ -66,6 +86,8 @@ pub(crate) struct Worker {
     /// The newest epoch that ended here; 0 for none.
     pub(crate) ended: Epoch,
     pub(crate) is_draining: bool,
+    /// Whether it works without a lease, for none could be had.
+    pub(crate) is_unleased: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,6 +112,11 @@ pub(crate) struct State {
     pub(crate) asked: bool,
     pub(crate) has_asked_a_person: bool,
     pub(crate) has_forgotten: bool,
+    /// Whether the lease store cannot be reached, and whether it could not at some time.
+    pub(crate) is_away: bool,
+    pub(crate) was_away: bool,
+    /// Whether the scheduler's message came twice, each time as the first.
+    pub(crate) was_sent_twice: bool,
     /// Whether unrecognisable work began that the journal did not give to its worker.
     pub(crate) began_unseen: bool,
 }
@@ -97,7 +124,13 @@ pub(crate) struct State {
 impl State {
     /// Before anything was sent.
     pub(crate) fn first(row: Row) -> Self {
-        let idle = Worker { life: 0, doing: Doing::Nothing, ended: 0, is_draining: false };
+        let idle = Worker {
+            life: 0,
+            doing: Doing::Nothing,
+            ended: 0,
+            is_draining: false,
+            is_unleased: false,
+        };
         Self {
             row,
             air: BTreeSet::new(),
@@ -112,6 +145,9 @@ impl State {
             asked: false,
             has_asked_a_person: false,
             has_forgotten: false,
+            is_away: false,
+            was_away: false,
+            was_sent_twice: false,
             began_unseen: false,
         }
     }

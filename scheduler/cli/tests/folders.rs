@@ -73,7 +73,7 @@ impl Used {
         runtime.block_on(async {
             let config = shared_adapters::Config::embedded(self.data());
             let (ports, guard) = shared_adapters::open(&config).await.unwrap();
-            for id in ports.journal.unfinished(None, 100).await.unwrap() {
+            for (id, _) in ports.journal.unfinished(None, 100).await.unwrap() {
                 let stored = ports.journal.load(&id).await.unwrap().unwrap();
                 let state = [&[format], &stored.head.state[1..]].concat();
                 let append = Append {
@@ -83,6 +83,7 @@ impl Used {
                     document: None,
                     stages: Vec::new(),
                     history: Vec::new(),
+                    with: None,
                 };
                 ports.journal.append(vec![append]).await.unwrap();
             }

@@ -203,7 +203,8 @@ impl Execution {
         self.active.iter().filter_map(|index| self.flight(*index))
     }
 
-    fn flight(&self, index: StageIndex) -> Option<Flight> {
+    /// The attempt of one stage that somebody should be working on.
+    pub fn flight(&self, index: StageIndex) -> Option<Flight> {
         let stage = self.stage(index);
         let (task, state) = stage.current()?;
         let attempt = AttemptKey { stage: index, run: stage.run, task, number: state.number };

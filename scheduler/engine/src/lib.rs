@@ -6,6 +6,7 @@ pub mod command;
 mod encoding;
 pub mod event;
 pub mod execution;
+pub mod fair;
 pub mod graph;
 pub mod native;
 mod outstanding;

@@ -95,7 +95,9 @@ impl From<ControlError> for ApiError {
         let message = error.to_string();
         match error {
             ControlError::NotFound { what } => Self::not_found(&what),
-            ControlError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", message),
+            ControlError::Conflict { .. } | ControlError::Overtaken => {
+                Self::new(StatusCode::CONFLICT, "conflict", message)
+            }
             ControlError::Invalid { .. } => Self::invalid(message),
             ControlError::Port(error) => error.into(),
             ControlError::Stopping => {

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::Command;
 use scheduler_engine::event::Timer;
-use scheduler_engine::outstanding;
 use shared_model::ExecutionId;
-use shared_ports::{Consumer, Delivery, Outgoing, PortError, Queue};
+use shared_ports::messages::AttemptReady;
+use shared_ports::{Outgoing, PortError};
 use shared_runtime::metrics::metrics;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -20,14 +19,15 @@ use super::children::Children;
 use super::evaluation::Shell;
 use super::loaded::Loaded;
 use super::outage::Outage;
+use super::ready::{Ready, Which};
+use super::seats::{Next, Seats, Tag};
+use super::share::{self, Share};
 use super::sweep::Missing;
 use super::timers::Timers;
 use super::turn::Work;
 use super::{ControlError, Request, Scheduler, Update, all_unfinished};
 use crate::start::{Submission, SubmitError};
 
-/// Reports that wait in memory for the loop.
-const REPORTS_PREFETCH: u16 = 512;
 /// How long the loop waits after the store or the broker failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -48,15 +48,14 @@ pub(crate) enum Input {
 enum Wake {
     Stop,
     Input(Input),
-    Report(Delivery),
-    ReportsLost,
+    Report(Next),
     Time,
 }
 
 /// Who is told once an execution's turn is stored, or not.
 pub(crate) enum Waiter {
     /// A report's delivery.
-    Report(u64),
+    Report(Tag),
     /// A submission.
     Submit(oneshot::Sender<Result<(), SubmitError>>),
     /// A request.
@@ -67,7 +66,8 @@ pub(crate) enum Waiter {
 pub(crate) struct Driver {
     pub(crate) shell: Arc<Shell>,
     inbox: mpsc::Receiver<Input>,
-    pub(super) reports: Box<dyn Consumer>,
+    pub(super) seats: Seats,
+    pub(super) share: Share,
     pub(super) updates: broadcast::Sender<Update>,
     stop: CancellationToken,
     /// Executions that have not ended.
@@ -84,9 +84,15 @@ pub(crate) struct Driver {
     /// Executions that are ahead of or behind the journal and must be loaded again.
     pub(crate) reload: Vec<ExecutionId>,
     /// Deliveries to give back once the store works again.
-    pub(super) returned: Vec<u64>,
+    pub(super) returned: Vec<Tag>,
     /// Commands that were left over when their execution's turn was long enough.
     pub(super) later: VecDeque<(ExecutionId, Vec<Command>)>,
+    /// Attempts that wait for their turn, or in the broker.
+    pub(super) ready: Ready,
+    /// Messages of attempts that this turn made ready.
+    pub(super) fresh: BTreeMap<Which, AttemptReady>,
+    /// Attempts whose turn it is and whose messages are to be made.
+    pub(super) admitted: VecDeque<Which>,
     /// Whether the last thing that was to be stored was not.
     pub(crate) outage: Arc<Outage>,
     next_sweep: Duration,
@@ -98,7 +104,7 @@ pub(crate) struct Driver {
 #[derive(Default)]
 pub(crate) struct Turn {
     pub(super) works: BTreeMap<ExecutionId, (Work, Vec<Waiter>)>,
-    pub(super) acks: Vec<u64>,
+    pub(super) acks: Vec<Tag>,
 }
 
 impl Turn {
@@ -122,14 +128,18 @@ impl Driver {
         handle: &Scheduler,
         inbox: mpsc::Receiver<Input>,
         stop: CancellationToken,
+        share: Share,
     ) -> Result<Self, PortError> {
-        let shell = Arc::new(Shell::new(handle));
-        let queue = Queue::Reports(shell.config.shard);
-        let reports = shell.ports.broker.consume(&queue, REPORTS_PREFETCH).await?;
-        let reload = all_unfinished(&shell.ports).await?;
+        let shards = share.shards.count();
+        let shell = Arc::new(Shell::new(handle, shards));
+        let seats = Seats::open(Arc::clone(&shell.ports.broker), shards).await?;
+        let is_alone = !share.shards.is_shared();
+        // One of several takes up what is in its shards, once it owns some.
+        let all = if is_alone { all_unfinished(&shell.ports).await? } else { Vec::new() };
         let mut driver = Self {
             inbox,
-            reports,
+            seats,
+            share,
             updates: handle.updates.clone(),
             stop,
             executions: BTreeMap::new(),
@@ -142,11 +152,14 @@ impl Driver {
             outage: Arc::clone(&handle.outage),
             returned: Vec::new(),
             later: VecDeque::new(),
+            ready: Ready::default(),
+            fresh: BTreeMap::new(),
+            admitted: VecDeque::new(),
             next_sweep: shell.config.sweep_interval,
             next_heal: Duration::ZERO,
             shell,
         };
-        for id in reload {
+        for id in all {
             driver.take_up(&id, true).await?;
         }
         Ok(driver)
@@ -163,15 +176,17 @@ impl Driver {
             self.take_at_hand(&mut turn).await;
             self.upkeep(&mut turn).await;
             let stored = self.store(turn).await;
+            self.answer_rings();
             self.measure(stored, began);
             if stop {
+                self.leave_all().await;
                 return Ok(());
             }
         }
     }
 
     async fn wait(&mut self) -> Wake {
-        if !self.later.is_empty() || self.children.has_work() {
+        if self.has_work() {
             return Wake::Time;
         }
         let pause = self.pause();
@@ -179,9 +194,17 @@ impl Driver {
             biased;
             () = self.stop.cancelled() => Wake::Stop,
             Some(input) = self.inbox.recv() => Wake::Input(input),
-            report = self.reports.next() => report.map_or(Wake::ReportsLost, Wake::Report),
+            report = self.seats.next() => Wake::Report(report),
             () = self.shell.ports.clock.sleep(pause) => Wake::Time,
         }
+    }
+
+    /// Whether the next turn has something to do, whatever comes from outside.
+    fn has_work(&self) -> bool {
+        !self.later.is_empty()
+            || !self.admitted.is_empty()
+            || self.children.has_work()
+            || self.share.has_work()
     }
 
     /// How long until a timer or a sweep is due.
@@ -193,7 +216,8 @@ impl Driver {
         let timer = self.timers.next().map(|at| at.duration_since(clock.now()));
         let timer = timer.map(|wait| wait.max(SignedDuration::ZERO).unsigned_abs());
         // A wall clock that jumps must not make a timer late by more than a sweep.
-        timer.unwrap_or(sweep).min(sweep).min(retry)
+        let pause = timer.unwrap_or(sweep).min(sweep).min(retry);
+        if self.share.shards.is_shared() { pause.min(share::PAUSE_MAX) } else { pause }
     }
 
     async fn handle(&mut self, turn: &mut Turn, wake: Wake) {
@@ -203,8 +227,7 @@ impl Driver {
                 self.submit(turn, *submission, reply).await;
             }
             Wake::Input(Input::Request(request)) => self.request(turn, request).await,
-            Wake::Report(delivery) => self.report(turn, delivery).await,
-            Wake::ReportsLost => self.consume_again().await,
+            Wake::Report(next) => self.received(turn, next).await,
             Wake::Time => self.carry_out_later(turn).await,
         }
     }
@@ -214,25 +237,36 @@ impl Driver {
         for _ in 1..self.shell.config.turn_events_max {
             if let Ok(input) = self.inbox.try_recv() {
                 self.handle(turn, Wake::Input(input)).await;
-            } else if let Some(Some(report)) = self.reports.next().now_or_never() {
-                self.report(turn, report).await;
+            } else if let Some(next) = self.seats.at_hand() {
+                self.received(turn, next).await;
             } else {
                 break;
             }
         }
         self.fire_timers(turn).await;
+        self.ring_admitted(turn).await;
         self.tell_parents(turn).await;
         self.cancel_children(turn).await;
     }
 
-    async fn consume_again(&mut self) {
-        let queue = Queue::Reports(self.shell.config.shard);
-        match self.shell.ports.broker.consume(&queue, REPORTS_PREFETCH).await {
-            Ok(consumer) => self.reports = consumer,
-            Err(error) => {
-                tracing::warn!(%error, "reports cannot be received for now");
-                self.shell.ports.clock.sleep(PAUSE_AFTER_FAILURE).await;
+    async fn received(&mut self, turn: &mut Turn, next: Next) {
+        match next {
+            Next::Delivery(tag, delivery) => {
+                self.gain(tag.shard);
+                self.report(turn, tag, delivery).await;
             }
+            Next::Closed(shard) => {
+                self.lose(shard);
+                self.sit_down_again().await;
+            }
+        }
+    }
+
+    /// Receives again from the queues whose connection is gone.
+    pub(super) async fn sit_down_again(&mut self) {
+        if let Err(error) = self.seats.reopen().await {
+            tracing::warn!(%error, "reports cannot be received for now");
+            self.shell.ports.clock.sleep(PAUSE_AFTER_FAILURE).await;
         }
     }
 
@@ -305,7 +339,7 @@ impl Driver {
     }
 
     /// Acknowledges a report at the end of the turn, whatever becomes of the executions in it.
-    pub(crate) fn dismiss(turn: &mut Turn, tag: u64) {
+    pub(crate) fn dismiss(turn: &mut Turn, tag: Tag) {
         turn.acks.push(tag);
     }
 
@@ -319,10 +353,8 @@ impl Driver {
         let Some(loaded) = loaded.filter(|found| !found.engine.status().is_complete()) else {
             return Ok(());
         };
-        let commands = outstanding(&loaded.engine);
-        let mut work = Work::new(loaded);
+        let mut work = self.resume(loaded).await?;
         let now = self.shell.ports.clock.now();
-        work.carry_out(&self.shell, commands, now).await?;
         if at_start && self.shell.config.leases_are_fresh {
             self.expire_leases(&mut work, now).await?;
         }
@@ -359,7 +391,7 @@ impl Driver {
         self.reload.splice(0..0, left);
         if self.reload.is_empty() {
             for tag in std::mem::take(&mut self.returned) {
-                drop(self.reports.nack(tag).await);
+                self.seats.nack(tag).await;
             }
             self.outage.forget();
         }
@@ -381,24 +413,33 @@ impl Driver {
 
     /// Whether something failed and is to be tried again.
     fn is_failing(&self) -> bool {
-        !self.reload.is_empty() || !self.unsent.is_empty() || !self.returned.is_empty()
+        !self.reload.is_empty()
+            || !self.unsent.is_empty()
+            || !self.returned.is_empty()
+            || self.share.shards.has_unlisted()
+            || !self.seats.are_taken()
     }
 
     /// What comes round, however busy the loop is.
     async fn upkeep(&mut self, turn: &mut Turn) {
         let now = self.shell.ports.clock.elapsed();
         if self.is_failing() && now >= self.next_heal {
+            if !self.seats.are_taken() {
+                self.sit_down_again().await;
+            }
             self.heal().await;
             self.next_heal = self.shell.ports.clock.elapsed() + PAUSE_AFTER_FAILURE;
         }
         if now >= self.next_sweep {
             self.next_sweep = now + self.shell.config.sweep_interval;
             self.sweep(turn).await;
+            self.compare(turn).await;
         }
+        self.share_upkeep(turn).await;
     }
 
     /// Gives a delivery back once the store works again.
-    pub(crate) fn later_again(&mut self, tag: u64) {
+    pub(crate) fn later_again(&mut self, tag: Tag) {
         self.returned.push(tag);
     }
 

@@ -23,15 +23,18 @@ pub(crate) struct Shell {
     pub(crate) config: Arc<Config>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) expressions: Expressions,
+    /// How many shards there are.
+    pub(crate) shards: u16,
 }
 
 impl Shell {
-    pub(crate) fn new(handle: &Scheduler) -> Self {
+    pub(crate) fn new(handle: &Scheduler, shards: u16) -> Self {
         Self {
             ports: handle.ports.clone(),
             config: Arc::clone(&handle.config),
             registry: Arc::clone(&handle.registry),
             expressions: Expressions::default(),
+            shards,
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn message(
         tenant: work.loaded.label.application.clone(),
         priority: 0,
         deadline,
-        shard: shell.config.shard,
+        shard: super::shards::of(&work.loaded.id, shell.shards),
         traceparent,
         needs_grant: false,
         to_end: false,
@@ -166,7 +166,15 @@ pub(crate) fn bell(ready: &AttemptReady) -> Result<Outgoing, PortError> {
 /// The message that ends an attempt at its worker.
 pub(crate) fn abort(worker: &WorkerId, attempt: AttemptId, epoch: Epoch) -> Outgoing {
     let id = format!("abort:{attempt}@{epoch}");
-    let control = Control::Abort { v: MESSAGE_VERSION, attempt, epoch };
+    let control = Control::Abort { v: MESSAGE_VERSION, attempt, epoch, taken_over: false };
+    let body = encode(&control).unwrap_or_default();
+    Outgoing { queue: Queue::Control(worker.clone()), id, body }
+}
+
+/// The message that ends an attempt at a worker, for another one goes on with it.
+pub(crate) fn taken_over(worker: &WorkerId, attempt: AttemptId, epoch: Epoch) -> Outgoing {
+    let id = format!("taken-over:{attempt}@{epoch}");
+    let control = Control::Abort { v: MESSAGE_VERSION, attempt, epoch, taken_over: true };
     let body = encode(&control).unwrap_or_default();
     Outgoing { queue: Queue::Control(worker.clone()), id, body }
 }

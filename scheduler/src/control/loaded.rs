@@ -108,6 +108,7 @@ impl Loaded {
             document: document.flatten(),
             stages: rows.collect(),
             history: changes.history.clone(),
+            with: changes.with.clone(),
         }
     }
 
@@ -190,6 +191,8 @@ pub(crate) struct Changes {
     pub(crate) history: Vec<HistoryEntry>,
     /// Whether the engine's state changed.
     pub(crate) stepped: bool,
+    /// The parent whose turn starts it: neither is stored without the other.
+    pub(crate) with: Option<ExecutionId>,
 }
 
 impl Changes {

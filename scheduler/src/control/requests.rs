@@ -23,7 +23,7 @@ pub(crate) struct Request {
 }
 
 /// What is asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Ask {
     /// To end.
     Cancel {

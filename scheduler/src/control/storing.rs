@@ -1,14 +1,19 @@
 //! The end of a turn: everything is stored in one transaction, and only then carried out.
 
+use std::collections::BTreeMap;
+
 use shared_model::{ExecutionId, Status};
 use shared_ports::journal::{Append, Appended, Version};
 use shared_ports::{Outgoing, PortError};
 use shared_runtime::metrics::metrics;
 
 use super::driver::{Driver, Turn, Waiter};
+use super::loaded::Loaded;
 use super::outage::again;
+use super::seats::Tag;
 use super::turn::Work;
-use super::{ControlError, Update, inputs, notices};
+use super::{ControlError, Update, notices};
+use crate::start::SubmitError;
 
 impl Driver {
     /// Stores a turn and carries out what follows; how many executions changed in it.
@@ -22,6 +27,7 @@ impl Driver {
         for (work, waiters) in still {
             self.settle(work, None, waiters, &mut messages).await;
         }
+        let changed = parents_first(changed);
         let batch: Vec<_> =
             changed.iter().map(|(work, _)| work.loaded.append(&work.changes)).collect();
         let count = batch.len();
@@ -36,6 +42,7 @@ impl Driver {
                 Err(error) => self.not_stored(changed, &error),
             }
         }
+        self.admit(&mut messages);
         self.send(messages).await;
         self.look_at_new_watches().await;
         self.trim();
@@ -59,13 +66,28 @@ impl Driver {
     ) {
         match answer {
             Appended::Stored(version) => self.settle(work, Some(version), waiters, messages).await,
-            Appended::Conflict { found } => {
-                let why = format!("another scheduler changed it (version {found}); try again");
-                tracing::info!(execution = %work.loaded.id, "{why}");
-                self.forget(&work.loaded.id);
-                self.refuse(waiters, &|| ControlError::Conflict { why: why.clone() });
-                self.reload.push(work.loaded.id);
+            Appended::Conflict { found } => self.overtaken(work, waiters, found),
+        }
+    }
+
+    /// Another scheduler stored something of an execution since it was loaded here.
+    fn overtaken(&mut self, work: Work, waiters: Vec<Waiter>, found: Version) {
+        let Loaded { id, version, .. } = work.loaded;
+        tracing::debug!(execution = %id, found, "another scheduler changed it");
+        self.forget(&id);
+        for waiter in waiters {
+            match waiter {
+                Waiter::Report(tag) => self.returned.push(tag),
+                // It was to be the first that is stored of it.
+                Waiter::Submit(reply) if version == 0 => {
+                    drop(reply.send(Err(SubmitError::Exists(id.clone()))));
+                }
+                Waiter::Submit(reply) => drop(reply.send(Err(ControlError::Overtaken.into()))),
+                Waiter::Request(reply) => drop(reply.send(Err(ControlError::Overtaken))),
             }
+        }
+        if self.share.shards.own(&id) {
+            self.share.arriving.insert(id);
         }
     }
 
@@ -104,23 +126,37 @@ impl Driver {
     ) {
         let id = work.loaded.id.clone();
         work.loaded.version = version.unwrap_or(work.loaded.version);
-        for (timer, at) in std::mem::take(&mut work.timers) {
-            self.timers.arm(&id, timer, at);
+        let status = work.loaded.engine.status();
+        if status.is_complete() && version.is_some() {
+            self.tell_parent(&work.loaded, messages);
         }
-        messages.extend(work.ready.iter().filter_map(|ready| inputs::bell(ready).ok()));
-        messages.append(&mut work.messages);
-        for (stage, child) in std::mem::take(&mut work.watches) {
-            self.children.watch((id.clone(), stage), &child);
+        if self.share.shards.own(&id) {
+            self.carry_out(&mut work, messages);
+        } else if let Some(version) = version {
+            // Its owner carries out what follows.
+            messages.push(self.share.changed(&id, version));
         }
-        std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
         let history = std::mem::take(&mut work.changes.history);
         notices::tell(&self.shell, &work.loaded, std::mem::take(&mut work.notices));
-        let status = work.loaded.engine.status();
         self.confirm(waiters).await;
         self.file(work, status);
         if version.is_some() {
             drop(self.updates.send(Update { execution: id, status, history }));
         }
+    }
+
+    /// Arms and sends what a turn of an execution led to.
+    fn carry_out(&mut self, work: &mut Work, messages: &mut Vec<Outgoing>) {
+        let id = work.loaded.id.clone();
+        for (timer, at) in std::mem::take(&mut work.timers) {
+            self.timers.arm(&id, timer, at);
+        }
+        self.note_ready(work);
+        messages.append(&mut work.messages);
+        for (stage, child) in std::mem::take(&mut work.watches) {
+            self.children.watch((id.clone(), stage), &child);
+        }
+        std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
     }
 
     async fn confirm(&mut self, waiters: Vec<Waiter>) {
@@ -135,8 +171,7 @@ impl Driver {
 
     fn file(&mut self, work: Work, status: Status) {
         let id = work.loaded.id.clone();
-        if status.is_complete() {
-            self.children.ended(&id);
+        if status.is_complete() || !self.share.shards.own(&id) {
             return self.forget(&id);
         }
         if !work.later.is_empty() {
@@ -163,15 +198,14 @@ impl Driver {
 
     pub(super) fn forget(&mut self, id: &ExecutionId) {
         self.executions.remove(id);
+        self.ready.forget(id);
         self.timers.forget(id);
         self.missing.forget(id);
     }
 
-    pub(super) async fn ack(&mut self, tags: Vec<u64>) {
+    pub(super) async fn ack(&mut self, tags: Vec<Tag>) {
         for tag in tags {
-            if let Err(error) = self.reports.ack(tag).await {
-                tracing::debug!(%error, "an acknowledgement was lost; the report comes again");
-            }
+            self.seats.ack(tag).await;
         }
     }
 
@@ -184,4 +218,21 @@ impl Driver {
             self.unsent.extend(messages);
         }
     }
+}
+
+/// Each after the one that it is to be stored with.
+fn parents_first(mut works: Vec<(Work, Vec<Waiter>)>) -> Vec<(Work, Vec<Waiter>)> {
+    let of = |(work, _): &(Work, Vec<Waiter>)| {
+        let parent = work.changes.with.clone()?;
+        Some((work.loaded.id.clone(), parent))
+    };
+    let parents: BTreeMap<ExecutionId, ExecutionId> = works.iter().filter_map(of).collect();
+    if parents.is_empty() {
+        return works;
+    }
+    let depth = |id: &ExecutionId| {
+        std::iter::successors(parents.get(id), |above| parents.get(*above)).count()
+    };
+    works.sort_by_key(|(work, _)| depth(&work.loaded.id));
+    works
 }

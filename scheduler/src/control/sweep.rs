@@ -3,16 +3,24 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use scheduler_engine::Flight;
 use scheduler_engine::event::{AttemptKey, Event, StageIndex};
-use shared_model::{AttemptId, Epoch, ExecutionId, TaskAnswer};
+use shared_model::{AttemptId, Capability, Epoch, ExecutionId, TaskAnswer};
 use shared_ports::journal::StageBody;
-use shared_ports::messages::{AttemptReport, MESSAGE_VERSION, Report};
+use shared_ports::messages::{AttemptReport, MESSAGE_VERSION, RING_ID, Report};
 use shared_ports::{Delivery, PortError, Queue};
 
 use super::driver::{Driver, Turn, Waiter};
 use super::loaded::Loaded;
+use super::seats::Tag;
 use super::turn::Work;
-use super::{ControlError, Request, expressions, fold, inputs, requests};
+use super::{ControlError, Request, expressions, fold, inputs, ready, requests};
+
+/// Attempts whose holders are asked for in one call.
+const SWEPT_PER_CALL_MAX: usize = 1_000;
+
+/// How many messages wait in queues, as found in one sweep.
+type Depths = BTreeMap<Capability, u64>;
 
 /// Leased attempts without a live lease, and since when.
 #[derive(Default)]
@@ -29,12 +37,18 @@ impl Missing {
 
 impl Driver {
     /// Takes a worker's report.
-    pub(crate) async fn report(&mut self, turn: &mut Turn, delivery: Delivery) {
+    pub(crate) async fn report(&mut self, turn: &mut Turn, tag: Tag, delivery: Delivery) {
+        if delivery.id.starts_with(RING_ID) {
+            if let Err(error) = self.rung(&delivery.body) {
+                tracing::warn!(%error, message = %delivery.id, "a scheduler's word cannot be read");
+            }
+            return Self::dismiss(turn, tag);
+        }
         let report: AttemptReport = match serde_json::from_slice(&delivery.body) {
             Ok(report) => report,
             Err(error) => {
-                tracing::warn!(%error, message = %delivery.id, "a report cannot be read; dropped");
-                return Self::dismiss(turn, delivery.tag);
+                tracing::warn!(%error, message = %delivery.id, "a report cannot be read; set aside");
+                return self.seats.reject(tag).await;
             }
         };
         if report.v > MESSAGE_VERSION {
@@ -42,13 +56,13 @@ impl Driver {
                 v = report.v,
                 "a report of a newer version; dropped, its sender reports again"
             );
-            return Self::dismiss(turn, delivery.tag);
+            return Self::dismiss(turn, tag);
         }
         match self.finished_answer(&report).await {
-            Ok(answer) => self.reported(turn, report, answer, delivery.tag).await,
+            Ok(answer) => self.reported(turn, report, answer, tag).await,
             Err(error) => {
                 tracing::warn!(%error, attempt = %report.attempt, "a report cannot be read for now");
-                self.later_again(delivery.tag);
+                self.later_again(tag);
             }
         }
     }
@@ -75,14 +89,21 @@ impl Driver {
         turn: &mut Turn,
         report: AttemptReport,
         answer: Option<TaskAnswer>,
-        tag: u64,
+        tag: Tag,
     ) {
         let now = self.shell.ports.clock.now();
         let id = report.attempt.execution.clone();
         if self.reload.contains(&id) {
             return self.later_again(tag);
         }
-        let Some(mut work) = self.take(turn, &id) else {
+        let found = match self.take_anywhere(turn, &id).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, attempt = %report.attempt, "it cannot be read for now");
+                return self.later_again(tag);
+            }
+        };
+        let Some(mut work) = found else {
             if matches!(report.report, Report::Started) {
                 self.send(vec![inputs::abort(&report.worker, report.attempt, report.epoch)]).await;
             }
@@ -105,9 +126,14 @@ impl Driver {
         if !self.is_taken_up(&execution).await {
             return drop(reply.send(Err(not_now(&execution, self.outage.error()))));
         }
-        let Some(mut work) = self.take(turn, &execution) else {
-            let known = self.shell.ports.journal.load(&execution).await;
-            return drop(reply.send(Err(absent(&execution, known.map(|found| found.is_some())))));
+        let mut work = match self.take_anywhere(turn, &execution).await {
+            Ok(Some(work)) => work,
+            Ok(None) => {
+                let known = self.shell.ports.journal.load(&execution).await;
+                let known = known.map(|found| found.is_some());
+                return drop(reply.send(Err(absent(&execution, known))));
+            }
+            Err(error) => return drop(reply.send(Err(error.into()))),
         };
         let resolved = requests::resolve(&work.0.loaded.engine, &ask, &by, now);
         let done = match resolved {
@@ -148,33 +174,39 @@ impl Driver {
 
     /// Looks at everything in flight: workers that are gone, bells that nobody heard.
     pub(crate) async fn sweep(&mut self, turn: &mut Turn) {
-        let ids: Vec<ExecutionId> = self.executions.keys().cloned().collect();
-        for id in ids {
-            if let Err(error) = self.sweep_one(turn, &id).await {
-                tracing::warn!(execution = %id, %error, "cannot look after it for now");
+        let of = |(id, loaded): (&ExecutionId, &Loaded)| {
+            let flights = loaded.engine.in_flight();
+            flights
+                .map(|flight| (id.clone(), inputs::attempt_id(loaded, flight.attempt), flight))
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.executions.iter().flat_map(of).collect();
+        self.look_at_slots().await;
+        let mut depths = Depths::default();
+        for some in all.chunks(SWEPT_PER_CALL_MAX) {
+            if let Err(error) = self.sweep_some(turn, some, &mut depths).await {
+                tracing::warn!(%error, attempts = some.len(), "cannot look after attempts for now");
             }
         }
         self.sweep_children(turn).await;
     }
 
-    async fn sweep_one(&mut self, turn: &mut Turn, id: &ExecutionId) -> Result<(), PortError> {
-        let Some(loaded) = self.executions.get(id) else { return Ok(()) };
+    async fn sweep_some(
+        &mut self,
+        turn: &mut Turn,
+        flights: &[(ExecutionId, AttemptId, Flight)],
+        depths: &mut Depths,
+    ) -> Result<(), PortError> {
         let now = self.shell.ports.clock.now();
-        let in_flight: Vec<_> = loaded.engine.in_flight().collect();
-        let names: Vec<AttemptId> =
-            in_flight.iter().map(|flight| inputs::attempt_id(loaded, flight.attempt)).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
+        let names: Vec<AttemptId> = flights.iter().map(|(_, name, _)| name.clone()).collect();
         let holders = self.shell.ports.leases.holders(&names).await?;
-        for (flight, holder) in in_flight.into_iter().zip(holders) {
+        for ((id, _, flight), holder) in flights.iter().zip(holders) {
             let held = holder.is_some_and(|(_, epoch)| epoch == flight.epoch);
+            let is_overdue = now.duration_since(flight.since) >= self.shell.config.redispatch_after;
             if flight.leased {
                 self.look_for_worker(turn, id, flight.attempt, flight.epoch, held, now).await;
-            } else if !held
-                && now.duration_since(flight.since) >= self.shell.config.redispatch_after
-            {
-                self.ring_again(turn, id, flight.attempt).await?;
+            } else if !held && is_overdue {
+                self.ring_again(turn, id, flight.attempt, depths).await?;
             }
         }
         Ok(())
@@ -211,38 +243,31 @@ impl Driver {
         turn: &mut Turn,
         id: &ExecutionId,
         attempt: AttemptKey,
+        depths: &mut Depths,
     ) -> Result<(), PortError> {
-        let Some(loaded) = self.executions.get(id) else { return Ok(()) };
-        if !self.queue_is_empty(loaded, attempt).await? {
+        if !self.ready.is_sent(&(id.clone(), attempt.stage)) {
             return Ok(());
         }
-        let Some(mut work) = self.take(turn, id) else { return Ok(()) };
-        let commands = work.0.loaded.engine.outstanding_of(attempt.stage);
-        let now = self.shell.ports.clock.now();
-        match work.0.carry_out(&self.shell, commands, now).await {
-            Ok(()) => self.keep(turn, work),
-            Err(error) => self.give_up(work, error),
+        let Some(loaded) = self.executions.get(id) else { return Ok(()) };
+        let Some(capability) = ready::capability(loaded, attempt).cloned() else { return Ok(()) };
+        if !self.queue_is_empty(&capability, depths).await? {
+            return Ok(());
         }
+        self.ring(turn, id, attempt.stage).await;
         Ok(())
     }
 
     async fn queue_is_empty(
         &self,
-        loaded: &Loaded,
-        attempt: AttemptKey,
+        capability: &Capability,
+        depths: &mut Depths,
     ) -> Result<bool, PortError> {
-        let task = loaded.engine.stage(attempt.stage).task(attempt.task);
-        match &task.kind {
-            scheduler_engine::plan::TaskKind::Worker { capability, .. } => {
-                let depth =
-                    self.shell.ports.broker.depth(&Queue::Ready(capability.clone())).await?;
-                Ok(depth == 0)
-            }
-            scheduler_engine::plan::TaskKind::Native
-            | scheduler_engine::plan::TaskKind::Wait { .. }
-            | scheduler_engine::plan::TaskKind::Child
-            | scheduler_engine::plan::TaskKind::Judgment => Ok(false),
+        if let Some(depth) = depths.get(capability) {
+            return Ok(*depth == 0);
         }
+        let depth = self.shell.ports.broker.depth(&Queue::Ready(capability.clone())).await?;
+        depths.insert(capability.clone(), depth);
+        Ok(depth == 0)
     }
 
     /// Says that whoever held an attempt is gone: leases died with the process before this one.
@@ -282,8 +307,10 @@ async fn apply_report(
         }
         let event = Event::LeaseGranted { attempt, epoch, worker: report.worker.clone(), at };
         if work.apply(shell, event, None, at).await?.is_err() {
-            // Somebody works on what nobody waits for any more: cancelled, or taken over.
-            work.messages.push(inputs::abort(&report.worker, report.attempt.clone(), epoch));
+            // Somebody works on what nobody waits for any more, or what another goes on with.
+            let goes_on = work.loaded.engine.in_flight().any(|flight| flight.attempt == attempt);
+            let end = if goes_on { inputs::taken_over } else { inputs::abort };
+            work.messages.push(end(&report.worker, report.attempt.clone(), epoch));
         }
         return Ok(());
     };

@@ -26,6 +26,8 @@ const STEPS_MAX: usize = 256;
 pub(crate) struct Work {
     /// The execution; ahead of the journal until the turn is stored.
     pub(crate) loaded: Loaded,
+    /// Whether it was taken up in this turn: what is known of its attempts is all in its state.
+    pub(crate) is_resumed: bool,
     /// What to store.
     pub(crate) changes: Changes,
     /// Commands that wait for the next turn.
@@ -53,6 +55,7 @@ impl Work {
     pub(crate) fn new(loaded: Loaded) -> Self {
         Self {
             loaded,
+            is_resumed: false,
             changes: Changes::default(),
             later: VecDeque::new(),
             ready: Vec::new(),

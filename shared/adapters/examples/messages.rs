@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use jiff::SignedDuration;
 use shared_adapters::{Amqp, AmqpBroker, Redis, RedisLeases, SystemClock};
 use shared_model::{AttemptId, Capability, Epoch, ExecutionId, StageRef, WorkerId};
-use shared_ports::leases::{Heartbeat, Vitals};
+use shared_ports::leases::{Heartbeat, Holder, Vitals};
 use shared_ports::{Broker, Clock, Leases, Outgoing, Queue};
 
 const MESSAGES: usize = 20_000;
@@ -74,6 +74,7 @@ async fn leases(clock: &SystemClock, url: &str) -> anyhow::Result<()> {
     tell("claimed by 64 callers", CLAIMS / CALLERS * CALLERS, clock.elapsed() - begun);
     let heartbeat = Heartbeat {
         worker: WorkerId::new("worker"),
+        instance: "1".to_owned(),
         capabilities: vec![Capability::new("wait")],
         slots: 16,
         in_flight: (0..16).map(|number| (attempt(0, number), Epoch(1))).collect(),
@@ -90,7 +91,7 @@ async fn leases(clock: &SystemClock, url: &str) -> anyhow::Result<()> {
 }
 
 async fn claim(leases: &RedisLeases, caller: usize) -> anyhow::Result<()> {
-    let worker = WorkerId::new("worker");
+    let worker = Holder::new(WorkerId::new("worker"), "1");
     for number in 0..CLAIMS / CALLERS {
         leases.claim(&attempt(caller, number), Epoch(1), &worker, TTL).await?;
     }

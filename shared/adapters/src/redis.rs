@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heard, Heartbeat, Holder, Leases, NOTE_BYTES_MAX, Note};
 
 pub use self::settings::Redis;
 
@@ -91,14 +91,15 @@ impl Leases for RedisLeases {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
         let doing = format!("claiming {attempt}");
         let lease = self.keys.lease(attempt);
         let mut call = self.scripts.claim.prepare_invoke();
-        call.key(self.keys.born()).key(&lease).arg(worker.as_str()).arg(write_epoch(epoch));
+        call.key(self.keys.born()).key(&lease).arg(holder.worker.as_str()).arg(write_epoch(epoch));
         call.arg(millis(settings::duration(ttl))).arg(millis(EPOCH_MEMORY)).arg(millis(self.grace));
+        call.arg(&holder.instance);
         let answer = self.link.call(&doing, &lease, &call).await?;
         let words: Vec<&str> = answer.iter().map(String::as_str).collect();
         match words[..] {
@@ -114,12 +115,8 @@ impl Leases for RedisLeases {
         }
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
-        let Heartbeat { worker, in_flight, .. } = heartbeat;
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
+        let Heartbeat { worker, instance, in_flight, .. } = heartbeat;
         let doing = format!("beating for worker `{worker}`");
         let body = serde_json::to_string(heartbeat).map_err(|error| PortError::Refused {
             doing: doing.clone(),
@@ -127,19 +124,23 @@ impl Leases for RedisLeases {
         })?;
         let alive = self.keys.alive();
         let mut call = self.scripts.beat.prepare_invoke();
-        call.key(self.keys.born()).key(&alive).key(self.keys.beats());
+        call.key(self.keys.born()).key(&alive).key(self.keys.beats()).key(self.keys.names());
         call.arg(worker.as_str()).arg(body).arg(millis(settings::duration(ttl)));
-        call.arg(millis(EPOCH_MEMORY)).arg(millis(self.grace));
+        call.arg(millis(EPOCH_MEMORY)).arg(millis(self.grace)).arg(instance);
         for (attempt, epoch) in in_flight {
             call.key(self.keys.lease(attempt)).arg(write_epoch(*epoch));
         }
-        let lost = self.link.call(&doing, &alive, &call).await?;
-        let lost = lost.iter().map(|index| {
-            let found = index.parse::<usize>().ok().and_then(|index| in_flight.get(index));
-            found.map(|(attempt, _)| attempt.clone())
-        });
-        let lost: Option<Vec<AttemptId>> = lost.collect();
-        lost.ok_or_else(|| unavailable(doing, Nonsense))
+        let answer = self.link.call(&doing, &alive, &call).await?;
+        read_heard(&answer, heartbeat).ok_or_else(|| unavailable(doing, Nonsense))
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        let alive = self.keys.alive();
+        let mut call = self.scripts.leave.prepare_invoke();
+        call.key(&alive).key(self.keys.beats()).key(self.keys.names());
+        call.arg(holder.worker.as_str()).arg(&holder.instance);
+        self.link.call(&format!("ending worker `{}`", holder.worker), &alive, &call).await?;
+        Ok(())
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
@@ -178,6 +179,37 @@ impl Leases for RedisLeases {
         });
         Ok(readable.collect())
     }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        let Note { topic, name, body } = note;
+        let doing = format!("saying as `{name}` what others ask for under `{topic}`");
+        if body.len() > NOTE_BYTES_MAX {
+            let why = format!("it is longer than {NOTE_BYTES_MAX} bytes");
+            return Err(PortError::Refused { doing, why });
+        }
+        let notes = self.keys.notes(topic);
+        let mut call = self.scripts.note.prepare_invoke();
+        call.key(&notes).key(self.keys.bodies(topic));
+        call.arg(name).arg(body).arg(millis(settings::duration(ttl)));
+        self.link.call(&doing, &notes, &call).await?;
+        Ok(())
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        let doing = format!("asking what was said under `{topic}`");
+        let notes = self.keys.notes(topic);
+        let mut call = self.scripts.notes.prepare_invoke();
+        call.key(&notes).key(self.keys.bodies(topic));
+        let found = self.link.call(&doing, &notes, &call).await?;
+        let read = |pair: &[String]| {
+            let [name, body] = pair else { return None };
+            Some(Note { topic: topic.to_owned(), name: name.clone(), body: body.clone() })
+        };
+        let notes: Option<Vec<Note>> = found.chunks(2).map(read).collect();
+        let mut notes = notes.ok_or_else(|| unavailable(&doing, Nonsense))?;
+        notes.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(notes)
+    }
 }
 
 fn pair(words: &[String]) -> Option<(&str, &str)> {
@@ -185,6 +217,16 @@ fn pair(words: &[String]) -> Option<(&str, &str)> {
         [first, second] => Some((first, second)),
         _ => None,
     }
+}
+
+/// What a beat was answered: whose the name is, and the places of what is lost.
+fn read_heard(answer: &[String], heartbeat: &Heartbeat) -> Option<Heard> {
+    let (name, lost) = answer.split_first()?;
+    let lost = lost.iter().map(|index| {
+        let (attempt, _) = heartbeat.in_flight.get(index.parse::<usize>().ok()?)?;
+        Some(attempt.clone())
+    });
+    Some(Heard { lost: lost.collect::<Option<_>>()?, name_taken: name == "taken" })
 }
 
 fn read_beat(beat: &str) -> Option<(Heartbeat, Timestamp)> {

@@ -21,6 +21,8 @@ pub(crate) struct Admission<'a> {
     pub(crate) has_document: bool,
     /// The indexes of the stages that it writes, ascending.
     pub(crate) stages: &'a [u32],
+    /// Whether what it is to be stored with is not stored.
+    pub(crate) is_with_a_conflict: bool,
 }
 
 impl Standing {
@@ -29,8 +31,8 @@ impl Standing {
     /// # Errors
     /// [`PortError::Refused`] if it breaks the port's rules, so that it could not be loaded again.
     pub(crate) fn admit(&mut self, append: Admission<'_>) -> Result<Appended, PortError> {
-        let Admission { execution, expected, has_document, stages } = append;
-        if expected != self.version {
+        let Admission { execution, expected, has_document, stages, is_with_a_conflict } = append;
+        if expected != self.version || is_with_a_conflict {
             return Ok(Appended::Conflict { found: self.version });
         }
         let refused =

@@ -188,6 +188,7 @@ async fn append(
         head,
         document: (expected == 0).then(|| json!({})),
         stages: Vec::new(),
+        with: None,
         history: Vec::new(),
     };
     ports.journal.append(vec![append]).await

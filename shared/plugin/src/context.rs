@@ -7,10 +7,11 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 use shared_model::artifact::EMBEDDED_BASE64;
-use shared_model::{Artifact, AttemptId, EffectKey, Epoch, Object, TaskError};
+use shared_model::{Artifact, AttemptId, EffectKey, Epoch, Object, TaskAnswer, TaskError};
 use shared_ports::messages::TaskInput;
 use shared_ports::{Blobs, Clock};
-use tokio_util::sync::CancellationToken;
+
+use crate::{EndSignal, Ending};
 
 /// Largest artifact body that is decoded in memory, in bytes.
 pub const ARTIFACT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -36,8 +37,8 @@ pub struct TaskContext {
     pub input: Arc<TaskInput>,
     /// The stage's log.
     pub log: Arc<dyn StageLog>,
-    /// Ends when the task is to end early: cancel, timeout, lost lease, drain.
-    pub cancel: CancellationToken,
+    /// Tells when the task is to end early, and why.
+    pub end: EndSignal,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Bytes by content hash.
@@ -116,9 +117,14 @@ impl TaskContext {
         self.attempt.effect(ordinal)
     }
 
-    /// Completes when the task is to end early.
-    pub async fn cancelled(&self) {
-        self.cancel.cancelled().await;
+    /// Completes when the task is to end early, and says what is to become of what it made.
+    pub async fn told_to_end(&self) -> Ending {
+        self.end.told().await
+    }
+
+    /// The answer of a task that another worker goes on with, from where this one began.
+    pub fn handed_over(&self) -> TaskAnswer {
+        TaskAnswer::HandedOver { checkpoint: self.input.checkpoint.clone().unwrap_or_default() }
     }
 
     /// The artifact that a stage's `<field>Id` or inline `<field>` means; its account from

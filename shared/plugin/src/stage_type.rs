@@ -12,7 +12,8 @@ pub trait StageType: Send + Sync {
     fn describe(&self) -> StageDescriptor;
 
     /// Runs the task named `task`. Repeatable under the same effect keys; returns soon after
-    /// `cx.cancelled()`.
+    /// `cx.told_to_end()`: with what stands half-done undone if that says `Cancel`, with everything
+    /// left where it is if it says `HandOver`.
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer;
 
     /// Called once `run` has ended because the execution was cancelled or the stage's time is up

@@ -85,6 +85,12 @@ pub trait Broker: Send + Sync {
 pub trait Consumer: Send + Sync {
     /// The next delivery; `None` once the connection is gone, so consume again. Cancel-safe.
     async fn next(&mut self) -> Option<Delivery>;
+    /// Receives no more: what waits, and what [`Consumer::next`] has not handed out, goes to others; from
+    /// here on it answers `None`. What it has handed out can still be dealt with.
+    ///
+    /// # Errors
+    /// [`PortError`] if that may not have arrived: drop the consumer, and everything goes to others.
+    async fn stop_receiving(&mut self) -> Result<(), PortError>;
     /// Says that a delivery is dealt with.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub struct Append {
     pub stages: Vec<StageRow>,
     /// What happened, in words, for people.
     pub history: Vec<HistoryEntry>,
+    /// An execution whose append comes earlier in the batch: if that is a conflict, so is this one.
+    pub with: Option<ExecutionId>,
 }
 
 /// What an execution was made of.
@@ -181,7 +183,8 @@ pub struct Query {
 /// - `append` is one transaction for the whole batch: each execution's append either happens as a
 ///   whole or not at all, and what is acknowledged survives a crash of the machine.
 /// - Compare-and-append: an append that was decided on another version than the stored one is a
-///   conflict and changes nothing; others in the same batch are not touched by that.
+///   conflict and changes nothing; others in the same batch are not touched by that, but for those
+///   that are to be stored only [with](Append::with) it.
 /// - Reads see every acknowledged append.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -210,7 +213,7 @@ pub trait Journal: Send + Sync {
         indexes: &[u32],
     ) -> Result<Vec<StageBody>, PortError>;
 
-    /// Executions whose status is not complete, by id, after `after`.
+    /// Executions whose status is not complete, by id, after `after`, each with its version.
     ///
     /// # Errors
     /// [`PortError`] if they cannot be read.
@@ -218,7 +221,7 @@ pub trait Journal: Send + Sync {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError>;
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError>;
 
     /// Executions, newest submitted first unless the query says otherwise. It costs what it finds,
     /// however many there are.

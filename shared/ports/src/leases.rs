@@ -7,6 +7,32 @@ use shared_model::{AttemptId, Capability, Epoch, WorkerId};
 
 use crate::PortError;
 
+/// Who claims and beats: one process of a worker. Should two have one name, they are told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Holder {
+    /// The worker's name.
+    pub worker: WorkerId,
+    /// Names the process, for as long as it lives; no other has it.
+    pub instance: String,
+}
+
+impl Holder {
+    /// A process of a worker.
+    pub fn new(worker: WorkerId, instance: impl Into<String>) -> Self {
+        Self { worker, instance: instance.into() }
+    }
+}
+
+/// What a beat answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// What it lists and no longer holds.
+    pub lost: Vec<AttemptId>,
+    /// Whether the name is another live process' own, which began to beat earlier: what this one says
+    /// of itself is not kept. Its leases are, as far as it holds them.
+    pub name_taken: bool,
+}
+
 /// What a claim answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
@@ -29,27 +55,37 @@ pub enum Claim {
     },
 }
 
-/// What a worker says of itself at every beat.
+/// What a worker says of itself at every beat. What a worker of another version does not say is empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Who it is.
     pub worker: WorkerId,
+    /// Which process of that name; empty where it is too old to say so.
+    #[serde(default)]
+    pub instance: String,
     /// What it can do.
+    #[serde(default)]
     pub capabilities: Vec<Capability>,
     /// Attempts that it can run at once.
+    #[serde(default)]
     pub slots: u16,
     /// What it works on.
+    #[serde(default)]
     pub in_flight: Vec<(AttemptId, Epoch)>,
     /// How its machine does.
+    #[serde(default)]
     pub vitals: Vitals,
     /// Hash of the stage types that it announces (D18).
+    #[serde(default)]
     pub catalog: String,
     /// Whether it has stopped taking work.
+    #[serde(default)]
     pub draining: bool,
 }
 
 /// How a worker's machine does.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Vitals {
     /// Share of all cores in use, 0 to 1.
     pub cpu: f32,
@@ -58,6 +94,20 @@ pub struct Vitals {
     /// Resident memory of the worker itself, in bytes.
     pub resident_bytes: u64,
 }
+
+/// What a process says to the others of its kind; it vanishes with the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about: those who ask name it.
+    pub topic: String,
+    /// Who says it; one note of each name holds.
+    pub name: String,
+    /// What is said, of at most [`NOTE_BYTES_MAX`] bytes.
+    pub body: String,
+}
+
+/// Longest body of a note.
+pub const NOTE_BYTES_MAX: usize = 64 * 1024;
 
 /// Who works on what.
 ///
@@ -69,7 +119,7 @@ pub struct Vitals {
 /// - Losing everything here pauses takeovers and never duplicates work.
 #[async_trait]
 pub trait Leases: Send + Sync {
-    /// Claims an attempt. The same worker may claim again what it holds; a larger epoch takes over.
+    /// Claims an attempt. The same process may claim again what it holds; a larger epoch takes over.
     ///
     /// # Errors
     /// [`PortError`] if nothing can be said; the attempt is not claimed then.
@@ -77,19 +127,21 @@ pub trait Leases: Send + Sync {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError>;
 
-    /// Renews a worker's life and every lease that it lists; returns those it no longer holds.
+    /// Renews a worker's life and every lease that it lists.
     ///
     /// # Errors
     /// [`PortError`] if nothing was renewed.
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError>;
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError>;
+
+    /// Ends a worker's life before its beats lapse, and frees its name; its leases stay as they are.
+    ///
+    /// # Errors
+    /// [`PortError`] if that may not have happened: it then ends by itself.
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError>;
 
     /// Ends a lease, if it is still held with that epoch.
     ///
@@ -111,4 +163,17 @@ pub trait Leases: Send + Sync {
     /// # Errors
     /// [`PortError`] if nothing can be said.
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError>;
+
+    /// Says something to whoever asks within `ttl`, in place of what was said under that name before;
+    /// a `ttl` of zero takes it back.
+    ///
+    /// # Errors
+    /// [`PortError`] if it may not be heard.
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError>;
+
+    /// What was said about a topic and still holds, by name.
+    ///
+    /// # Errors
+    /// [`PortError`] if nothing can be said.
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError>;
 }

@@ -18,7 +18,7 @@ pub use broker::{Broker, Consumer, Delivery, Outgoing, Queue};
 pub use clock::Clock;
 pub use documents::{Document, Documents};
 pub use journal::{Journal, Version};
-pub use leases::{Claim, Heartbeat, Leases};
+pub use leases::{Claim, Heard, Heartbeat, Holder, Leases, Note};
 
 /// One value for each seam: what a role is started with.
 #[derive(Clone)]

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared_model::{
-    Artifact, AttemptId, Capability, EffectKey, Epoch, Object, TaskAnswer, WorkerId,
+    Artifact, AttemptId, Capability, EffectKey, Epoch, ExecutionId, Object, TaskAnswer, WorkerId,
 };
 
-use crate::BlobRef;
+use crate::{BlobRef, Version};
 
 /// The version of every message written here.
 pub const MESSAGE_VERSION: u16 = 1;
@@ -122,6 +122,36 @@ pub enum Report {
     FinishedBlob(BlobRef),
 }
 
+/// Scheduler → the scheduler that receives the reports of a shard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ring {
+    /// Whoever receives this owns the shard.
+    Look {
+        /// Version of the message.
+        v: u16,
+    },
+    /// Another scheduler stored something of this execution.
+    Changed {
+        /// Version of the message.
+        v: u16,
+        /// The execution.
+        execution: ExecutionId,
+        /// Its version in the journal then.
+        version: Version,
+    },
+    /// This execution has ended: one of the shard may wait for that.
+    Ended {
+        /// Version of the message.
+        v: u16,
+        /// The execution.
+        execution: ExecutionId,
+    },
+}
+
+/// What the ids of [`Ring`] messages begin with: they share the queue with reports.
+pub const RING_ID: &str = "ring:";
+
 /// Scheduler → one worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,6 +164,9 @@ pub enum Control {
         attempt: AttemptId,
         /// The newest epoch of it that is to end: whoever took it over since goes on.
         epoch: Epoch,
+        /// Whether another worker goes on with it, and needs what this one made.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        taken_over: bool,
     },
     /// This attempt may begin: its claim is in the journal.
     Grant {

@@ -193,7 +193,7 @@ impl Run<'_> {
     /// a slot. An answer ends this run.
     async fn until_due(&self, checkpoint: &Checkpoint) -> Option<TaskAnswer> {
         let hand_over = || Some(TaskAnswer::HandedOver { checkpoint: checkpoint.json() });
-        if self.cx.cancel.is_cancelled() {
+        if self.cx.end.why().is_some() {
             return hand_over();
         }
         let left = checkpoint.due?.duration_since(self.cx.clock.now());
@@ -207,7 +207,7 @@ impl Run<'_> {
         };
         tokio::select! {
             biased;
-            () = self.cx.cancelled() => hand_over(),
+            _ = self.cx.told_to_end() => hand_over(),
             () = self.cx.clock.sleep(left.unsigned_abs()) => None,
         }
     }

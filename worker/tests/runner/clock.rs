@@ -1,5 +1,6 @@
 //! Tokio's paused clock as the product's clock: time jumps to the next timer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,11 +8,11 @@ use jiff::Timestamp;
 use shared_ports::Clock;
 use tokio::time::Instant;
 
-pub(crate) struct PausedClock(Instant);
+pub(crate) struct PausedClock(Instant, AtomicU64);
 
 impl PausedClock {
     pub(crate) fn begin() -> Self {
-        Self(Instant::now())
+        Self(Instant::now(), AtomicU64::new(0))
     }
 }
 
@@ -30,6 +31,6 @@ impl Clock for PausedClock {
     }
 
     fn new_id(&self) -> String {
-        panic!("a worker makes no ids")
+        format!("id-{}", self.1.fetch_add(1, Ordering::SeqCst))
     }
 }

@@ -14,7 +14,7 @@ use worker::Config;
 
 use crate::faults::faulty;
 use crate::probe::{probe, until_cancelled};
-use crate::world::{LIMIT, Said, World, attempt, config, ports, ready, until};
+use crate::world::{LIMIT, Said, World, attempt, config, holder, ports, ready, until};
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_is_reported_started_and_its_answer_reported() {
@@ -76,7 +76,7 @@ async fn two_workers_with_the_same_message_run_it_once() {
 async fn a_message_of_an_older_epoch_is_not_run() {
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let mut world = World::with(Catalog::default().with(probe)).await;
-    let (other, ttl) = (WorkerId::new("other"), config().lease_ttl);
+    let (other, ttl) = (holder("other"), config().lease_ttl);
     let claim = world.ports.leases.claim(&attempt("1"), Epoch(5), &other, ttl).await.unwrap();
     assert_eq!(claim, Claim::Granted);
     world.send(&ready("probe", "1", 4)).await;
@@ -95,7 +95,7 @@ async fn a_message_of_an_older_epoch_is_not_run() {
 async fn a_dead_workers_message_is_reported_not_repeated() {
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let mut world = World::with(Catalog::default().with(probe)).await;
-    let (dead, ttl) = (WorkerId::new("dead"), config().lease_ttl);
+    let (dead, ttl) = (holder("dead"), config().lease_ttl);
     world.ports.leases.claim(&attempt("1"), Epoch(1), &dead, ttl).await.unwrap();
     tokio::time::sleep(ttl.unsigned_abs() + Duration::from_secs(1)).await;
     world.send(&ready("probe", "1", 1)).await;
@@ -106,7 +106,7 @@ async fn a_dead_workers_message_is_reported_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn garbage_is_dropped_with_a_line_in_the_log_and_acknowledged() {
+async fn garbage_is_set_aside_once_with_a_line_in_the_log() {
     let (said, _guard) = Said::listen();
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let mut world = World::with(Catalog::default().with(probe)).await;
@@ -127,6 +127,8 @@ async fn garbage_is_dropped_with_a_line_in_the_log_and_acknowledged() {
     }
     assert!(said.text().contains("a word to this worker cannot be read"), "{}", said.text());
     assert_eq!(world.left_of("probe").await, 0);
+    let aside = world.ports.broker.set_aside().await.unwrap();
+    assert_eq!(aside, bodies.len() as u64 + 1, "somebody may look at them");
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,14 +259,16 @@ async fn long_work_acknowledges_once_its_claim_is_safe() {
     let (probe, runs) = probe("probe", until_cancelled);
     let (ports, faults) = faulty(ports());
     let world = World::of(ports, config(), Catalog::default().with(probe)).await;
-    // A claim that takes longer than a message is held, and fails in the end.
-    faults.claims.slow_down(Duration::from_secs(90));
-    faults.claims.fail(1);
+    faults.claims.fail(u32::MAX);
+    faults.beats.fail(u32::MAX);
     world.send(&ready("probe", "1", 1)).await;
-    until("the second claim", || faults.claims.calls() == 2).await;
-    assert_eq!(faults.acks.calls(), 0, "until it is claimed only the message guards it");
-    faults.claims.slow_down(Duration::ZERO);
     until("its beginning", || runs.begun() == 1).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(faults.acks.calls(), 0, "until it is claimed only the message guards it");
+    let before = faults.claims.calls();
+    faults.claims.fail(0);
+    faults.beats.fail(0);
+    until("its claim", || faults.claims.calls() > before).await;
     tokio::time::sleep(Duration::from_secs(59)).await;
     assert_eq!(faults.acks.calls(), 0);
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -1,17 +1,16 @@
-//! How attempts end that do not end by themselves: cancel, deadline, panic, a worker that stops.
+//! How attempts end that do not end by themselves: cancel, deadline, panic, a grant that never comes.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use shared_model::{Epoch, Retry, TaskAnswer, TaskResult};
+use shared_model::{Retry, TaskAnswer, TaskResult};
 use shared_plugin::Catalog;
-use shared_ports::Queue;
-use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION, Report};
+use shared_ports::messages::Report;
 use worker::Config;
 
 use crate::probe::{probe, until_cancelled};
-use crate::world::{LIMIT, Said, World, attempt, config, ports, ready, until};
+use crate::world::{LIMIT, Said, World, attempt, config, needs_grant, ports, ready};
 
 fn canceled() -> TaskAnswer {
     TaskAnswer::Canceled { result: TaskResult::default() }
@@ -55,7 +54,7 @@ async fn a_stage_type_hears_of_a_cancel_and_not_of_a_worker_that_stops() {
 #[tokio::test(start_paused = true)]
 async fn a_stage_type_that_failed_is_not_told_of_the_cancel_as_well() {
     let (probe, runs) = probe("probe", |cx| async move {
-        cx.cancelled().await;
+        cx.told_to_end().await;
         TaskAnswer::terminal(shared_model::TaskError::new("Failed", "by itself"))
     });
     let mut world = World::with(Catalog::default().with(probe)).await;
@@ -100,7 +99,7 @@ async fn a_task_that_does_not_listen_is_dropped_after_its_grace() {
 #[tokio::test(start_paused = true)]
 async fn what_a_cancelled_task_made_is_reported() {
     let (probe, _) = probe("probe", |cx| async move {
-        cx.cancelled().await;
+        cx.told_to_end().await;
         let outputs = json!({"applied": ["a", "b"]}).as_object().unwrap().clone();
         TaskAnswer::Canceled { result: TaskResult { outputs, ..TaskResult::default() } }
     });
@@ -161,100 +160,6 @@ async fn a_stage_type_that_panics_fails_its_attempt_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_stops_hands_over_what_runs_and_leaves_what_waits() {
-    let (probe, runs) = probe("probe", |cx| async move {
-        match cx.attempt.stage.as_str() {
-            // Ends in time, and so needs no handing over.
-            "ends" => tokio::time::sleep(Duration::from_secs(3)).await,
-            "remembers" => {
-                cx.cancelled().await;
-                return TaskAnswer::HandedOver { checkpoint: json!({"done": 7}) };
-            }
-            "listens" => return until_cancelled(cx).await,
-            _ => tokio::time::sleep(Duration::from_secs(100_000)).await,
-        }
-        TaskAnswer::done()
-    });
-    let config = Config { slots: 4, drain_timeout: Duration::from_secs(15), ..config() };
-    let mut world = World::of(ports(), config, Catalog::default().with(probe)).await;
-    for stage in ["ends", "remembers", "listens", "deaf", "waits for a slot"] {
-        world.send(&ready("probe", stage, 1)).await;
-    }
-    for _ in 0..4 {
-        world.started().await;
-    }
-    let before = world.clock().elapsed();
-    let supervisor = world.supervisor.clone();
-    let (ended, answers) = tokio::join!(supervisor.shut_down(LIMIT), async {
-        let mut answers = Vec::new();
-        for _ in 0..4 {
-            let report = world.report().await;
-            let shared_ports::messages::Report::Finished(answer) = report.report else {
-                panic!("{report:?}")
-            };
-            answers.push((report.attempt.stage.to_string(), *answer));
-        }
-        answers
-    });
-    assert!(ended);
-    let none = || TaskAnswer::HandedOver { checkpoint: serde_json::Value::Null };
-    let find = |stage: &str| answers.iter().find(|(of, _)| of == stage).unwrap().1.clone();
-    assert_eq!(find("ends"), TaskAnswer::done());
-    assert_eq!(find("remembers"), TaskAnswer::HandedOver { checkpoint: json!({"done": 7}) });
-    assert_eq!(find("listens"), none(), "not CANCELED: nobody cancelled it");
-    assert_eq!(find("deaf"), none(), "dropped after its grace, and handed over nevertheless");
-    assert!(world.clock().elapsed() - before < Duration::from_secs(15));
-    assert_eq!((runs.begun(), runs.now()), (4, 0));
-    assert_eq!(world.left_of("probe").await, 1, "what was not begun is there for others");
-    for stage in ["ends", "remembers", "listens", "deaf"] {
-        let holder = world.ports.leases.holders(&[attempt(stage)]).await.unwrap();
-        assert_eq!(holder, [None], "`{stage}` can be taken over at once");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_task_that_was_cancelled_before_the_worker_stopped_stays_cancelled() {
-    let (probe, runs) = probe("probe", |cx| async move {
-        cx.cancelled().await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        canceled()
-    });
-    let mut world = World::with(Catalog::default().with(probe)).await;
-    world.send(&ready("probe", "1", 1)).await;
-    world.started().await;
-    world.abort(&attempt("1"), 1).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    world.supervisor.stop();
-    assert_eq!(world.answer().await, canceled());
-    until("its end", || runs.now() == 0).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn leases_are_kept_while_a_worker_drains() {
-    let (probe, _) = probe("probe", |_| async {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        TaskAnswer::done()
-    });
-    let long = Duration::from_secs(120);
-    let config = Config { drain_timeout: long, cancel_grace: long, ..config() };
-    let mut world = World::of(ports(), config, Catalog::default().with(probe)).await;
-    world.send(&ready("probe", "1", 1)).await;
-    world.started().await;
-    world.supervisor.stop();
-    for _ in 0..5 {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let holders = world.ports.leases.holders(&[attempt("1")]).await.unwrap();
-        assert!(holders[0].is_some(), "nobody takes over what still runs");
-        assert!(world.ports.leases.live().await.unwrap()[0].0.draining);
-    }
-    assert_eq!(world.answer().await, TaskAnswer::done());
-}
-
-fn needs_grant(stage: &str) -> AttemptReady {
-    AttemptReady { needs_grant: true, ..ready("probe", stage, 1) }
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_needs_a_grant_asks_until_it_has_it() {
     let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
     let mut world = World::with(Catalog::default().with(probe)).await;
@@ -263,12 +168,10 @@ async fn what_needs_a_grant_asks_until_it_has_it() {
         world.started().await;
         assert_eq!(runs.begun(), 0, "it does not begin by itself");
     }
-    let grant = |epoch| Control::Grant { v: MESSAGE_VERSION, attempt: attempt("1"), epoch };
-    let queue = || Queue::Control(config().id);
-    world.publish(queue(), "an older one", &grant(Epoch(0))).await;
+    world.grant(&attempt("1"), 0).await;
     world.started().await;
     assert_eq!(runs.begun(), 0);
-    world.publish(queue(), "grant", &grant(Epoch(1))).await;
+    world.grant(&attempt("1"), 1).await;
     assert_eq!(world.answer().await, TaskAnswer::done());
     assert_eq!(runs.begun(), 1);
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::{
-    BlobRef, Blobs, Broker, Claim, Consumer, Delivery, Heartbeat, Leases, LogName, Outgoing,
-    PortError, Ports, Queue,
+    BlobRef, Blobs, Broker, Claim, Consumer, Delivery, Heard, Heartbeat, Holder, Leases, LogName,
+    Note, Outgoing, PortError, Ports, Queue,
 };
 
 /// What goes wrong with one kind of call: the next `failing` calls fail; each takes `slow_ms`.
@@ -134,6 +134,13 @@ impl Consumer for FaultyConsumer {
         delivery
     }
 
+    async fn stop_receiving(&mut self) -> Result<(), PortError> {
+        match self.inner.as_mut() {
+            Some(inner) => inner.stop_receiving().await,
+            None => Ok(()),
+        }
+    }
+
     async fn ack(&self, tag: u64) -> Result<(), PortError> {
         self.faults.acks.strike("acknowledging").await?;
         self.connected()?.ack(tag).await
@@ -159,20 +166,20 @@ impl Leases for FaultyLeases {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
         self.faults.claims.strike("claiming").await?;
-        self.inner.claim(attempt, epoch, worker, ttl).await
+        self.inner.claim(attempt, epoch, holder, ttl).await
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
         self.faults.beats.strike("beating").await?;
         self.inner.beat(heartbeat, ttl).await
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        self.inner.leave(holder).await
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
@@ -188,6 +195,14 @@ impl Leases for FaultyLeases {
 
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
         self.inner.live().await
+    }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        self.inner.note(note, ttl).await
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        self.inner.notes(topic).await
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use shared_model::{TaskAnswer, TaskResult};
+use shared_model::{Epoch, TaskAnswer, TaskResult};
 use shared_plugin::Catalog;
 use shared_ports::messages::Report;
 
 use crate::faults::faulty;
 use crate::probe::{probe, until_cancelled};
-use crate::world::{Said, World, attempt, config, ports, ready, until};
+use crate::world::{Said, World, attempt, config, holder, ports, ready, until};
 
 #[tokio::test(start_paused = true)]
 async fn a_report_is_sent_until_the_broker_has_it() {
@@ -38,7 +38,8 @@ async fn a_report_that_cannot_be_sent_is_given_up_once_the_lease_is_lost() {
     world.send(&ready("probe", "1", 1)).await;
     faults.publishes.fail(u32::MAX);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    faults.beats.fail(u32::MAX);
+    let ttl = config().lease_ttl;
+    world.ports.leases.claim(&attempt("1"), Epoch(2), &holder("other"), ttl).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let tries = faults.publishes.calls();
     faults.publishes.fail(0);

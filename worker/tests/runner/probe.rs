@@ -100,13 +100,13 @@ where
     }
 
     async fn cancelled(&self, task: &str, cx: &TaskContext) {
-        assert!(task == "work" && !cx.cancel.is_cancelled());
+        assert!(task == "work" && cx.end.why().is_none());
         self.runs.cancelled.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// Works until it is told to end, as every stage type that lasts.
 pub(crate) async fn until_cancelled(cx: TaskContext) -> TaskAnswer {
-    cx.cancelled().await;
+    cx.told_to_end().await;
     TaskAnswer::Canceled { result: TaskResult::default() }
 }

@@ -13,7 +13,7 @@ use shared_plugin::Catalog;
 use shared_ports::messages::{
     AttemptReady, AttemptReport, Control, Inputs, MESSAGE_VERSION, Report, TaskInput,
 };
-use shared_ports::{Clock, Consumer, LogName, Outgoing, Ports, Queue};
+use shared_ports::{Clock, Consumer, Holder, LogName, Outgoing, Ports, Queue};
 use shared_runtime::Supervisor;
 use worker::Config;
 
@@ -64,8 +64,23 @@ impl World {
     }
 
     pub(crate) async fn abort(&self, attempt: &AttemptId, epoch: u64) {
-        let word =
-            Control::Abort { v: MESSAGE_VERSION, attempt: attempt.clone(), epoch: Epoch(epoch) };
+        self.end(attempt, epoch, false).await;
+    }
+
+    /// Tells the worker that another goes on with an attempt.
+    pub(crate) async fn take_over(&self, attempt: &AttemptId, epoch: u64) {
+        self.end(attempt, epoch, true).await;
+    }
+
+    pub(crate) async fn grant(&self, attempt: &AttemptId, epoch: u64) {
+        let (v, attempt, epoch) = (MESSAGE_VERSION, attempt.clone(), Epoch(epoch));
+        let word = Control::Grant { v, attempt, epoch };
+        self.publish(Queue::Control(config().id), &format!("grant {epoch}"), &word).await;
+    }
+
+    async fn end(&self, attempt: &AttemptId, epoch: u64, taken_over: bool) {
+        let (v, attempt, epoch) = (MESSAGE_VERSION, attempt.clone(), Epoch(epoch));
+        let word = Control::Abort { v, attempt, epoch, taken_over };
         self.publish(Queue::Control(config().id), "abort", &word).await;
     }
 
@@ -135,6 +150,11 @@ pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "waited in vain for {what}");
 }
 
+/// Another worker.
+pub(crate) fn holder(name: &str) -> Holder {
+    Holder::new(WorkerId::new(name), "its process")
+}
+
 pub(crate) fn attempt(stage: &str) -> AttemptId {
     AttemptId {
         execution: ExecutionId::new("e"),
@@ -168,6 +188,11 @@ pub(crate) fn ready(name: &str, stage: &str, epoch: u64) -> AttemptReady {
         to_end: false,
         inputs: Inputs::Inline(Box::new(input)),
     }
+}
+
+/// The same of work that cannot be recognised.
+pub(crate) fn needs_grant(stage: &str) -> AttemptReady {
+    AttemptReady { needs_grant: true, ..ready("probe", stage, 1) }
 }
 
 /// What this thread logs from now on.

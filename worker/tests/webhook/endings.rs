@@ -18,6 +18,11 @@ fn hanging() -> HttpServer {
             std::thread::sleep(Duration::from_millis(300));
             Reply::text(200, "")
         }
+        // Longer than one that is cancelled waits for the last word.
+        "/slower" => {
+            std::thread::sleep(Duration::from_millis(1500));
+            Reply::text(200, "")
+        }
         _ => Reply::json(200, &json!({ "state": "running" })),
     })
     .unwrap()
@@ -34,7 +39,7 @@ fn monitoring(server: &HttpServer, more: Value) -> Value {
 
 /// Tells a task to end once the server was asked, and waits for that.
 async fn cut_off(scene: &mut Scene, task: u16, server: &HttpServer) -> (TaskAnswer, Duration) {
-    let (cancel, before) = (scene.cancel.clone(), server.asked().len());
+    let (cancel, before) = (scene.end.clone(), server.asked().len());
     let cutting = async {
         let deadline = Deadline::after(Duration::from_secs(10));
         while server.asked().len() == before {
@@ -79,7 +84,7 @@ async fn a_request_that_was_cut_off_is_repeated_under_its_key() {
     let asked = server.asked().len();
     let mut keyed = patient(json!({ "url": server.url("/hang"), "idempotent": true }));
     cut_off(&mut keyed, 0, &server).await;
-    keyed.cancel = Default::default();
+    keyed.end = Default::default();
     cut_off(&mut keyed, 0, &server).await;
     let keys: Vec<_> = server.asked()[asked..]
         .iter()
@@ -100,10 +105,24 @@ async fn an_answer_that_comes_in_time_is_taken_though_the_task_is_to_end() {
 async fn a_task_that_is_to_end_before_it_asks_asks_nobody() {
     let server = hanging();
     let mut scene = scene(json!({ "url": server.url("/") }));
-    scene.cancel.cancel();
+    scene.end.cancel();
     assert!(matches!(scene.run(0).await, TaskAnswer::HandedOver { .. }));
-    scene.cancel = Default::default();
+    scene.end = Default::default();
     assert!(matches!(scene.run(0).await, TaskAnswer::Succeeded { .. }));
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_must_not_be_repeated_outlasts_a_worker_that_stops() {
+    let server = hanging();
+    let mut scene = patient(json!({ "url": server.url("/slower") }));
+    let end = scene.end.clone();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        end.hand_over();
+    };
+    let (answer, ()) = tokio::join!(scene.run(0), stopping);
+    assert!(matches!(answer, TaskAnswer::Succeeded { .. }), "{answer:?}");
     assert_eq!(server.asked().len(), 1);
 }
 
@@ -118,7 +137,7 @@ async fn the_target_is_told_when_nobody_waits_any_more() {
     // The pause before the next look is waited for where a cancel is heard.
     cancelled.stage = slow_looks();
     let TaskAnswer::Again { .. } = cancelled.run(2).await else { panic!("looks again") };
-    let cancel = cancelled.cancel.clone();
+    let cancel = cancelled.end.clone();
     let (answer, ()) = tokio::join!(cancelled.run(2), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         cancel.cancel();

@@ -8,9 +8,8 @@ use serde_json::{Map, Value, json};
 use shared_adapters::SystemClock;
 use shared_adapters::memory::MemoryBlobs;
 use shared_model::{AttemptId, Epoch, ExecutionId, StageRef, TaskAnswer};
-use shared_plugin::{StageLog, StageType, TaskContext};
+use shared_plugin::{EndSignal, StageLog, StageType, TaskContext};
 use shared_ports::messages::TaskInput;
-use tokio_util::sync::CancellationToken;
 use worker::stages::webhook::{AllowList, HttpLimits, Webhook, WebhookConfig};
 
 /// No stage of these tests takes longer.
@@ -31,7 +30,7 @@ impl StageLog for Lines {
 pub(crate) struct Scene {
     pub(crate) stage: Webhook,
     pub(crate) context: Map<String, Value>,
-    pub(crate) cancel: CancellationToken,
+    pub(crate) end: EndSignal,
     pub(crate) checkpoint: Option<Value>,
     log: Arc<Lines>,
 }
@@ -95,8 +94,8 @@ pub(crate) async fn play(context: Value) -> Ended {
 impl Scene {
     pub(crate) fn new(stage: Webhook, context: Value) -> Self {
         let context = context.as_object().unwrap().clone();
-        let (cancel, log) = (CancellationToken::new(), Arc::default());
-        Self { stage, context, cancel, checkpoint: None, log }
+        let (end, log) = (EndSignal::default(), Arc::default());
+        Self { stage, context, end, checkpoint: None, log }
     }
 
     pub(crate) fn cx(&self, task: u16) -> TaskContext {
@@ -113,7 +112,7 @@ impl Scene {
             epoch: Epoch(1),
             input: Arc::new(TaskInput { context, checkpoint, ..TaskInput::default() }),
             log: Arc::clone(&self.log) as Arc<dyn StageLog>,
-            cancel: self.cancel.clone(),
+            end: self.end.clone(),
             clock: Arc::new(SystemClock::default()),
             blobs: Arc::new(MemoryBlobs::default()),
         }

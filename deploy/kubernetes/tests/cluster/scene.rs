@@ -15,12 +15,11 @@ use serde_json::{Map, Value, json};
 use shared_adapters::SystemClock;
 use shared_adapters::memory::MemoryBlobs;
 use shared_model::{AttemptId, Epoch, ExecutionId, Retry, StageRef, TaskAnswer, TaskError};
-use shared_plugin::{StageLog, StageType, TaskContext};
+use shared_plugin::{EndSignal, StageLog, StageType, TaskContext};
 use shared_ports::Clock;
 use shared_ports::messages::TaskInput;
 use shared_testkit::audit::{self, Write};
 use shared_testkit::env;
-use tokio_util::sync::CancellationToken;
 
 /// The account that may do everything.
 pub(crate) const ACCOUNT: &str = "capstan-test";
@@ -30,7 +29,7 @@ const STAGE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Scene {
     pub(crate) namespace: String,
     pub(crate) log: Arc<Lines>,
-    pub(crate) cancel: CancellationToken,
+    pub(crate) end: EndSignal,
     pub(crate) clock: Arc<SystemClock>,
     client: Client,
     stage_type: DeployManifest,
@@ -127,7 +126,7 @@ impl Scene {
         Self {
             namespace,
             log: Arc::default(),
-            cancel: CancellationToken::new(),
+            end: EndSignal::default(),
             clock,
             client: Client::try_from(config).unwrap(),
             stage_type: DeployManifest::new(accounts),
@@ -189,7 +188,7 @@ impl Scene {
             epoch: Epoch(1),
             input: Arc::new(input),
             log: Arc::clone(&self.log) as Arc<dyn StageLog>,
-            cancel: self.cancel.clone(),
+            end: self.end.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             blobs: Arc::new(MemoryBlobs::default()),
         }

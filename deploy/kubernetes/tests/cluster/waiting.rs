@@ -32,7 +32,7 @@ async fn cancelled(
 ) -> (Ended, Duration) {
     let cancel = async {
         moment.await;
-        scene.cancel.cancel();
+        scene.end.cancel();
         scene.clock.elapsed()
     };
     let (ended, at) = tokio::join!(deploy, cancel);
@@ -52,6 +52,21 @@ async fn a_cancel_while_waiting_ends_it_and_says_what_kept_it() {
     assert_eq!(ended.task, "waitForManifestToStabilize");
     let TaskAnswer::Canceled { result } = ended.answer else { panic!("{:?}", ended.answer) };
     has(&result.context["messages"].to_string(), &["pod web-", "ImagePullBackOff"]);
+    assert!(scene.get("apps/v1", "Deployment", "web").await.is_some());
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_leaves_the_waiting_to_another() {
+    let scene = Scene::new("handed-over").await;
+    let manifests = [deployment("web", "nginx:does-not-exist", 2)];
+    let hand_over = async {
+        logged(&scene, "ImagePullBackOff").await;
+        scene.end.hand_over();
+    };
+    let (ended, ()) = tokio::join!(scene.deploy("first", &manifests), hand_over);
+    assert_eq!(ended.task, "waitForManifestToStabilize");
+    assert!(matches!(ended.answer, TaskAnswer::HandedOver { .. }), "{:?}", ended.answer);
     assert!(scene.get("apps/v1", "Deployment", "web").await.is_some());
     scene.end().await;
 }

@@ -21,7 +21,7 @@ const UNUSED_GRACE: Duration = Duration::from_secs(2);
 
 impl Local {
     /// Brings a server group to its wanted number of healthy processes. What does not get healthy is
-    /// ended again.
+    /// ended again; what is handed over stays.
     pub(crate) async fn converge(
         &self,
         cx: &TaskContext,
@@ -33,9 +33,13 @@ impl Local {
             Ok(group) => self.wait_healthy(cx, &group, timeout).await,
             Err(error) => Err(error.into()),
         };
-        if let Err(halt) = healthy {
-            self.end_unready(cx, name).await?;
-            return Err(halt);
+        match healthy {
+            Ok(()) => {}
+            Err(Halt::HandedOver) => return Err(Halt::HandedOver),
+            Err(halt @ (Halt::Failed(_) | Halt::Cancelled)) => {
+                self.end_unready(cx, name).await?;
+                return Err(halt);
+            }
         }
         let ready = |group: &mut Group| group.instances.iter_mut().for_each(|one| one.ready = true);
         let group = self.update(name, ready).await?;
@@ -113,7 +117,7 @@ impl Local {
                 let check = health::check(instance.port, &group.service.health_path);
                 let checked = tokio::select! {
                     biased;
-                    () = cx.cancelled() => return Err(Halt::Cancelled),
+                    why = cx.told_to_end() => return Err(why.into()),
                     checked = check => checked,
                 };
                 ill = ill.or(checked.err().map(|why| (instance, why)));
@@ -199,7 +203,7 @@ impl Local {
         for (signal, grace) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, UNUSED_GRACE)] {
             processes.iter().for_each(|process| process.signal(signal));
             let began = cx.clock.elapsed();
-            // Not given up when the task is cancelled: half-ended is worse than a moment late.
+            // Not given up when the task is to end: half-ended is worse than a moment late.
             while processes.iter().any(Process::is_alive) && cx.clock.elapsed() - began < grace {
                 cx.clock.sleep(LOOK_INTERVAL).await;
             }
@@ -284,7 +288,7 @@ impl Local {
 pub(super) async fn pause(cx: &TaskContext) -> Result<(), Halt> {
     tokio::select! {
         biased;
-        () = cx.cancelled() => Err(Halt::Cancelled),
+        why = cx.told_to_end() => Err(why.into()),
         () = cx.clock.sleep(LOOK_INTERVAL) => Ok(()),
     }
 }

@@ -60,7 +60,7 @@ impl StageType for DeployLocal {
             REPLACE => self.replace(cx).await,
             other => return no_such_task(other),
         };
-        done.unwrap_or_else(Ended::answer)
+        done.unwrap_or_else(|ended| ended.answer(cx))
     }
 }
 
@@ -104,11 +104,13 @@ impl DeployLocal {
         Ok(())
     }
 
-    /// What was started and does not serve goes away again, and that is said.
+    /// What was started and does not serve goes away again, and that is said; unless another worker
+    /// goes on with it.
     async fn take_back(&self, cx: &TaskContext, halt: Halt, made: &[Group]) -> Ended {
         let why = match &halt {
             Halt::Cancelled => "the deploy was cancelled before it served",
             Halt::Failed(_) => "the deploy failed before it served",
+            Halt::HandedOver => return halt.into(),
         };
         let mut done = Vec::new();
         for group in made.iter().filter(|group| !group.enabled) {

@@ -94,7 +94,7 @@ impl StageType for OperateLocal {
             name if name == self.operation.name() => self.carry_out(cx).await,
             other => return no_such_task(other),
         };
-        done.unwrap_or_else(Ended::answer)
+        done.unwrap_or_else(|ended| ended.answer(cx))
     }
 }
 
@@ -308,7 +308,7 @@ pub(super) async fn say(cx: &TaskContext, done: &mut Vec<String>, line: String) 
 pub(super) async fn sleep(cx: &TaskContext, seconds: u64) -> Result<(), Halt> {
     tokio::select! {
         biased;
-        () = cx.cancelled() => Err(Halt::Cancelled),
+        why = cx.told_to_end() => Err(why.into()),
         () = cx.clock.sleep(Duration::from_secs(seconds)) => Ok(()),
     }
 }

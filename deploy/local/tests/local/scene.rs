@@ -10,10 +10,9 @@ use serde_json::{Map, Value, json};
 use shared_adapters::SystemClock;
 use shared_adapters::memory::MemoryBlobs;
 use shared_model::{AttemptId, Epoch, ExecutionId, StageRef, TaskAnswer, TaskError};
-use shared_plugin::{StageLog, StageType, TaskContext};
+use shared_plugin::{EndSignal, StageLog, StageType, TaskContext};
 use shared_ports::messages::TaskInput;
 use shared_runtime::tool::GuardCommand;
-use tokio_util::sync::CancellationToken;
 
 /// No task of these tests takes longer.
 const TASK_TIMEOUT: Duration = Duration::from_secs(90);
@@ -93,7 +92,7 @@ impl Scene {
         execution: &str,
         task: u16,
         context: &Map<String, Value>,
-        cancel: CancellationToken,
+        end: EndSignal,
     ) -> TaskContext {
         let attempt = AttemptId {
             execution: ExecutionId::new(format!("{}-{execution}", self.folder.path().display())),
@@ -108,7 +107,7 @@ impl Scene {
             epoch: Epoch(1),
             input: Arc::new(input),
             log: Arc::clone(&self.log) as Arc<dyn StageLog>,
-            cancel,
+            end,
             clock: Arc::new(SystemClock::default()),
             blobs: Arc::new(MemoryBlobs::default()),
         }
@@ -122,7 +121,7 @@ impl Scene {
         let mut outputs = Map::new();
         let mut last = None;
         for (index, task) in (0..).zip(self.stage_type(name).describe().tasks) {
-            let cx = self.cx(execution, index, &context, CancellationToken::new());
+            let cx = self.cx(execution, index, &context, EndSignal::default());
             let stage_type = self.stage_type(name);
             let run = tokio::time::timeout(TASK_TIMEOUT, stage_type.run(&task.name, &cx));
             let answer = run.await.unwrap_or_else(|_| panic!("`{}` does not end", task.name));

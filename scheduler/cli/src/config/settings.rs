@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) local: Local,
     /// The API of schedulers.
     pub(crate) api: Api,
-    /// What holds for every worker.
+    /// What holds for all of them.
     pub(crate) fleet: Fleet,
     /// This worker.
     pub(crate) worker: Worker,
@@ -72,10 +72,13 @@ pub(crate) struct Api {
     pub(crate) executions_unfinished_max: usize,
 }
 
-/// What holds for every worker.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+/// What holds for all of them.
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Fleet {
+    /// Into how many parts executions are divided among schedulers; the first one to start a store
+    /// says it.
+    pub(crate) shards: NonZeroU16,
     /// The Kubernetes accounts that clients are told of.
     pub(crate) accounts: Vec<String>,
     /// Whether stages may start server groups of processes on a worker's machine (provider `local`).
@@ -183,6 +186,13 @@ impl Settings {
             worker: Worker { token: secret(), ..Worker::default() },
             ..Self::default()
         }
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        let shards = NonZeroU16::new(64).unwrap_or(NonZeroU16::MIN);
+        Self { shards, accounts: Vec::new(), local_provider: false, artifact_templates: false }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use scheduler::access::Tokens;
-use scheduler::{Account, Config, Scheduler, StartError};
+use scheduler::{Account, Config, Scheduler, Sharing, StartError};
 use secrecy::ExposeSecret;
 use shared_adapters::{Guard, OpenError, Patience, open_patiently};
 use shared_ports::Ports;
@@ -24,6 +24,9 @@ use crate::{limits, stages};
 
 /// How long everything may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How often attempts without a lease are looked for: one is lost that has none twice in a row.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct SchedulerArgs {
@@ -78,7 +81,7 @@ async fn start(
     // Before anything runs: what is there is not taken up in vain.
     scheduler::api::may_serve(&ports, listener.local_addr()?).await?;
     let descriptors = stages::descriptors(settings.fleet.local_provider)?;
-    let config = control(settings);
+    let config = control(settings, ports.clock.new_id());
     let scheduler = patience.open(async || {
         let started =
             Scheduler::start(config.clone(), ports.clone(), descriptors.clone(), supervisor);
@@ -92,8 +95,8 @@ async fn start(
     Ok(())
 }
 
-/// How the control plane behaves.
-fn control(settings: &Settings) -> Config {
+/// How the control plane behaves, as one of several of a name that nobody else ever has.
+fn control(settings: &Settings, name: String) -> Config {
     let kubernetes = settings.fleet.accounts.iter().map(|name| Account::new("kubernetes", name));
     let local = settings.fleet.local_provider.then(|| Account::new(LOCAL, LOCAL));
     Config {
@@ -101,6 +104,8 @@ fn control(settings: &Settings) -> Config {
         accounts: kubernetes.chain(local).collect(),
         // Workers outlive us, and their leases with them.
         leases_are_fresh: false,
+        sharing: Some(Sharing { name, shards: settings.fleet.shards.get() }),
+        sweep_interval: SWEEP_INTERVAL,
         ..Config::default()
     }
 }

@@ -12,6 +12,7 @@ use shared_model::{Capability, WorkerId};
 use shared_plugin::Catalog;
 use shared_ports::WorkerPorts;
 use shared_runtime::Supervisor;
+use worker::Standing;
 use worker::probes::{self, Probes};
 
 use super::{
@@ -118,10 +119,11 @@ async fn serve(settings: Settings) -> Result<u8> {
     );
     let Some((ports, guard)) = opened.await? else { return Ok(0) };
     let limit = working.drain_timeout + STOP_MARGIN;
-    let probes = Probes { ports: ports.clone(), worker: working.id.clone(), token };
-    let start = start(working, ports, stages, &supervisor, &mut patience);
+    let worker = working.id.clone();
+    let start = start(working, ports.clone(), stages, &supervisor, &mut patience);
     let started = unless_stopped(&supervisor, Box::pin(start)).await;
-    if let Ok(Some(())) = started {
+    if let Ok(Some(standing)) = &started {
+        let probes = Probes { ports, worker, standing: standing.clone(), token };
         say(&format!("listening on http://{}", listener.local_addr()?));
         probes::serve(listener, probes, &supervisor);
         supervisor.stopping().cancelled().await;
@@ -138,7 +140,7 @@ async fn start(
     stages: Stages,
     supervisor: &Supervisor,
     patience: &mut Patience,
-) -> Result<()> {
+) -> Result<Standing> {
     let catalog = stages.catalog()?;
     check_capabilities(&working.capabilities, &catalog)?;
     if working.capabilities.is_empty() {
@@ -148,11 +150,11 @@ async fn start(
         let (working, ports, catalog) = (working.clone(), ports.clone(), catalog.clone());
         Ok(worker::start(working, ports, catalog, supervisor).await?)
     });
-    started.await.context("the worker did not start")?;
+    let standing = started.await.context("the worker did not start")?;
     let (name, slots) = (&working.id, working.slots);
     let served: Vec<_> = working.capabilities.iter().map(ToString::to_string).collect();
     say(&format!("worker {name} with {slots} slots serves {}", served.join(", ")));
-    Ok(())
+    Ok(standing)
 }
 
 /// A queue that nobody fills would make a worker that waits for ever.

@@ -15,7 +15,7 @@ use crate::scene::Scene;
 use crate::tools::helm_and_chart;
 
 /// Schedulers of one scene.
-const SCHEDULERS: usize = 1;
+const SCHEDULERS: usize = 2;
 /// Workers of one scene.
 const WORKERS: usize = 3;
 
@@ -47,6 +47,8 @@ impl Server {
         let mut settings = scene.settings(&data);
         settings["worker"]["helm"] = helm.to_str().unwrap().into();
         settings["worker"]["artifacts_root"] = folder.path().to_str().unwrap().into();
+        // Each is a queue of its own in RabbitMQ, for every scene.
+        settings["fleet"]["shards"] = 8.into();
         change(&mut settings);
         file(&data, "settings.yaml", &settings.to_string());
         let mut server = Self {

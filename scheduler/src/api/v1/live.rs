@@ -196,6 +196,8 @@ impl Tail {
             return true;
         }
         self.note_updates(&id);
+        // What happens at other schedulers is not told here.
+        self.has_changed |= self.state.scheduler.is_shared();
         if !self.has_changed {
             return false;
         }

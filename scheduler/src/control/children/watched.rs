@@ -39,6 +39,15 @@ impl Children {
         self.ended.extend(waiting.into_iter().map(|waiting| (waiting, child.clone())));
     }
 
+    /// Forgets the stages of executions that are not this scheduler's any more.
+    pub(crate) fn forget(&mut self, is_lost: &dyn Fn(&ExecutionId) -> bool) {
+        self.watched.retain(|_, waiting| {
+            waiting.retain(|(parent, _)| !is_lost(parent));
+            !waiting.is_empty()
+        });
+        self.ended.retain(|((parent, _), _)| !is_lost(parent));
+    }
+
     /// An execution is to be cancelled in the next turn.
     pub(crate) fn cancel(&mut self, child: ExecutionId) {
         self.cancels.insert(child);
@@ -77,6 +86,7 @@ impl Driver {
                 let (id, now) = (submission.loaded.id.clone(), self.shell.ports.clock.now());
                 let mut work = Work::new(submission.loaded);
                 work.changes = submission.changes;
+                work.changes.with = Some(parent.clone());
                 match work.carry_out(&self.shell, submission.commands, now).await {
                     Ok(()) => self.keep(turn, (work, Vec::new())),
                     Err(error) => self.give_up_parent(turn, &parent, &id, error),
@@ -126,6 +136,15 @@ impl Driver {
             let at = self.shell.ports.clock.now();
             let reason = "the stage that waits for it ends early".to_owned();
             let event = Event::CancelRequested { by: PARENT.into(), reason, at };
+            match self.take_anywhere(turn, &child).await {
+                Ok(Some(work)) => self.keep(turn, work),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%child, %error, "it cannot be cancelled for now");
+                    self.children.unreachable.insert(child);
+                    continue;
+                }
+            }
             self.event(turn, &child, event, None, at).await;
         }
     }
@@ -159,13 +178,7 @@ impl Driver {
         let waiting = self.children.waiting();
         let doubtful = waiting.filter(|(child, waiting)| self.is_doubtful(child, waiting));
         for (parent, stage) in doubtful.map(|(_, waiting)| waiting.clone()).collect::<Vec<_>>() {
-            let now = self.shell.ports.clock.now();
-            let Some(mut work) = self.take(turn, &parent) else { continue };
-            let commands = work.0.loaded.engine.outstanding_of(stage);
-            match work.0.carry_out(&self.shell, commands, now).await {
-                Ok(()) => self.keep(turn, work),
-                Err(error) => self.give_up(work, error),
-            }
+            self.ring(turn, &parent, stage).await;
         }
     }
 }

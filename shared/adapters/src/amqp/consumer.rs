@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    BasicRejectOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
@@ -30,7 +31,9 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Receives from one queue.
 pub(super) struct AmqpConsumer {
     queue: String,
+    channel: Channel,
     arriving: lapin::Consumer,
+    receives: bool,
     deliveries: Arc<Deliveries>,
 }
 
@@ -90,13 +93,17 @@ pub(super) async fn open(
     let (channel, arriving) =
         opened.await.map_err(|error: lapin::Error| refused(doing(), &error))?;
     let deliveries = Arc::new(Deliveries::default());
-    let settling = settle(channel, Arc::clone(&deliveries));
-    Ok((AmqpConsumer { queue: queue.to_owned(), arriving, deliveries }, settling))
+    let settling = settle(channel.clone(), Arc::clone(&deliveries));
+    let queue = queue.to_owned();
+    Ok((AmqpConsumer { queue, channel, arriving, receives: true, deliveries }, settling))
 }
 
 #[async_trait]
 impl Consumer for AmqpConsumer {
     async fn next(&mut self) -> Option<Delivery> {
+        if !self.receives {
+            return None;
+        }
         // Nothing is awaited between taking a delivery and handing it over.
         match self.arriving.next().await {
             Some(Ok(arrived)) => {
@@ -111,6 +118,25 @@ impl Consumer for AmqpConsumer {
                 None
             }
         }
+    }
+
+    async fn stop_receiving(&mut self) -> Result<(), PortError> {
+        self.receives = false;
+        let tag = self.arriving.tag();
+        let doing = || format!("ending to receive from queue `{}`", self.queue);
+        let ended =
+            timeout(CLOSE_MAX, self.channel.basic_cancel(tag, BasicCancelOptions::default()));
+        ended
+            .await
+            .map_err(|late| unavailable(doing(), late))?
+            .map_err(|e| refused(doing(), &e))?;
+        // What RabbitMQ sent before it answered is here by now.
+        while let Some(Some(Ok(arrived))) = self.arriving.next().now_or_never() {
+            let again = Refused { tag: arrived.delivery_tag, comes_again: true };
+            lock(&self.deliveries.state).refused.push(again);
+        }
+        self.deliveries.changed.notify_one();
+        Ok(())
     }
 
     async fn ack(&self, tag: u64) -> Result<(), PortError> {

@@ -2,8 +2,8 @@
 
 mod record;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
 };
 
 use self::record::Record;
@@ -66,13 +66,14 @@ impl Journal for MemoryJournal {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         let executions = lock(&self.executions);
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         let unfinished = executions
             .range::<ExecutionId, _>((begin, Bound::Unbounded))
             .filter(|(_, record)| !record.head.status.is_complete());
-        Ok(unfinished.map(|(id, _)| id.clone()).take(limit as usize).collect())
+        let listed = unfinished.map(|(id, record)| (id.clone(), record.standing.version));
+        Ok(listed.take(limit as usize).collect())
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {
@@ -123,6 +124,7 @@ fn decide(
 ) -> Result<Vec<(Appended, Standing)>, PortError> {
     let mut standings = BTreeMap::<&ExecutionId, Standing>::new();
     let mut decided = Vec::with_capacity(batch.len());
+    let mut conflicts = BTreeSet::new();
     for append in batch {
         let stored = || executions.get(&append.execution).map(|record| record.standing);
         let standing =
@@ -134,7 +136,11 @@ fn decide(
             expected: append.expected,
             has_document: append.document.is_some(),
             stages: &indexes,
+            is_with_a_conflict: append.with.as_ref().is_some_and(|with| conflicts.contains(with)),
         })?;
+        if matches!(answer, Appended::Conflict { .. }) {
+            conflicts.insert(&append.execution);
+        }
         decided.push((answer, *standing));
     }
     Ok(decided)

@@ -27,6 +27,21 @@ impl Keys {
         format!("{}:beats", self.prefix)
     }
 
+    /// What processes say about a topic, by when it ends.
+    pub(super) fn notes(&self, topic: &str) -> String {
+        format!("{}:notes:{topic}", self.prefix)
+    }
+
+    /// The words themselves.
+    pub(super) fn bodies(&self, topic: &str) -> String {
+        format!("{}:bodies:{topic}", self.prefix)
+    }
+
+    /// Which process has a worker's name, and until when.
+    pub(super) fn names(&self) -> String {
+        format!("{}:names", self.prefix)
+    }
+
     pub(super) fn lease(&self, attempt: &AttemptId) -> String {
         let AttemptId { execution, stage, run, task, number } = attempt;
         format!("{}:lease:{execution}/{stage}/{run}/{task}#{number}", self.prefix)
@@ -45,7 +60,7 @@ mod tests {
         let (execution, stage) = (ExecutionId::new("e{x}"), StageRef::new("1"));
         let attempt = AttemptId { execution, stage, run: 2, task: 0, number: 3 };
         assert_eq!(keys.lease(&attempt), "{capstan}:lease:e{x}/1/2/0#3");
-        for key in [keys.born(), keys.alive(), keys.beats(), keys.lease(&attempt)] {
+        for key in [keys.born(), keys.alive(), keys.beats(), keys.names(), keys.lease(&attempt)] {
             assert!(key.starts_with("{capstan}:"), "{key}");
         }
     }

@@ -4,9 +4,12 @@ use redis::Script;
 pub(super) struct Scripts {
     pub(super) claim: Script,
     pub(super) beat: Script,
+    pub(super) leave: Script,
     pub(super) release: Script,
     pub(super) holders: Script,
     pub(super) live: Script,
+    pub(super) note: Script,
+    pub(super) notes: Script,
 }
 
 impl Default for Scripts {
@@ -15,9 +18,12 @@ impl Default for Scripts {
         Self {
             claim: script(include_str!("claim.lua")),
             beat: script(include_str!("beat.lua")),
+            leave: script(include_str!("leave.lua")),
             release: script(include_str!("release.lua")),
             holders: script(include_str!("holders.lua")),
             live: script(include_str!("live.lua")),
+            note: script(include_str!("note.lua")),
+            notes: script(include_str!("notes.lua")),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one transaction stores, decided before anything is written: so a conflict or a refusal of
 //! one caller cannot leave a trace in what the others store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -48,11 +48,17 @@ impl Group {
     pub(super) fn take(&mut self, batch: &[PreparedAppend]) -> Result<Vec<Appended>, PortError> {
         let mut standings = BTreeMap::new();
         let mut answers = Vec::with_capacity(batch.len());
+        let mut conflicts = BTreeSet::new();
         for append in batch {
             let standing = standings
                 .entry(&append.execution)
                 .or_insert_with(|| self.standing(&append.execution));
-            let answer = admit(standing, append)?;
+            let is_with_a_conflict =
+                append.with.as_ref().is_some_and(|with| conflicts.contains(with));
+            let answer = admit(standing, append, is_with_a_conflict)?;
+            if matches!(answer, Appended::Conflict { .. }) {
+                conflicts.insert(&append.execution);
+            }
             answers.push((answer, *standing));
         }
         for (append, (answer, standing)) in batch.iter().zip(&answers) {
@@ -107,12 +113,17 @@ impl Group {
     }
 }
 
-fn admit(standing: &mut Standing, append: &PreparedAppend) -> Result<Appended, PortError> {
+fn admit(
+    standing: &mut Standing,
+    append: &PreparedAppend,
+    is_with_a_conflict: bool,
+) -> Result<Appended, PortError> {
     let stages: Vec<u32> = append.stages.iter().map(|stage| stage.place).collect();
     standing.admit(Admission {
         execution: &append.execution,
         expected: append.expected,
         has_document: append.document.is_some(),
         stages: &stages,
+        is_with_a_conflict,
     })
 }

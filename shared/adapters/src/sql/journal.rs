@@ -3,7 +3,7 @@ use bytes::Bytes;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
 };
 
 use super::connection::Row;
@@ -59,15 +59,17 @@ impl Journal for SqlJournal {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         let sql = || {
-            let mut sql = Sql::new("SELECT id FROM execution WHERE is_complete = 0 AND id > ");
+            let mut sql =
+                Sql::new("SELECT id, version FROM execution WHERE is_complete = 0 AND id > ");
             sql.bind(after.map_or("", ExecutionId::as_str)).push(" ORDER BY id LIMIT ").bind(limit);
             sql
         };
         let found = self.readers.pool.fetch(sql).await;
-        let ids = found.and_then(|found| found.iter().map(rows::id).collect());
-        ids.map_err(|error| self.readers.failed(error, "listing unfinished executions"))
+        let listed = |row: &Row| Ok((rows::id(row)?, rows::count(row, "version")?));
+        let all = found.and_then(|found| found.iter().map(listed).collect());
+        all.map_err(|error| self.readers.failed(error, "listing unfinished executions"))
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {

@@ -24,6 +24,7 @@ pub(super) struct PreparedAppend {
     /// By place, ascending.
     pub(super) stages: Vec<PreparedStage>,
     pub(super) history: Vec<HistoryRow>,
+    pub(super) with: Option<ExecutionId>,
     /// About how many bytes it stores.
     pub(super) bytes: usize,
 }
@@ -76,7 +77,7 @@ pub(super) struct PreparedChange {
 
 impl PreparedAppend {
     pub(super) fn new(append: Append) -> Result<Self, PortError> {
-        let Append { execution, expected, head, document, stages, history } = append;
+        let Append { execution, expected, head, document, stages, history, with } = append;
         let doing = || format!("storing execution {execution}");
         let document = document.map(|document| json(&document, doing)).transpose()?;
         let mut stages: Vec<PreparedStage> = stages
@@ -93,7 +94,7 @@ impl PreparedAppend {
             + document.as_ref().map_or(0, |document| document.len())
             + stages.iter().map(PreparedStage::bytes).sum::<usize>()
             + history.iter().map(|entry| entry.message.len()).sum::<usize>();
-        Ok(Self { execution, expected, head, document, stages, history, bytes })
+        Ok(Self { execution, expected, head, document, stages, history, with, bytes })
     }
 }
 

@@ -20,6 +20,7 @@ enum Breaks {
     Cancelled,
     Rejected,
     Reports,
+    Receiving,
 }
 
 struct Broken {
@@ -75,6 +76,11 @@ async fn a_broker_that_delivers_what_was_rejected() {
 #[tokio::test]
 async fn a_broker_whose_reports_go_to_everybody() {
     fails(Breaks::Reports, &["one_consumer_of_reports_receives"]).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_cannot_stop() {
+    fails(Breaks::Receiving, &["who_receives_no_more_leaves_the_rest_to_others"]).await;
 }
 
 async fn fails(breaks: Breaks, expected: &[&str]) {
@@ -141,6 +147,13 @@ impl Consumer for BrokenConsumer {
         }
         let redelivered = delivery.redelivered && breaks != Breaks::Redelivered;
         Some(Delivery { redelivered, ..delivery })
+    }
+
+    async fn stop_receiving(&mut self) -> Result<(), PortError> {
+        if self.breaks == Breaks::Receiving {
+            return Ok(());
+        }
+        self.consumer.as_mut().unwrap().stop_receiving().await
     }
 
     async fn ack(&self, tag: u64) -> Result<(), PortError> {

@@ -6,7 +6,7 @@ use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::conformance::{Durable, Subject, journal};
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored,
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
 };
 
 use crate::assert_caught;
@@ -31,6 +31,8 @@ enum Breaks {
     Unfinished,
     /// Leaves conflicts in the history.
     History,
+    /// Stores what was to be stored with another only.
+    With,
 }
 
 struct Broken {
@@ -97,6 +99,11 @@ async fn a_journal_that_forgets_everything_when_it_is_closed() {
     assert_caught(&failures, &["what_was_acknowledged_is_there_after_reopening"]);
 }
 
+#[tokio::test]
+async fn a_journal_that_stores_children_without_parents() {
+    fails(Breaks::With, &["what_is_stored_with_another_shares_its_conflict"]).await;
+}
+
 async fn fails(breaks: Breaks, expected: &[&str]) {
     let new = async || {
         let (journal, held_back) = (MemoryJournal::default(), Default::default());
@@ -154,6 +161,7 @@ impl Journal for Broken {
                 }
                 return Ok(answers);
             }
+            Breaks::With => batch.iter_mut().for_each(|append| append.with = None),
             Breaks::Case | Breaks::Pages | Breaks::Unfinished => {}
         }
         self.journal.append(batch).await
@@ -175,7 +183,7 @@ impl Journal for Broken {
         &self,
         after: Option<&ExecutionId>,
         limit: u32,
-    ) -> Result<Vec<ExecutionId>, PortError> {
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
         if self.breaks == Breaks::Unfinished {
             let all = Query { limit: u32::MAX, ..Query::default() };
             let mut ids: Vec<_> =
@@ -183,7 +191,8 @@ impl Journal for Broken {
             ids.sort();
             ids.retain(|id| after.is_none_or(|after| id > after));
             ids.truncate(limit as usize);
-            return Ok(ids);
+            // With versions that nobody compares.
+            return Ok(ids.into_iter().map(|id| (id, 1)).collect());
         }
         self.journal.unfinished(after, limit).await
     }

@@ -6,7 +6,7 @@ use shared_adapters::memory::MemoryLeases;
 use shared_model::{AttemptId, Epoch, WorkerId};
 use shared_ports::PortError;
 use shared_ports::conformance::{SimClock, Timed, leases::leases};
-use shared_ports::leases::{Claim, Heartbeat, Leases};
+use shared_ports::leases::{Claim, Heard, Heartbeat, Holder, Leases, Note};
 
 use crate::assert_caught;
 
@@ -26,6 +26,14 @@ enum Breaks {
     Release,
     /// Workers live for ever.
     Live,
+    /// What is said holds for ever.
+    Notes,
+    /// Whoever has the name is the holder.
+    Instances,
+    /// Tells nobody that its name is taken.
+    Names,
+    /// Who leaves stays.
+    Leave,
 }
 
 struct Broken {
@@ -72,6 +80,28 @@ async fn workers_that_live_for_ever() {
     fails(Breaks::Live, &["live_workers_are_those_that_beat"]).await;
 }
 
+#[tokio::test]
+async fn notes_that_hold_for_ever() {
+    fails(Breaks::Notes, &["a_note_holds_until_its_ttl_or_until_it_is_taken_back"]).await;
+}
+
+#[tokio::test]
+async fn leases_that_go_by_the_name() {
+    let expected =
+        ["two_processes_of_one_name_are_two_holders", "a_name_is_the_first_live_process_own"];
+    fails(Breaks::Instances, &expected).await;
+}
+
+#[tokio::test]
+async fn leases_that_let_two_have_one_name() {
+    fails(Breaks::Names, &["a_name_is_the_first_live_process_own"]).await;
+}
+
+#[tokio::test]
+async fn workers_that_cannot_leave() {
+    fails(Breaks::Leave, &["who_leaves_lives_no_more"]).await;
+}
+
 async fn fails(breaks: Breaks, expected: &[&str]) {
     let new = async || {
         let clock = Arc::new(SimClock::default());
@@ -87,33 +117,43 @@ impl Leases for Broken {
         &self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
         let ttl = if self.breaks == Breaks::Ttl { SignedDuration::MAX } else { ttl };
-        let holder = self.leases.holders(std::slice::from_ref(attempt)).await?.remove(0);
-        let newer = holder.map_or(epoch, |(_, held)| Epoch(held.0 + 1));
+        let held = self.leases.holders(std::slice::from_ref(attempt)).await?.remove(0);
+        let newer = held.map_or(epoch, |(_, held)| Epoch(held.0 + 1));
         if self.breaks == Breaks::Epochs && newer > epoch {
             // Whoever comes takes over.
             self.leases.release(attempt, Epoch(newer.0 - 1)).await?;
-            return self.leases.claim(attempt, newer, worker, ttl).await;
+            return self.leases.claim(attempt, newer, holder, ttl).await;
         }
-        let claim = self.leases.claim(attempt, epoch, worker, ttl).await?;
+        let nameless = Holder::new(holder.worker.clone(), "");
+        let holder = if self.breaks == Breaks::Instances { &nameless } else { holder };
+        let claim = self.leases.claim(attempt, epoch, holder, ttl).await?;
         Ok(if self.breaks == Breaks::Claims { Claim::Granted } else { claim })
     }
 
-    async fn beat(
-        &self,
-        heartbeat: &Heartbeat,
-        ttl: SignedDuration,
-    ) -> Result<Vec<AttemptId>, PortError> {
+    async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
         let mut heartbeat = heartbeat.clone();
         if self.breaks == Breaks::Beats {
             heartbeat.in_flight.clear();
         }
         let ttl = if self.breaks == Breaks::Live { SignedDuration::MAX } else { ttl };
-        let lost = self.leases.beat(&heartbeat, ttl).await?;
-        Ok(if self.breaks == Breaks::Renewal { Vec::new() } else { lost })
+        if self.breaks == Breaks::Instances {
+            heartbeat.instance.clear();
+        }
+        let heard = self.leases.beat(&heartbeat, ttl).await?;
+        let lost = if self.breaks == Breaks::Renewal { Vec::new() } else { heard.lost };
+        let name_taken = heard.name_taken && self.breaks != Breaks::Names;
+        Ok(Heard { lost, name_taken })
+    }
+
+    async fn leave(&self, holder: &Holder) -> Result<(), PortError> {
+        if self.breaks == Breaks::Leave {
+            return Ok(());
+        }
+        self.leases.leave(holder).await
     }
 
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
@@ -132,5 +172,14 @@ impl Leases for Broken {
 
     async fn live(&self) -> Result<Vec<(Heartbeat, Timestamp)>, PortError> {
         self.leases.live().await
+    }
+
+    async fn note(&self, note: &Note, ttl: SignedDuration) -> Result<(), PortError> {
+        let ttl = if self.breaks == Breaks::Notes { SignedDuration::MAX } else { ttl };
+        self.leases.note(note, ttl).await
+    }
+
+    async fn notes(&self, topic: &str) -> Result<Vec<Note>, PortError> {
+        self.leases.notes(topic).await
     }
 }

@@ -11,7 +11,7 @@ use shared_testkit::stack::Redis;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::leases::{TTL, attempt, claim, heartbeat, past_the_grace, settings};
+use crate::leases::{TTL, attempt, claim, heartbeat, past_the_grace, process, settings};
 use crate::{is_refused, is_unavailable, text, within};
 
 /// Longer than any call may take.
@@ -44,7 +44,7 @@ async fn pauses_and_goes_on(leases: &RedisLeases) {
     assert!(text(&unknown).contains("came up a short time ago"), "{}", text(&unknown));
     let unknown = holder(leases, "x").await.unwrap_err();
     assert!(is_unavailable(&unknown), "{unknown:?}");
-    let lost = leases.beat(&heartbeat("a", &[("x", 1)]), TTL).await.unwrap();
+    let lost = leases.beat(&heartbeat("a", &[("x", 1)]), TTL).await.unwrap().lost;
     assert_eq!(lost, [], "it goes on");
     assert_eq!(holder(leases, "x").await.unwrap(), held("a", 1));
     let refused = claim(leases, "x", 1, "b").await.unwrap();
@@ -60,7 +60,7 @@ async fn pauses_and_goes_on(leases: &RedisLeases) {
         unknown += 1;
         let name = format!("unknown-{unknown}");
         let beat = heartbeat("a", &[("x", 1), (&name, 1)]);
-        let lost = leases.beat(&beat, TTL).await.unwrap();
+        let lost = leases.beat(&beat, TTL).await.unwrap().lost;
         (lost == [attempt(&name)]).then_some(())
     };
     within(BOUND, "a missing lease has ended", ended).await;
@@ -103,7 +103,7 @@ async fn killed_and_started_again_with_what_it_had() {
     let leases = RedisLeases::open(&settings).await.unwrap();
     past_the_grace(&leases).await;
     let short = SignedDuration::from_millis(500);
-    let worker = WorkerId::new("a");
+    let worker = process("a");
     for name in ["x", "y"] {
         let claimed = leases.claim(&attempt(name), Epoch(1), &worker, short).await.unwrap();
         assert_eq!(claimed, Claim::Granted);
@@ -121,9 +121,9 @@ async fn killed_and_started_again_with_what_it_had() {
     assert!(is_unavailable(&error));
     assert_eq!(holder(&leases, "y").await.unwrap(), None, "it was released");
     let again = claim(&leases, "x", 1, "b").await.unwrap();
-    assert_eq!(again, Claim::Refused { holder: worker, epoch: Epoch(1) });
+    assert_eq!(again, Claim::Refused { holder: worker.worker, epoch: Epoch(1) });
     assert_eq!(claim(&leases, "new", 1, "b").await.unwrap(), Claim::Granted, "nothing was lost");
-    let lost = leases.beat(&heartbeat("a", &[("x", 1), ("y", 1)]), TTL).await.unwrap();
+    let lost = leases.beat(&heartbeat("a", &[("x", 1), ("y", 1)]), TTL).await.unwrap().lost;
     assert_eq!(lost, [attempt("y")]);
     assert_eq!(holder(&leases, "x").await.unwrap(), held("a", 1));
 }
@@ -170,7 +170,7 @@ async fn a_wrong_password_and_missing_rights_are_told() {
     assert!(!redis.command(acl).unwrap().contains("-ERR"));
     let leases = RedisLeases::open(&at("enough:pa55word")).await.unwrap();
     past_the_grace(&leases).await;
-    assert_eq!(leases.beat(&heartbeat("a", &[]), TTL).await.unwrap(), []);
+    assert_eq!(leases.beat(&heartbeat("a", &[]), TTL).await.unwrap().lost, []);
     leases.release(&attempt("probe"), Epoch(1)).await.unwrap();
 }
 
@@ -226,7 +226,7 @@ async fn sentinels_lead_to_the_new_master() {
     };
     within(Duration::from_secs(30), "the Sentinel knows the replica", known).await;
     let hour = SignedDuration::from_hours(1);
-    let worker = WorkerId::new("a");
+    let worker = process("a");
     let claimed = leases.claim(&attempt("x"), Epoch(1), &worker, hour).await.unwrap();
     assert_eq!(claimed, Claim::Granted);
     let key = format!("EXISTS {{{}}}:lease:x/1/1/0#1", settings.prefix);
@@ -235,7 +235,7 @@ async fn sentinels_lead_to_the_new_master() {
     master.crash().unwrap();
     let moved = Instant::now();
     let renewed = async || leases.beat(&heartbeat("a", &[("x", 1)]), TTL).await.ok();
-    let lost = within(Duration::from_secs(30), "the replica is the master", renewed).await;
-    assert_eq!(lost, [], "{:?} after the master was gone", moved.elapsed());
+    let heard = within(Duration::from_secs(30), "the replica is the master", renewed).await;
+    assert_eq!(heard.lost, [], "{:?} after the master was gone", moved.elapsed());
     assert_eq!(claim(&leases, "y", 1, "a").await.unwrap(), Claim::Granted);
 }

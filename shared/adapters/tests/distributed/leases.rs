@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use shared_adapters::{Redis, RedisLeases};
 use shared_model::{AttemptId, Capability, Epoch, ExecutionId, StageRef, WorkerId};
 use shared_ports::conformance::{self, Timed};
-use shared_ports::leases::{Claim, Heartbeat, Leases, Vitals};
+use shared_ports::leases::{Claim, Heartbeat, Holder, Leases, Vitals};
 use shared_testkit::env;
 
 use crate::{is_unavailable, own_name, within};
@@ -32,6 +32,7 @@ pub(crate) fn attempt(name: &str) -> AttemptId {
 pub(crate) fn heartbeat(worker: &str, in_flight: &[(&str, u64)]) -> Heartbeat {
     Heartbeat {
         worker: WorkerId::new(worker),
+        instance: "1".to_owned(),
         capabilities: vec![Capability::new("wait")],
         slots: 4,
         in_flight: in_flight.iter().map(|(name, epoch)| (attempt(name), Epoch(*epoch))).collect(),
@@ -41,13 +42,18 @@ pub(crate) fn heartbeat(worker: &str, in_flight: &[(&str, u64)]) -> Heartbeat {
     }
 }
 
+/// The only process of a worker.
+pub(crate) fn process(worker: &str) -> Holder {
+    Holder::new(WorkerId::new(worker), "1")
+}
+
 pub(crate) async fn claim(
     leases: &dyn Leases,
     name: &str,
     epoch: u64,
     worker: &str,
 ) -> Result<Claim, shared_ports::PortError> {
-    leases.claim(&attempt(name), Epoch(epoch), &WorkerId::new(worker), TTL).await
+    leases.claim(&attempt(name), Epoch(epoch), &process(worker), TTL).await
 }
 
 /// Waits until Redis counts as one that has been up for long enough.
@@ -95,7 +101,7 @@ async fn runs_of_a_stage_are_different_attempts_and_many_are_asked_for_at_once()
     past_the_grace(&leases).await;
     let attempts: Vec<AttemptId> = (0..2500).map(|run| AttemptId { run, ..attempt("x") }).collect();
     let held = attempts[1500].clone();
-    leases.claim(&held, Epoch(1), &WorkerId::new("a"), TTL).await.unwrap();
+    leases.claim(&held, Epoch(1), &process("a"), TTL).await.unwrap();
     let holders = leases.holders(&attempts).await.unwrap();
     assert_eq!(holders.len(), attempts.len());
     for (attempt, holder) in attempts.iter().zip(holders) {

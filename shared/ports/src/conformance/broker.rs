@@ -32,6 +32,7 @@ pub fn broker() -> Suite<Subject<dyn Broker>> {
         who_waits_is_woken_by_a_message,
         who_waits_is_woken_by_what_another_gives_back,
         who_waits_is_woken_by_what_another_leaves_behind,
+        who_receives_no_more_leaves_the_rest_to_others,
     )
 }
 
@@ -286,6 +287,30 @@ async fn who_waits_is_woken_by_what_another_leaves_behind(subject: Subject<dyn B
     };
     let (found, ()) = join(next(&mut second), leave).await;
     assert_eq!(found.id, "m");
+}
+
+async fn who_receives_no_more_leaves_the_rest_to_others(subject: Subject<dyn Broker>) {
+    let broker = subject.port;
+    publish(&*broker, &queue(), ["a", "b", "c"]).await;
+    let mut first = consume(&*broker, &queue(), 3).await;
+    let mut seen = BTreeSet::new();
+    let held = next(&mut first).await;
+    seen.insert(held.id.clone());
+    // The others may be with the first already.
+    tokio::time::sleep(QUIET).await;
+    first.stop_receiving().await.expect("receiving no more");
+    let ended = tokio::time::timeout(QUIET, first.next()).await.expect("it waits for more");
+    assert!(ended.is_none(), "{ended:?}");
+    let mut second = consume(&*broker, &queue(), 3).await;
+    for _ in 0..2 {
+        let delivery = next(&mut second).await;
+        ack(&*second, &delivery).await;
+        seen.insert(delivery.id);
+    }
+    assert_eq!(seen.len(), 3, "each went to one of them");
+    ack(&*first, &held).await;
+    drop(first);
+    stays_quiet(&mut second).await;
 }
 
 fn queue() -> Queue {

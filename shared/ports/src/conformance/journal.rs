@@ -5,8 +5,6 @@ mod durable;
 mod list;
 mod parts;
 
-use shared_model::ExecutionId;
-
 use super::samples::id;
 use super::suite::suite;
 use super::{Durable, Subject, Suite};
@@ -22,6 +20,7 @@ pub fn journal() -> Suite<Subject<dyn Journal>> {
         append::a_conflict_changes_nothing,
         append::creating_twice_is_a_conflict,
         append::a_conflict_touches_no_other_of_the_batch,
+        append::what_is_stored_with_another_shares_its_conflict,
         append::appends_to_one_execution_follow_each_other_in_a_batch,
         append::of_several_at_once_one_is_stored,
         append::many_at_once_are_all_stored_and_read,
@@ -75,8 +74,8 @@ async fn history(journal: &dyn Journal, execution: &str) -> Vec<(u64, HistoryEnt
 
 async fn unfinished(journal: &dyn Journal, after: Option<&str>, limit: u32) -> Vec<String> {
     let after = after.map(id);
-    let ids = journal.unfinished(after.as_ref(), limit).await.expect("listing");
-    ids.iter().map(ExecutionId::to_string).collect()
+    let listed = journal.unfinished(after.as_ref(), limit).await.expect("listing");
+    listed.iter().map(|(id, _)| id.to_string()).collect()
 }
 
 fn is_refused<T>(answer: &Result<T, PortError>) -> bool {

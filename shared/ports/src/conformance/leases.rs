@@ -9,7 +9,7 @@ use shared_model::{AttemptId, Capability, Epoch, ExecutionId, StageRef, WorkerId
 
 use super::suite::suite;
 use super::{Suite, Timed};
-use crate::leases::{Claim, Heartbeat, Leases, Vitals};
+use crate::leases::{Claim, Heard, Heartbeat, Holder, Leases, Note, Vitals};
 
 /// Every [`Leases`] passes this.
 pub fn leases() -> Suite<Timed<dyn Leases>> {
@@ -24,8 +24,13 @@ pub fn leases() -> Suite<Timed<dyn Leases>> {
         a_lease_that_ended_is_not_renewed,
         what_ended_is_granted_with_a_larger_epoch_only,
         only_the_holder_with_its_epoch_releases_and_renews,
+        two_processes_of_one_name_are_two_holders,
+        a_name_is_the_first_live_process_own,
+        who_leaves_lives_no_more,
         live_workers_are_those_that_beat,
         holders_come_in_the_order_asked_for,
+        a_note_holds_until_its_ttl_or_until_it_is_taken_back,
+        notes_are_told_by_topic_and_name,
         chance::at_most_one_lease_is_live,
     )
 }
@@ -140,6 +145,48 @@ async fn only_the_holder_with_its_epoch_releases_and_renews(subject: Subject) {
     assert_eq!(subject.holder("x").await, None, "nobody renewed it");
 }
 
+async fn two_processes_of_one_name_are_two_holders(subject: Subject) {
+    assert_eq!(subject.claim("x", 3, "a/1").await, Claim::Granted);
+    let refused = Claim::Refused { holder: WorkerId::new("a"), epoch: Epoch(3) };
+    assert_eq!(subject.claim("x", 3, "a/2").await, refused);
+    assert_eq!(subject.claim("x", 3, "a/1").await, Claim::Granted, "the same one");
+    subject.pass(WITHIN).await;
+    assert_eq!(subject.heard("a/2", &[("x", 3)]).await.lost, [attempt("x")]);
+    subject.pass(WITHIN).await;
+    assert_eq!(subject.holder("x").await, None, "the other's beats renew nothing");
+}
+
+async fn a_name_is_the_first_live_process_own(subject: Subject) {
+    let none = Heard::default();
+    assert_eq!(subject.claim("y", 1, "a/2").await, Claim::Granted);
+    assert_eq!(subject.heard("a/1", &[]).await, none);
+    subject.pass(WITHIN).await;
+    let taken = Heard { name_taken: true, ..Heard::default() };
+    assert_eq!(subject.heard("a/2", &[("y", 1)]).await, taken, "what it holds it keeps");
+    assert_eq!(subject.heard("a/1", &[]).await, none);
+    let live = subject.port.live().await.expect("asking who lives");
+    assert_eq!((live.len(), live[0].0.instance.as_str()), (1, "1"), "the older one is seen");
+    for _ in 0..2 {
+        subject.pass(WITHIN).await;
+        subject.heard("a/2", &[("y", 1)]).await;
+    }
+    assert_eq!(subject.heard("a/2", &[("y", 1)]).await, none, "the older one is gone");
+    assert_eq!(subject.heard("a/1", &[]).await, taken, "should it come back");
+    assert_eq!(subject.holder("y").await, Some(("a".to_owned(), 1)));
+}
+
+async fn who_leaves_lives_no_more(subject: Subject) {
+    assert_eq!(subject.claim("x", 1, "a/1").await, Claim::Granted);
+    subject.heard("a/1", &[("x", 1)]).await;
+    subject.port.leave(&holder("a/2")).await.expect("leaving");
+    assert_eq!(subject.live().await, ["a"], "another of the name is not meant");
+    subject.port.leave(&holder("a/1")).await.expect("leaving");
+    assert_eq!(subject.live().await, [""; 0]);
+    assert_eq!(subject.holder("x").await, Some(("a".to_owned(), 1)), "its leases stay");
+    assert_eq!(subject.heard("a/2", &[]).await, Heard::default(), "the name is free");
+    subject.port.leave(&holder("b")).await.expect("leaving twice, or never having come");
+}
+
 async fn live_workers_are_those_that_beat(subject: Subject) {
     assert_eq!(subject.live().await, [""; 0]);
     subject.beat("a", &[]).await;
@@ -168,16 +215,59 @@ async fn holders_come_in_the_order_asked_for(subject: Subject) {
     assert_eq!(subject.port.holders(&[]).await.expect("asking for none"), []);
 }
 
+async fn a_note_holds_until_its_ttl_or_until_it_is_taken_back(subject: Subject) {
+    subject.note("t", "a", "1", TTL).await;
+    subject.note("t", "b", "2", TTL).await;
+    assert_eq!(subject.notes("t").await, ["a 1", "b 2"]);
+    subject.pass(WITHIN).await;
+    subject.note("t", "b", "3", TTL).await;
+    subject.pass(WITHIN).await;
+    assert_eq!(subject.notes("t").await, ["b 3"], "the last of what was said within a ttl");
+    subject.note("t", "b", "", Duration::ZERO).await;
+    assert_eq!(subject.notes("t").await, [""; 0], "it was taken back");
+    subject.note("t", "b", "4", TTL).await;
+    assert_eq!(subject.notes("t").await, ["b 4"]);
+    subject.pass(BEYOND).await;
+    assert_eq!(subject.notes("t").await, [""; 0]);
+}
+
+async fn notes_are_told_by_topic_and_name(subject: Subject) {
+    assert_eq!(subject.notes("t").await, [""; 0]);
+    for (topic, name) in [("t", "b"), ("u", "a"), ("t", "a"), ("t:u", "c")] {
+        subject.note(topic, name, &format!("{topic} says \"{name}\""), TTL).await;
+    }
+    assert_eq!(subject.notes("t").await, ["a t says \"a\"", "b t says \"b\""]);
+    assert_eq!(subject.notes("u").await, ["a u says \"a\""]);
+    assert_eq!(subject.live().await, [""; 0], "who says something is no worker");
+}
+
 impl Timed<dyn Leases> {
+    async fn note(&self, topic: &str, name: &str, body: &str, ttl: Duration) {
+        let (topic, name, body) = (topic.to_owned(), name.to_owned(), body.to_owned());
+        let ttl = SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX);
+        self.port.note(&Note { topic, name, body }, ttl).await.expect("saying something");
+    }
+
+    /// In the order in which they are told.
+    async fn notes(&self, topic: &str) -> Vec<String> {
+        let notes = self.port.notes(topic).await.expect("asking what was said");
+        assert!(notes.iter().all(|note| note.topic == topic));
+        notes.into_iter().map(|note| format!("{} {}", note.name, note.body)).collect()
+    }
+
     async fn claim(&self, name: &str, epoch: u64, worker: &str) -> Claim {
-        let worker = WorkerId::new(worker);
-        let claim = self.port.claim(&attempt(name), Epoch(epoch), &worker, ttl()).await;
+        let claim = self.port.claim(&attempt(name), Epoch(epoch), &holder(worker), ttl()).await;
         claim.expect("claiming")
     }
 
     async fn beat(&self, worker: &str, in_flight: &[(&str, u64)]) -> Vec<String> {
-        let lost = self.port.beat(&heartbeat(worker, in_flight), ttl()).await.expect("beating");
-        lost.into_iter().map(|attempt| attempt.execution.to_string()).collect()
+        let heard = self.heard(worker, in_flight).await;
+        assert!(!heard.name_taken, "nobody else has that name");
+        heard.lost.into_iter().map(|attempt| attempt.execution.to_string()).collect()
+    }
+
+    async fn heard(&self, worker: &str, in_flight: &[(&str, u64)]) -> Heard {
+        self.port.beat(&heartbeat(worker, in_flight), ttl()).await.expect("beating")
     }
 
     async fn holder(&self, name: &str) -> Option<(String, u64)> {
@@ -212,9 +302,17 @@ fn attempt(name: &str) -> AttemptId {
     }
 }
 
+/// The process that a text means: of the worker `a`, the process `a/2`, or its only one.
+fn holder(text: &str) -> Holder {
+    let (worker, instance) = text.split_once('/').unwrap_or((text, "1"));
+    Holder::new(WorkerId::new(worker), instance)
+}
+
 fn heartbeat(worker: &str, in_flight: &[(&str, u64)]) -> Heartbeat {
+    let Holder { worker, instance } = holder(worker);
     Heartbeat {
-        worker: WorkerId::new(worker),
+        worker,
+        instance,
         capabilities: vec![Capability::new("wait")],
         slots: 4,
         in_flight: in_flight.iter().map(|(name, epoch)| (attempt(name), Epoch(*epoch))).collect(),

@@ -96,6 +96,7 @@ pub(super) fn creation(execution: &str) -> Append {
         document: Some(awkward()),
         stages: vec![stage(0, "first"), stage(1, "second")],
         history: vec![entry("created")],
+        with: None,
     }
 }
 
@@ -109,5 +110,6 @@ pub(super) fn step(execution: &str, expected: Version) -> Append {
         document: None,
         stages: Vec::new(),
         history: Vec::new(),
+        with: None,
     }
 }

@@ -60,7 +60,8 @@ impl Run<'_> {
         Ok(answer?)
     }
 
-    /// Asks what must not be asked twice: told to end, it waits a moment for the answer.
+    /// Asks what must not be asked twice: cancelled, it waits a moment for the answer; where only its
+    /// worker stops, as long as that lets it.
     pub(super) async fn ask_once(
         &self,
         call: &Call,
@@ -68,7 +69,7 @@ impl Run<'_> {
     ) -> Result<HttpAnswer, WebhookError> {
         let never = CancellationToken::new();
         let late = async {
-            self.cx.cancelled().await;
+            self.cx.end.cancelled().await;
             self.cx.clock.sleep(LAST_WORD).await;
         };
         tokio::select! {

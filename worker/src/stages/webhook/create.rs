@@ -29,7 +29,7 @@ impl Run<'_> {
         checkpoint.asked = checkpoint.asked.saturating_add(1);
         let (call, key) = (self.fields.call(), self.cx.effect(0));
         let answer = match self.fields.may_repeat() {
-            true => self.ask(&call, key, &self.cx.cancel).await,
+            true => self.ask(&call, key, self.cx.end.token()).await,
             false => self.ask_once(&call, key).await,
         };
         match answer {

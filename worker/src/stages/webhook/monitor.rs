@@ -29,7 +29,7 @@ impl Run<'_> {
         let call = Call { method: Method::GET, url: self.endpoint(), payload: Value::Null };
         // Each look has a key of its own: under one key a target may repeat its first answer.
         let key = self.cx.effect(checkpoint.asked);
-        match self.ask(&call, key, &self.cx.cancel).await {
+        match self.ask(&call, key, self.cx.end.token()).await {
             Ok(answer) => {
                 checkpoint.asked = checkpoint.asked.saturating_add(1);
                 self.looked(checkpoint, &answer).await

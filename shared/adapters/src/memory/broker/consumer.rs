@@ -15,6 +15,7 @@ pub(super) struct MemoryConsumer {
     line: Arc<Line>,
     number: u64,
     prefetch: usize,
+    receives: bool,
     delivered: Mutex<Delivered>,
 }
 
@@ -33,11 +34,12 @@ enum Next {
 impl MemoryConsumer {
     pub(super) fn new(line: Arc<Line>, prefetch: u16) -> Self {
         let number = line.join();
-        Self { line, number, prefetch: usize::from(prefetch), delivered: Mutex::default() }
+        let prefetch = usize::from(prefetch);
+        Self { line, number, prefetch, receives: true, delivered: Mutex::default() }
     }
 
     fn try_next(&self) -> Next {
-        if self.line.is_closed() {
+        if !self.receives || self.line.is_closed() {
             return Next::Closed;
         }
         let mut delivered = lock(&self.delivered);
@@ -74,6 +76,12 @@ impl Consumer for MemoryConsumer {
                 Next::Wait => changed.await,
             }
         }
+    }
+
+    async fn stop_receiving(&mut self) -> Result<(), PortError> {
+        self.receives = false;
+        self.line.leave(self.number);
+        Ok(())
     }
 
     async fn ack(&self, tag: u64) -> Result<(), PortError> {

@@ -25,7 +25,8 @@ impl Record {
     }
 
     pub(super) fn apply(&mut self, append: Append, standing: Standing) {
-        let Append { execution: _, expected: _, head, document, mut stages, history } = append;
+        let Append { execution: _, expected: _, head, document, mut stages, history, with: _ } =
+            append;
         self.standing = standing;
         self.head = head;
         if let Some(document) = document {

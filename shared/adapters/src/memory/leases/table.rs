@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shared_model::{AttemptId, Epoch, WorkerId};
-use shared_ports::leases::Claim;
+use shared_ports::leases::{Claim, Holder};
 
 /// How long an attempt's epoch is remembered after its lease ended: far longer than a worker is
 /// ever paused, so that one that comes back with an older epoch is still recognised.
@@ -20,7 +20,7 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Lease {
-    worker: WorkerId,
+    holder: Holder,
     epoch: Epoch,
     until: Duration,
 }
@@ -30,32 +30,32 @@ impl Table {
         &mut self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         now: Duration,
         until: Duration,
     ) -> Claim {
         self.sweep(now);
         if let Some(last) = self.leases.get(attempt)
-            && let Some(claim) = last.stands_against(epoch, worker, now)
+            && let Some(claim) = last.stands_against(epoch, holder, now)
         {
             return claim;
         }
-        self.leases.insert(attempt.clone(), Lease { worker: worker.clone(), epoch, until });
+        self.leases.insert(attempt.clone(), Lease { holder: holder.clone(), epoch, until });
         Claim::Granted
     }
 
-    /// Whether the lease is held by this worker with this epoch, and so was renewed. One that has
+    /// Whether the lease is held by this process with this epoch, and so was renewed. One that has
     /// ended stays ended: its worker may have been paused while others acted.
     pub(super) fn renew(
         &mut self,
         attempt: &AttemptId,
         epoch: Epoch,
-        worker: &WorkerId,
+        holder: &Holder,
         now: Duration,
         until: Duration,
     ) -> bool {
         let held = |lease: &&mut Lease| {
-            lease.until > now && lease.epoch == epoch && lease.worker == *worker
+            lease.until > now && lease.epoch == epoch && lease.holder == *holder
         };
         let Some(lease) = self.leases.get_mut(attempt).filter(held) else { return false };
         lease.until = lease.until.max(until);
@@ -71,7 +71,7 @@ impl Table {
 
     pub(super) fn holder(&self, attempt: &AttemptId, now: Duration) -> Option<(WorkerId, Epoch)> {
         let lease = self.leases.get(attempt).filter(|lease| lease.until > now)?;
-        Some((lease.worker.clone(), lease.epoch))
+        Some((lease.holder.worker.clone(), lease.epoch))
     }
 
     /// Forgets what ended long ago. The table has doubled since the last time, so that on average
@@ -87,13 +87,13 @@ impl Table {
 
 impl Lease {
     /// What is in the way of another lease; `None` if nothing is.
-    fn stands_against(&self, epoch: Epoch, worker: &WorkerId, now: Duration) -> Option<Claim> {
-        let (holder, held) = (self.worker.clone(), self.epoch);
+    fn stands_against(&self, epoch: Epoch, by: &Holder, now: Duration) -> Option<Claim> {
+        let (holder, held) = (self.holder.worker.clone(), self.epoch);
         let is_live = self.until > now;
         match epoch.cmp(&held) {
             Ordering::Greater => None,
             Ordering::Equal if !is_live => Some(Claim::Ended { holder, epoch: held }),
-            Ordering::Equal if self.worker == *worker => None,
+            Ordering::Equal if self.holder == *by => None,
             Ordering::Equal | Ordering::Less => Some(Claim::Refused { holder, epoch: held }),
         }
     }

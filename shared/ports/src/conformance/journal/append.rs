@@ -2,7 +2,7 @@ use futures::future::join_all;
 use serde_json::json;
 use shared_model::Status;
 
-use super::{append, bodies, history, is_refused, load, store};
+use super::{append, bodies, history, is_refused, load, store, unfinished};
 use crate::conformance::Subject;
 use crate::conformance::samples::{awkward, body, creation, entry, head, id, stage, step};
 use crate::journal::{Append, Appended, Head, Journal, Stored};
@@ -99,6 +99,29 @@ pub(super) async fn a_conflict_touches_no_other_of_the_batch(subject: Subject<dy
     for (execution, version) in [("a", 2), ("b", 1), ("c", 2), ("d", 1)] {
         assert_eq!(load(&*journal, execution).await.version, version, "{execution}");
     }
+}
+
+pub(super) async fn what_is_stored_with_another_shares_its_conflict(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    append(&*journal, vec![creation("a"), creation("b")]).await;
+    let with = |id: &str, parent: &str| Append {
+        with: Some(crate::conformance::samples::id(parent)),
+        ..creation(id)
+    };
+    // The parent, its child, and the child's child.
+    let batch =
+        vec![step("a", 7), with("aa", "a"), with("aaa", "aa"), step("b", 1), with("bb", "b")];
+    let expected = [
+        Appended::Conflict { found: 1 },
+        Appended::Conflict { found: 0 },
+        Appended::Conflict { found: 0 },
+        Appended::Stored(2),
+        Appended::Stored(1),
+    ];
+    assert_eq!(append(&*journal, batch).await, expected);
+    assert_eq!(unfinished(&*journal, None, 10).await, ["a", "b", "bb"]);
+    // Who is not in the batch is not in the way.
+    assert_eq!(append(&*journal, vec![with("c", "a")]).await, [Appended::Stored(1)]);
 }
 
 pub(super) async fn appends_to_one_execution_follow_each_other_in_a_batch(

@@ -2,7 +2,7 @@ use shared_model::{Epoch, WorkerId};
 
 use super::{Subject, TTL, attempt, ttl};
 use crate::conformance::samples::Chance;
-use crate::leases::Claim;
+use crate::leases::{Claim, Holder};
 
 /// What the suite knows of an attempt from the answers alone.
 #[derive(Debug, Default)]
@@ -21,7 +21,8 @@ pub(super) async fn at_most_one_lease_is_live(subject: Subject) {
     for now in 0..150 {
         let worker = WorkerId::new(format!("worker-{}", chance.below(3)));
         let epoch = 1 + u64::from(now / 40) + chance.below(2);
-        let claim = subject.port.claim(&attempt, Epoch(epoch), &worker, ttl()).await;
+        let holder = Holder::new(worker.clone(), "1");
+        let claim = subject.port.claim(&attempt, Epoch(epoch), &holder, ttl()).await;
         seen.check(&claim.expect("claiming"), worker, epoch, now);
         if chance.below(3) == 0 {
             subject.pass(step).await;

@@ -1,0 +1,248 @@
+//! Who is next where more work is ready than there is room for (D16): of the tenants that wait, the
+//! one whose work takes up the least room, in proportion to its weight; of those with equal parts,
+//! the one that was last served longest ago. So a tenant's part does not depend on how much it asks
+//! for, nor on how long its work takes.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+/// Parts are compared as whole numbers of this for one piece of work of a tenant of weight 1.
+const SCALE: u64 = 1 << 20;
+
+/// Work of one kind, of type `K`, that waits for room or takes it up.
+#[derive(Debug)]
+pub struct Fair<K> {
+    tenants: BTreeMap<String, Tenant<K>>,
+    /// Those that wait, the next one first.
+    order: BTreeSet<(u64, u64, String)>,
+    served: u64,
+    offered: u64,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Tenant<K> {
+    weight: NonZeroU32,
+    /// Larger priorities first, then in order of arrival.
+    waiting: BTreeMap<Turn, K>,
+    occupied: u64,
+    last_served: u64,
+}
+
+/// A place among the waiting work of one tenant.
+pub type Turn = (Reverse<u8>, u64);
+
+impl<K> Default for Fair<K> {
+    fn default() -> Self {
+        let (tenants, order) = (BTreeMap::new(), BTreeSet::new());
+        Self { tenants, order, served: 0, offered: 0, waiting: 0 }
+    }
+}
+
+impl<K> Tenant<K> {
+    fn part(&self) -> u64 {
+        self.occupied.saturating_mul(SCALE) / u64::from(self.weight.get())
+    }
+}
+
+impl<K: Clone> Fair<K> {
+    /// How much waits.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether nothing waits nor takes up room.
+    pub fn is_empty(&self) -> bool {
+        self.tenants.values().all(|tenant| tenant.waiting.is_empty() && tenant.occupied == 0)
+    }
+
+    /// Gives a tenant another weight than 1.
+    pub fn weigh(&mut self, tenant: &str, weight: NonZeroU32) {
+        self.change(tenant, |known| known.weight = weight);
+    }
+
+    /// Work of a tenant waits from now on.
+    pub fn offer(&mut self, tenant: &str, priority: u8, work: K) -> Turn {
+        self.offered += 1;
+        self.waiting += 1;
+        let turn = (Reverse(priority), self.offered);
+        self.change(tenant, |known| drop(known.waiting.insert(turn, work)));
+        turn
+    }
+
+    /// Work that is not wanted any more does not wait any more.
+    pub fn withdraw(&mut self, tenant: &str, turn: Turn) {
+        let mut found = None;
+        self.change(tenant, |known| found = known.waiting.remove(&turn));
+        self.waiting -= usize::from(found.is_some());
+    }
+
+    /// The next piece of work, whose it is, and its turn; it takes up room from now on.
+    pub fn take_next(&mut self) -> Option<(String, Turn, K)> {
+        let (_, _, tenant) = self.order.first()?.clone();
+        self.served += 1;
+        self.waiting -= 1;
+        let served = self.served;
+        let mut next = None;
+        self.change(&tenant, |known| {
+            next = known.waiting.pop_first();
+            known.occupied += 1;
+            known.last_served = served;
+        });
+        next.map(|(turn, work)| (tenant, turn, work))
+    }
+
+    /// Work of a tenant takes up room without having waited.
+    pub fn occupy(&mut self, tenant: &str) {
+        self.change(tenant, |known| known.occupied += 1);
+    }
+
+    /// Work of a tenant takes up room no more.
+    pub fn vacate(&mut self, tenant: &str) {
+        self.change(tenant, |known| known.occupied = known.occupied.saturating_sub(1));
+    }
+
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Tenant<K>)) {
+        let tenant = self.tenants.entry(name.to_owned()).or_insert_with(|| Tenant {
+            weight: NonZeroU32::MIN,
+            waiting: BTreeMap::new(),
+            occupied: 0,
+            last_served: 0,
+        });
+        self.order.remove(&(tenant.part(), tenant.last_served, name.to_owned()));
+        change(tenant);
+        if !tenant.waiting.is_empty() {
+            self.order.insert((tenant.part(), tenant.last_served, name.to_owned()));
+        } else if tenant.occupied == 0 && tenant.weight == NonZeroU32::MIN {
+            // Nothing is to be remembered of it: there may be very many that come once.
+            self.tenants.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Serves `count` pieces into that much room, each staying until the next but `room`.
+    fn serve(fair: &mut Fair<u32>, count: usize, room: usize) -> Vec<String> {
+        let mut busy = std::collections::VecDeque::new();
+        let mut order = Vec::new();
+        for _ in 0..count {
+            if busy.len() == room {
+                let tenant: String = busy.pop_front().unwrap();
+                fair.vacate(&tenant);
+            }
+            let Some((tenant, _, _)) = fair.take_next() else { break };
+            busy.push_back(tenant.clone());
+            order.push(tenant);
+        }
+        order
+    }
+
+    #[test]
+    fn a_flood_does_not_delay_others() {
+        let mut fair = Fair::default();
+        (0..20_000).for_each(|n| _ = fair.offer("flood", 0, n));
+        assert_eq!(serve(&mut fair, 64, 64), vec!["flood"; 64]);
+        fair.offer("small", 0, 1);
+        assert_eq!(fair.take_next().unwrap().0, "small", "before 19,936 others");
+    }
+
+    #[test]
+    fn equal_tenants_take_turns_and_weights_count() {
+        let mut fair = Fair::default();
+        for n in 0..100 {
+            fair.offer("a", 0, n);
+            fair.offer("b", 0, n);
+        }
+        let order = serve(&mut fair, 40, 8);
+        assert_eq!(order.iter().filter(|tenant| *tenant == "a").count(), 20);
+        fair.weigh("a", NonZeroU32::new(3).unwrap());
+        let order = serve(&mut fair, 60, 8);
+        let of_a = order.iter().filter(|tenant| *tenant == "a").count();
+        assert!((40..=50).contains(&of_a), "{of_a} of 60 are of whom three times as much is due");
+    }
+
+    #[test]
+    fn long_work_counts_as_long_as_it_lasts() {
+        let mut fair = Fair::default();
+        for n in 0..10 {
+            fair.offer("long", 0, n);
+            fair.offer("short", 0, n);
+        }
+        let mut served = Vec::new();
+        for _ in 0..8 {
+            let (tenant, _, _) = fair.take_next().unwrap();
+            if tenant == "short" {
+                fair.vacate("short");
+            }
+            served.push(tenant);
+        }
+        let long = served.iter().filter(|tenant| *tenant == "long").count();
+        assert_eq!(long, 1, "what it has is not given back: {served:?}");
+    }
+
+    #[test]
+    fn priorities_order_the_work_of_one_tenant_only() {
+        let mut fair = Fair::default();
+        fair.offer("a", 0, 1);
+        fair.offer("a", 9, 2);
+        fair.offer("b", 0, 3);
+        let order: Vec<u32> = std::iter::from_fn(|| fair.take_next().map(|next| next.2)).collect();
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn all_work_is_served_once_and_nothing_stays(
+            steps in prop::collection::vec((0..5_u8, 0..4_u8, any::<u8>()), 1..200)
+        ) {
+            let mut fair = Fair::default();
+            let (mut waits, mut runs, mut offered, mut ended) = (Vec::new(), Vec::new(), 0, 0);
+            for (what, tenant, priority) in steps {
+                let tenant = format!("t{tenant}");
+                match what {
+                    0 | 1 => {
+                        offered += 1;
+                        waits.push((tenant.clone(), fair.offer(&tenant, priority, offered)));
+                    }
+                    2 => if let Some((tenant, turn, _)) = fair.take_next() {
+                        waits.retain(|(_, waiting)| *waiting != turn);
+                        runs.push(tenant);
+                    },
+                    3 => if let Some(tenant) = runs.pop() {
+                        fair.vacate(&tenant);
+                        ended += 1;
+                    },
+                    _ => if let Some((tenant, turn)) = waits.pop() {
+                        fair.withdraw(&tenant, turn);
+                        fair.withdraw(&tenant, turn);
+                        ended += 1;
+                    },
+                }
+                prop_assert_eq!(fair.waiting(), waits.len());
+                prop_assert_eq!(offered, ended + waits.len() + runs.len());
+            }
+            while let Some((tenant, _, _)) = fair.take_next() { runs.push(tenant); }
+            runs.iter().for_each(|tenant| fair.vacate(tenant));
+            prop_assert_eq!(fair.waiting(), 0);
+            prop_assert!(fair.tenants.is_empty() && fair.order.is_empty());
+        }
+
+        #[test]
+        fn whoever_asks_for_less_than_its_part_gets_all_of_it(
+            flood in 50..500_u32, modest in 1..4_usize, room in 8..32_usize
+        ) {
+            let mut fair = Fair::default();
+            (0..flood).for_each(|n| _ = fair.offer("flood", 0, n));
+            (0..modest).for_each(|n| _ = fair.offer("modest", 0, n.try_into().unwrap()));
+            let order = serve(&mut fair, 2 * modest + 1, room);
+            let served = order.iter().filter(|tenant| *tenant == "modest").count();
+            prop_assert_eq!(served, modest, "{:?}", order);
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Attempts that are ready to be worked on. Of each capability a bounded number waits in the broker;
+//! the others wait here, and come in turn by applications (D16). So one that floods the queue does
+//! not delay others, and what is cancelled before its turn never reaches the broker.
+
+use std::collections::BTreeMap;
+
+use scheduler_engine::event::{AttemptKey, StageIndex};
+use scheduler_engine::fair::{self, Fair};
+use scheduler_engine::plan::TaskKind;
+use shared_model::{Capability, Epoch, ExecutionId};
+use shared_ports::{Heartbeat, Outgoing};
+
+use super::driver::{Driver, Turn};
+use super::inputs;
+use super::loaded::Loaded;
+use super::turn::Work;
+
+/// Attempts of one capability that wait in the broker, at least and for each slot of its workers.
+const SENT_MIN: usize = 64;
+const SENT_PER_SLOT: usize = 4;
+
+/// A stage with an attempt.
+pub(crate) type Which = (ExecutionId, StageIndex);
+
+/// Everything that is ready or worked on.
+#[derive(Default)]
+pub(crate) struct Ready {
+    lines: BTreeMap<Capability, Line>,
+    places: BTreeMap<Which, Place>,
+}
+
+/// The attempts that need one capability.
+#[derive(Default)]
+struct Line {
+    fair: Fair<Which>,
+    sent: usize,
+    slots: usize,
+}
+
+struct Place {
+    attempt: AttemptKey,
+    epoch: Epoch,
+    capability: Capability,
+    tenant: String,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waits(fair::Turn),
+    Sent,
+    Runs,
+}
+
+/// Where an attempt of a stage stands.
+pub(crate) struct Standing<'a> {
+    pub(crate) attempt: AttemptKey,
+    pub(crate) epoch: Epoch,
+    pub(crate) is_leased: bool,
+    pub(crate) capability: &'a Capability,
+    pub(crate) application: &'a str,
+    pub(crate) priority: u8,
+    /// Whether it is given out only to be ended, which must not wait.
+    pub(crate) to_end: bool,
+}
+
+impl Ready {
+    /// How an attempt stands now; `None` if the stage has none in flight.
+    pub(crate) fn note(&mut self, which: &Which, standing: Option<Standing<'_>>) {
+        let Some(standing) = standing else { return self.remove(which) };
+        let known = self.places.get(which);
+        let is_same = known.is_some_and(|place| {
+            (place.attempt, place.epoch) == (standing.attempt, standing.epoch)
+        });
+        if !is_same {
+            self.remove(which);
+            return self.add(which, &standing);
+        }
+        if standing.is_leased {
+            self.runs(which);
+        }
+    }
+
+    fn add(&mut self, which: &Which, standing: &Standing<'_>) {
+        let tenant = standing.application.to_lowercase();
+        let line = self.lines.entry(standing.capability.clone()).or_default();
+        let state = if standing.is_leased {
+            line.fair.occupy(&tenant);
+            State::Runs
+        } else if standing.to_end {
+            line.fair.occupy(&tenant);
+            line.sent += 1;
+            State::Sent
+        } else {
+            State::Waits(line.fair.offer(&tenant, standing.priority, which.clone()))
+        };
+        let Standing { attempt, epoch, capability, .. } = *standing;
+        let place = Place { attempt, epoch, capability: capability.clone(), tenant, state };
+        self.places.insert(which.clone(), place);
+    }
+
+    fn runs(&mut self, which: &Which) {
+        let Some(place) = self.places.get_mut(which) else { return };
+        let Some(line) = self.lines.get_mut(&place.capability) else { return };
+        match place.state {
+            State::Waits(turn) => {
+                line.fair.withdraw(&place.tenant, turn);
+                line.fair.occupy(&place.tenant);
+            }
+            State::Sent => line.sent = line.sent.saturating_sub(1),
+            State::Runs => {}
+        }
+        place.state = State::Runs;
+    }
+
+    fn remove(&mut self, which: &Which) {
+        let Some(place) = self.places.remove(which) else { return };
+        let Some(line) = self.lines.get_mut(&place.capability) else { return };
+        match place.state {
+            State::Waits(turn) => line.fair.withdraw(&place.tenant, turn),
+            State::Sent => {
+                line.sent = line.sent.saturating_sub(1);
+                line.fair.vacate(&place.tenant);
+            }
+            State::Runs => line.fair.vacate(&place.tenant),
+        }
+    }
+
+    /// Forgets an execution.
+    pub(crate) fn forget(&mut self, id: &ExecutionId) {
+        let begin = (id.clone(), StageIndex::MIN);
+        let of_it = self.places.range(begin..).take_while(|((execution, _), _)| execution == id);
+        let all: Vec<Which> = of_it.map(|(which, _)| which.clone()).collect();
+        all.iter().for_each(|which| self.remove(which));
+    }
+
+    /// Those whose turn it is: they are to be sent now.
+    pub(crate) fn admit(&mut self) -> Vec<Which> {
+        let mut admitted = Vec::new();
+        for line in self.lines.values_mut() {
+            let room = SENT_MIN.max(line.slots * SENT_PER_SLOT);
+            while line.sent < room
+                && let Some((_, _, which)) = line.fair.take_next()
+            {
+                line.sent += 1;
+                if let Some(place) = self.places.get_mut(&which) {
+                    place.state = State::Sent;
+                }
+                admitted.push(which);
+            }
+        }
+        admitted
+    }
+
+    /// Whether an attempt is, or should be, in the broker.
+    pub(crate) fn is_sent(&self, which: &Which) -> bool {
+        self.places.get(which).is_some_and(|place| place.state == State::Sent)
+    }
+
+    /// Takes note of the slots that there are, a part of which is this scheduler's.
+    pub(crate) fn note_workers(&mut self, live: &[Heartbeat], schedulers: usize) {
+        self.lines.values_mut().for_each(|line| line.slots = 0);
+        for beat in live.iter().filter(|beat| !beat.draining) {
+            for capability in &beat.capabilities {
+                if let Some(line) = self.lines.get_mut(capability) {
+                    line.slots += usize::from(beat.slots);
+                }
+            }
+        }
+        self.lines.values_mut().for_each(|line| line.slots /= schedulers.max(1));
+        self.lines.retain(|_, line| line.sent > 0 || !line.fair.is_empty());
+    }
+}
+
+impl Driver {
+    /// Takes note of where the attempts of an execution stand after a turn.
+    pub(super) fn note_ready(&mut self, work: &mut Work) {
+        let Loaded { id, engine, label, .. } = &work.loaded;
+        let mut stages = work.changes.touched.clone();
+        if work.is_resumed {
+            stages.extend(engine.in_flight().map(|flight| flight.attempt.stage));
+        }
+        let mut fresh = BTreeMap::new();
+        for ready in work.ready.drain(..) {
+            let Some(stage) = engine.find(&ready.attempt.stage) else { continue };
+            stages.insert(stage);
+            fresh.insert((id.clone(), stage), ready);
+        }
+        for stage in stages {
+            let which = (id.clone(), stage);
+            let flight = engine.flight(stage);
+            let standing = flight.as_ref().and_then(|flight| {
+                let ready = fresh.get(&which);
+                Some(Standing {
+                    attempt: flight.attempt,
+                    epoch: flight.epoch,
+                    is_leased: flight.leased,
+                    capability: capability(&work.loaded, flight.attempt)?,
+                    application: &label.application,
+                    priority: ready.map_or(0, |ready| ready.priority),
+                    to_end: ready.is_some_and(|ready| ready.to_end),
+                })
+            });
+            self.ready.note(&which, standing);
+        }
+        self.fresh.append(&mut fresh);
+    }
+
+    /// Sends the attempts whose turn it is, as far as their messages are at hand.
+    pub(super) fn admit(&mut self, messages: &mut Vec<Outgoing>) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let admitted = self.ready.admit();
+        self.admitted.extend(admitted.into_iter().filter(|which| !fresh.contains_key(which)));
+        let sent = fresh.iter().filter(|(which, _)| self.ready.is_sent(which));
+        messages.extend(sent.filter_map(|(_, ready)| inputs::bell(ready).ok()));
+    }
+
+    /// Makes the messages of those whose turn came after they had waited.
+    pub(super) async fn ring_admitted(&mut self, turn: &mut Turn) {
+        for (id, stage) in std::mem::take(&mut self.admitted) {
+            self.ring(turn, &id, stage).await;
+        }
+    }
+
+    /// Carries out what is outstanding of a stage.
+    pub(super) async fn ring(&mut self, turn: &mut Turn, id: &ExecutionId, stage: StageIndex) {
+        let Some(mut work) = self.take(turn, id) else { return };
+        let commands = work.0.loaded.engine.outstanding_of(stage);
+        let now = self.shell.ports.clock.now();
+        match work.0.carry_out(&self.shell, commands, now).await {
+            Ok(()) => self.keep(turn, work),
+            Err(error) => self.give_up(work, error),
+        }
+    }
+
+    /// Looks how many slots there are; while nothing can be said, as many as before.
+    pub(super) async fn look_at_slots(&mut self) {
+        let schedulers = 1 + self.share.peers.borrow().as_ref().map_or(0, Vec::len);
+        match self.shell.ports.leases.live().await {
+            Ok(live) => {
+                let beats: Vec<Heartbeat> = live.into_iter().map(|(beat, _)| beat).collect();
+                self.ready.note_workers(&beats, schedulers);
+            }
+            Err(error) => tracing::debug!(%error, "workers cannot be counted for now"),
+        }
+    }
+}
+
+/// What a worker must be able to do for an attempt; `None` if it needs no worker.
+pub(super) fn capability(loaded: &Loaded, attempt: AttemptKey) -> Option<&Capability> {
+    match &loaded.engine.stage(attempt.stage).task(attempt.task).kind {
+        TaskKind::Worker { capability, .. } => Some(capability),
+        TaskKind::Native | TaskKind::Wait { .. } | TaskKind::Child | TaskKind::Judgment => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn which(execution: usize) -> Which {
+        (ExecutionId::new(format!("e{execution}")), 0)
+    }
+
+    fn standing<'a>(
+        capability: &'a Capability,
+        application: &'a str,
+        epoch: u64,
+        is_leased: bool,
+    ) -> Option<Standing<'a>> {
+        let attempt = AttemptKey { stage: 0, run: 1, task: 0, number: 1 };
+        let epoch = Epoch(epoch);
+        Some(Standing {
+            attempt,
+            epoch,
+            is_leased,
+            capability,
+            application,
+            priority: 0,
+            to_end: false,
+        })
+    }
+
+    #[test]
+    fn so_many_are_sent_and_the_next_when_one_is_claimed_or_gone() {
+        let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
+        for n in 0..200 {
+            ready.note(&which(n), standing(&helm, "Flood", 1, false));
+        }
+        assert_eq!(ready.admit().len(), SENT_MIN);
+        assert!(ready.is_sent(&which(0)) && !ready.is_sent(&which(199)));
+        ready.note(&which(900), standing(&helm, "small", 1, false));
+        assert!(ready.admit().is_empty(), "there is no room");
+        ready.note(&which(0), standing(&helm, "flood", 1, true));
+        assert_eq!(ready.admit(), [which(900)], "whoever has less is next");
+        ready.note(&which(1), None);
+        assert_eq!(ready.admit(), [which(64)]);
+        ready.note(&which(2), standing(&helm, "flood", 2, false));
+        assert_eq!(ready.admit(), [which(65)], "a takeover waits its turn again");
+        ready.forget(&which(3).0);
+        assert_eq!(ready.admit().len(), 1);
+    }
+
+    #[test]
+    fn nothing_stays_of_what_has_ended() {
+        let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
+        for n in 0..100 {
+            ready.note(&which(n), standing(&helm, "a", 1, n % 2 == 0));
+        }
+        ready.admit();
+        for n in 0..100 {
+            ready.note(&which(n), None);
+        }
+        ready.note_workers(&[], 1);
+        assert!(ready.places.is_empty() && ready.lines.is_empty());
+    }
+
+    #[test]
+    fn what_is_to_be_ended_never_waits() {
+        let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
+        for n in 0..100 {
+            ready.note(&which(n), standing(&helm, "a", 1, false));
+        }
+        ready.admit();
+        let to_end = standing(&helm, "a", 2, false).map(|one| Standing { to_end: true, ..one });
+        ready.note(&which(99), to_end);
+        assert!(ready.is_sent(&which(99)));
+    }
+}
