@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared_model::{AttemptId, Capability, Effects, Retry, TaskAnswer, TaskError, TaskResult};
+use shared_model::{AttemptId, Capability, Effects, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
 use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 
 /// Something that was seen.
@@ -17,7 +17,7 @@ pub(crate) enum Seen {
     Began { execution: String, stage: String },
     /// A stage changed the world.
     Acted { execution: String, stage: String },
-    /// Two attempts at one task were live at once.
+    /// Two were at one task at once, and the second had not rightly taken it over from the first.
     TwoLive { first: String, second: String },
 }
 
@@ -31,7 +31,19 @@ pub(crate) struct Ledger {
 struct State {
     seen: Vec<Seen>,
     done: BTreeMap<String, u32>,
-    live: BTreeMap<String, String>,
+    live: BTreeMap<String, Work>,
+}
+
+/// An attempt under one epoch.
+type Work = (AttemptId, Epoch);
+
+/// What is recognised once it is done is taken over with a newer epoch as soon as its message comes
+/// again (D6): its worker may be cut off from the broker only, and work on for a while.
+fn takes_over(second: &Work, first: &Work, effects: Effects) -> bool {
+    match effects {
+        Effects::Unkeyed | Effects::Request | Effects::Watch => false,
+        Effects::None | Effects::Keyed => second.0 == first.0 && second.1 > first.1,
+    }
 }
 
 impl Ledger {
@@ -57,12 +69,15 @@ impl Ledger {
         self.lock().seen.contains(&it)
     }
 
-    fn enter(self: &Arc<Self>, cx: &TaskContext) -> Presence {
+    fn enter(self: &Arc<Self>, cx: &TaskContext, effects: Effects) -> Presence {
         let task = cx.attempt.effect(0).to_string();
-        let me = format!("{}@{}", cx.attempt, cx.epoch);
+        let me = (cx.attempt.clone(), cx.epoch);
         let mut state = self.lock();
-        if let Some(first) = state.live.insert(task.clone(), me.clone()) {
-            state.seen.push(Seen::TwoLive { first, second: me.clone() });
+        if let Some(first) = state.live.insert(task.clone(), me.clone())
+            && !takes_over(&me, &first, effects)
+        {
+            let [first, second] = [first, me.clone()].map(|(at, epoch)| format!("{at}@{epoch}"));
+            state.seen.push(Seen::TwoLive { first, second });
         }
         state.seen.push(Seen::Began { execution: execution(&cx.attempt), stage: stage(cx) });
         Presence { ledger: Arc::clone(self), task, me }
@@ -95,7 +110,7 @@ fn stage(cx: &TaskContext) -> String {
 struct Presence {
     ledger: Arc<Ledger>,
     task: String,
-    me: String,
+    me: Work,
 }
 
 impl Drop for Presence {
@@ -137,7 +152,12 @@ impl StageType for Act {
     }
 
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
-        let _present = self.ledger.enter(cx);
+        let effects = match task {
+            "prepare" => Effects::None,
+            _ if self.is_seen => Effects::Keyed,
+            _ => Effects::Unkeyed,
+        };
+        let _present = self.ledger.enter(cx, effects);
         if task == "prepare" {
             return TaskAnswer::done();
         }

@@ -34,7 +34,7 @@ pub enum Violation {
     WrongEnd(String),
     /// One effect happened twice.
     Doubled(String),
-    /// Two attempts at one task were live at once.
+    /// Two were at one task at once, and the second had not rightly taken it over from the first.
     TwoLive(String),
     /// A stage began before one that it follows had acted.
     TooEarly(String),

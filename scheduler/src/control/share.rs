@@ -157,7 +157,7 @@ impl Driver {
     async fn move_shards(&mut self) {
         let now = self.shell.ports.clock.elapsed();
         let peers = self.share.peers.borrow().clone();
-        let mut looks = self.share.shards.to_look_at(&peers, now);
+        let mut looks = self.share.shards.take_orphans(&peers, now);
         let given: Vec<u16> = self.share.shards.to_yield(&peers, now);
         for shard in given {
             self.lose(shard);
