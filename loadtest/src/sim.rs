@@ -101,7 +101,11 @@ impl World {
             seed,
             mutation,
             weather: Weather::new(chance, storm),
-            ledger: Arc::new(Ledger::new(mutation != Mutation::EffectsNotLookedUp)),
+            ledger: Arc::new(Ledger::new(
+                mutation != Mutation::EffectsNotLookedUp,
+                Arc::clone(&clock),
+                Duration::from_secs(worker::LEASE_TTL_SECONDS.unsigned_abs()),
+            )),
             plans,
             broker: Arc::new(broker::Shared::new(MemoryBroker::new(QUEUE_LEN_MAX))),
             journal: Arc::default(),
@@ -130,6 +134,7 @@ impl World {
                 shared: Arc::clone(&self.broker),
                 weather: weather.clone(),
                 life: Arc::clone(&life),
+                ledger: Arc::clone(&self.ledger),
                 epoch_ignored: self.mutation == Mutation::EpochIgnored,
                 grant_not_awaited: self.mutation == Mutation::GrantNotAwaited,
             }),
@@ -143,6 +148,7 @@ impl World {
                 inner: Arc::clone(&self.leases),
                 weather: weather.clone(),
                 life: Arc::clone(&life),
+                ledger: Arc::clone(&self.ledger),
                 always_granted: self.mutation == Mutation::LeasesAlwaysGranted,
             }),
             blobs: Arc::new(blobs::FaultyBlobs {
