@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared_model::{AttemptId, Capability, Effects, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
+use shared_model::{
+    AttemptId, Capability, Effects, Epoch, Retry, TaskAnswer, TaskError, TaskResult,
+};
 use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 use shared_ports::Clock;
 
