@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 pub mod embedded;
+pub mod noisy;
 pub mod serve;
 pub mod sim;

@@ -3,6 +3,7 @@
 //! not delay others, and what is cancelled before its turn never reaches the broker.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use scheduler_engine::event::{AttemptKey, StageIndex};
 use scheduler_engine::fair::{self, Fair};
@@ -15,9 +16,14 @@ use super::inputs;
 use super::loaded::Loaded;
 use super::turn::Work;
 
-/// Attempts of one capability that wait in the broker, at least and for each slot of its workers.
-const SENT_MIN: usize = 64;
-const SENT_PER_SLOT: usize = 4;
+/// Attempts of one capability that wait in the broker while nobody knows its workers.
+const SENT_BLINDLY: usize = 64;
+/// What waits in the broker beyond the free slots: as much as begins in this time, so that no slot
+/// rests meanwhile, and within these bounds, the latter for each slot. Whatever is there is before
+/// everything that comes after it, whosever it is.
+const SENT_AHEAD: Duration = Duration::from_millis(100);
+const SENT_AHEAD_MIN: usize = 2;
+const SENT_AHEAD_PER_SLOT_MAX: usize = 4;
 
 /// A stage with an attempt.
 pub(crate) type Which = (ExecutionId, StageIndex);
@@ -27,6 +33,10 @@ pub(crate) type Which = (ExecutionId, StageIndex);
 pub(crate) struct Ready {
     lines: BTreeMap<Capability, Line>,
     places: BTreeMap<Which, Place>,
+    /// Slots of the workers that were heard last.
+    slots: BTreeMap<Capability, usize>,
+    /// When workers were counted last.
+    counted: Duration,
 }
 
 /// The attempts that need one capability.
@@ -34,7 +44,22 @@ pub(crate) struct Ready {
 struct Line {
     fair: Fair<Which>,
     sent: usize,
-    slots: usize,
+    running: usize,
+    /// Those that began since workers were counted, and how many did in a second before that.
+    began: u32,
+    began_per_second: f64,
+}
+
+impl Line {
+    /// How many may wait in the broker.
+    fn room(&self, slots: usize) -> usize {
+        if slots == 0 {
+            return SENT_BLINDLY;
+        }
+        let ahead = (self.began_per_second * SENT_AHEAD.as_secs_f64()).ceil() as usize;
+        let most = (slots * SENT_AHEAD_PER_SLOT_MAX).max(SENT_AHEAD_MIN);
+        slots.saturating_sub(self.running) + ahead.clamp(SENT_AHEAD_MIN, most)
+    }
 }
 
 struct Place {
@@ -86,6 +111,7 @@ impl Ready {
         let line = self.lines.entry(standing.capability.clone()).or_default();
         let state = if standing.is_leased {
             line.fair.occupy(&tenant);
+            line.running += 1;
             State::Runs
         } else if standing.to_end {
             line.fair.occupy(&tenant);
@@ -108,8 +134,10 @@ impl Ready {
                 line.fair.occupy(&place.tenant);
             }
             State::Sent => line.sent = line.sent.saturating_sub(1),
-            State::Runs => {}
+            State::Runs => return,
         }
+        line.running += 1;
+        line.began += 1;
         place.state = State::Runs;
     }
 
@@ -122,7 +150,10 @@ impl Ready {
                 line.sent = line.sent.saturating_sub(1);
                 line.fair.vacate(&place.tenant);
             }
-            State::Runs => line.fair.vacate(&place.tenant),
+            State::Runs => {
+                line.running = line.running.saturating_sub(1);
+                line.fair.vacate(&place.tenant);
+            }
         }
     }
 
@@ -137,8 +168,8 @@ impl Ready {
     /// Those whose turn it is: they are to be sent now.
     pub(crate) fn admit(&mut self) -> Vec<Which> {
         let mut admitted = Vec::new();
-        for line in self.lines.values_mut() {
-            let room = SENT_MIN.max(line.slots * SENT_PER_SLOT);
+        for (capability, line) in &mut self.lines {
+            let room = line.room(self.slots.get(capability).copied().unwrap_or_default());
             while line.sent < room
                 && let Some((_, _, which)) = line.fair.take_next()
             {
@@ -157,17 +188,20 @@ impl Ready {
         self.places.get(which).is_some_and(|place| place.state == State::Sent)
     }
 
-    /// Takes note of the slots that there are, a part of which is this scheduler's.
-    pub(crate) fn note_workers(&mut self, live: &[Heartbeat], schedulers: usize) {
-        self.lines.values_mut().for_each(|line| line.slots = 0);
+    /// Takes note of the slots that there are. What other schedulers gave out is not known here: each
+    /// may fill them all.
+    pub(crate) fn note_workers(&mut self, live: &[Heartbeat], now: Duration) {
+        self.slots.clear();
         for beat in live.iter().filter(|beat| !beat.draining) {
             for capability in &beat.capabilities {
-                if let Some(line) = self.lines.get_mut(capability) {
-                    line.slots += usize::from(beat.slots);
-                }
+                *self.slots.entry(capability.clone()).or_default() += usize::from(beat.slots);
             }
         }
-        self.lines.values_mut().for_each(|line| line.slots /= schedulers.max(1));
+        let passed = now.saturating_sub(std::mem::replace(&mut self.counted, now));
+        for line in self.lines.values_mut().filter(|_| !passed.is_zero()) {
+            let measured = f64::from(std::mem::take(&mut line.began)) / passed.as_secs_f64();
+            line.began_per_second = f64::midpoint(line.began_per_second, measured);
+        }
         self.lines.retain(|_, line| line.sent > 0 || !line.fair.is_empty());
     }
 }
@@ -235,11 +269,10 @@ impl Driver {
 
     /// Looks how many slots there are; while nothing can be said, as many as before.
     pub(super) async fn look_at_slots(&mut self) {
-        let schedulers = 1 + self.share.peers.borrow().as_ref().map_or(0, Vec::len);
         match self.shell.ports.leases.live().await {
             Ok(live) => {
                 let beats: Vec<Heartbeat> = live.into_iter().map(|(beat, _)| beat).collect();
-                self.ready.note_workers(&beats, schedulers);
+                self.ready.note_workers(&beats, self.shell.ports.clock.elapsed());
             }
             Err(error) => tracing::debug!(%error, "workers cannot be counted for now"),
         }
@@ -287,7 +320,7 @@ mod tests {
         for n in 0..200 {
             ready.note(&which(n), standing(&helm, "Flood", 1, false));
         }
-        assert_eq!(ready.admit().len(), SENT_MIN);
+        assert_eq!(ready.admit().len(), SENT_BLINDLY);
         assert!(ready.is_sent(&which(0)) && !ready.is_sent(&which(199)));
         ready.note(&which(900), standing(&helm, "small", 1, false));
         assert!(ready.admit().is_empty(), "there is no room");
@@ -302,6 +335,34 @@ mod tests {
     }
 
     #[test]
+    fn few_wait_in_the_broker_beyond_the_free_slots() {
+        let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
+        let beat = serde_json::json!({
+            "worker": "w", "instance": "i", "capabilities": ["helm"], "slots": 8, "in_flight": [],
+            "vitals": {}, "catalog": "", "draining": false,
+        });
+        let beats = [serde_json::from_value(beat).unwrap()];
+        ready.note_workers(&beats, Duration::from_secs(1));
+        for n in 0..200 {
+            ready.note(&which(n), standing(&helm, "flood", 1, false));
+        }
+        assert_eq!(ready.admit().len(), 8 + SENT_AHEAD_MIN);
+        for n in 0..8 {
+            ready.note(&which(n), standing(&helm, "flood", 1, true));
+        }
+        assert!(ready.admit().is_empty(), "two wait, and no slot is free");
+        ready.note(&which(0), None);
+        assert_eq!(ready.admit(), [which(10)]);
+        for n in 10..100 {
+            ready.note(&which(n), standing(&helm, "flood", 1, true));
+            ready.note(&which(n), None);
+        }
+        ready.note_workers(&beats, Duration::from_secs(2));
+        let more = ready.admit().len();
+        assert!((4..=8).contains(&more), "{more}: work that is short is given out ahead");
+    }
+
+    #[test]
     fn nothing_stays_of_what_has_ended() {
         let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
         for n in 0..100 {
@@ -311,7 +372,7 @@ mod tests {
         for n in 0..100 {
             ready.note(&which(n), None);
         }
-        ready.note_workers(&[], 1);
+        ready.note_workers(&[], Duration::from_secs(1));
         assert!(ready.places.is_empty() && ready.lines.is_empty());
     }
 
