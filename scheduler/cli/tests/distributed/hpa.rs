@@ -185,7 +185,7 @@ fn openssl(folder: &Path, name: &str, extensions: &str, signer: &str) {
 
 /// Two schedulers that serve external metrics, and no worker.
 fn schedulers(cluster: &Cluster) -> Server {
-    let server = Server::without_workers(|settings, folder| {
+    let server = Server::without_workers(Vec::new(), |settings, folder| {
         settings["external_metrics"] = cluster.certificates(folder);
         settings["worker"]["slots"] = 2.into();
         settings["autoscale"]["policy"] = json!({
