@@ -37,6 +37,7 @@ use shared_runtime::Supervisor;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::access::Tokens;
+use crate::fleet::{self, Fleet, FleetView};
 use crate::start::{self, Start, SubmitError};
 use crate::view::{self, Detail};
 use crate::{Account, Library, Registry};
@@ -78,6 +79,8 @@ pub struct Config {
     pub executions_unfinished_max: usize,
     /// Accounts that stages deploy to, by name.
     pub accounts: Vec<Account>,
+    /// How many workers are wished for.
+    pub fleet: fleet::Config,
 }
 
 impl Default for Config {
@@ -92,6 +95,7 @@ impl Default for Config {
             bodies_cached_max: 1_000,
             executions_unfinished_max: 100_000,
             accounts: Vec::new(),
+            fleet: fleet::Config::default(),
         }
     }
 }
@@ -156,6 +160,7 @@ pub struct Scheduler {
     registry: Arc<Registry>,
     config: Arc<Config>,
     outage: Arc<Outage>,
+    fleet: Arc<Fleet>,
 }
 
 impl Scheduler {
@@ -174,10 +179,13 @@ impl Scheduler {
         let registry = Arc::new(Registry::new(descriptors));
         let config = Arc::new(config);
         let outage = Arc::default();
-        let handle = Self { requests, updates, ports, registry, config, outage };
+        let name = config.sharing.as_ref().map(|sharing| sharing.name.clone());
+        let fleet = Arc::new(Fleet::new(config.fleet.clone(), name));
+        let handle = Self { requests, updates, ports, registry, config, outage, fleet };
         let share = joining::join(&handle.config, &handle.ports, supervisor).await?;
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping(), share).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
+        handle.fleet.tell_others(&handle.ports, supervisor);
         Ok(handle)
     }
 
@@ -313,6 +321,19 @@ impl Scheduler {
     /// What workers must be able to do for the stage types that are known; one may come more than once.
     pub fn capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
         self.registry.capabilities()
+    }
+
+    /// What is asked of workers by the executions of this process, by capability.
+    pub fn demand(&self) -> Vec<fleet::Part> {
+        self.fleet.counted.parts(self.ports.clock.elapsed())
+    }
+
+    /// The live workers, and how many are wanted; at most a second old.
+    ///
+    /// # Errors
+    /// [`PortError`] if nobody can say which workers live.
+    pub async fn fleet(&self) -> Result<Arc<FleetView>, PortError> {
+        self.fleet.look(&self.ports, self.capabilities()).await
     }
 
     /// Whether what happens can be stored, as far as the loop tried.

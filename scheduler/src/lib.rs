@@ -4,6 +4,8 @@ pub mod access;
 pub mod account;
 pub mod api;
 pub mod control;
+pub mod external;
+pub mod fleet;
 pub mod library;
 pub mod registry;
 pub mod start;
@@ -11,6 +13,7 @@ pub mod view;
 
 pub use account::Account;
 pub use control::{Config, ControlError, Scheduler, Sharing, StartError, Update};
+pub use fleet::FleetView;
 pub use library::{Library, LibraryError};
 pub use registry::Registry;
 pub use start::{Start, SubmitError};

@@ -214,6 +214,11 @@ impl InFlight {
         self.with(Lease::Granted)
     }
 
+    /// Whether anything is worked on.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().running.is_empty()
+    }
+
     fn with(&self, lease: Lease) -> Vec<(AttemptId, Epoch)> {
         let state = self.lock();
         let found = state.running.iter().filter(|(_, entry)| entry.lease == lease);

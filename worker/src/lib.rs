@@ -6,6 +6,7 @@ mod heartbeat;
 mod in_flight;
 mod log;
 mod observed;
+pub mod pod;
 pub mod probes;
 mod queues;
 mod runner;
@@ -13,6 +14,7 @@ pub mod stages;
 mod standing;
 mod vitals;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -33,6 +35,8 @@ pub struct Config {
     pub id: WorkerId,
     /// Attempts that it runs at once.
     pub slots: u16,
+    /// Where its tools write; its heartbeats say how full that disk is.
+    pub scratch_dir: PathBuf,
     /// The queues that it takes work from; those of its whole catalog if none is named.
     pub capabilities: Vec<Capability>,
     /// How long a lease lives without a heartbeat.
@@ -56,6 +60,7 @@ impl Config {
         Self {
             id,
             slots: 8,
+            scratch_dir: std::env::temp_dir(),
             capabilities: Vec::new(),
             lease_ttl: SignedDuration::from_secs(LEASE_TTL_SECONDS),
             heartbeat_interval: Duration::from_secs(3),

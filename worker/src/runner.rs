@@ -79,7 +79,7 @@ impl Runner {
         let control = ports.broker.consume(&control, config.slots.max(16)).await?;
         let in_flight = InFlight::default();
         let holder = Holder::new(config.id.clone(), ports.clock.new_id());
-        let (known, standing) = Standing::of(config.id.to_string());
+        let (known, standing) = Standing::of(config.id.to_string(), in_flight.clone());
         let (beats_end, draining) = (CancellationToken::new(), CancellationToken::new());
         let beats = Beats {
             catalog_hash: catalog_hash(&catalog),
@@ -89,7 +89,7 @@ impl Runner {
             capabilities,
             in_flight: in_flight.clone(),
             draining: draining.clone(),
-            monitor: Monitor::new(),
+            monitor: Monitor::new(&config.scratch_dir),
             known,
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));

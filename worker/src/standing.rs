@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::in_flight::InFlight;
+
 /// Whose a worker's name is, for all that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -22,17 +24,18 @@ pub(crate) struct Known {
 }
 
 /// What keeps a worker from working as it should. Clones are handles on the same.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Standing {
     worker: String,
     known: watch::Receiver<Known>,
+    in_flight: InFlight,
 }
 
 impl Standing {
     /// Of a worker of which nothing is known yet, and who tells it what is.
-    pub(crate) fn of(worker: String) -> (watch::Sender<Known>, Self) {
+    pub(crate) fn of(worker: String, in_flight: InFlight) -> (watch::Sender<Known>, Self) {
         let (tells, known) = watch::channel(Known { name: Name::Unknown, unheard: false });
-        (tells, Self { worker, known })
+        (tells, Self { worker, known, in_flight })
     }
 
     /// Why it takes no work, if it takes none.
@@ -45,6 +48,11 @@ impl Standing {
                 self.worker
             )
         })
+    }
+
+    /// Whether it works on something.
+    pub fn is_busy(&self) -> bool {
+        !self.in_flight.is_empty()
     }
 
     /// What is wrong, in words for people; empty if all is well.

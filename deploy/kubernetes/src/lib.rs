@@ -9,6 +9,7 @@ mod explain;
 mod labels;
 mod manifest;
 mod order;
+mod own_pod;
 mod ownership;
 mod place;
 mod progress;
@@ -19,5 +20,6 @@ mod unsupported;
 mod wait;
 
 pub use account::{Account, AccountError, Accounts};
+pub use own_pod::{OwnPod, OwnPodError};
 pub use stability::status;
 pub use stage::DeployManifest;

@@ -9,6 +9,8 @@ mod effects;
 mod kinds;
 #[path = "cluster/objects.rs"]
 mod objects;
+#[path = "cluster/own_pod.rs"]
+mod own_pod;
 #[path = "cluster/ownership.rs"]
 mod ownership;
 #[path = "cluster/refusals.rs"]

@@ -15,6 +15,7 @@ use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
 use crate::config::ConfigArgs;
 use crate::execution::ExecutionArgs;
+use crate::fleet::FleetArgs;
 use crate::pipeline::PipelineArgs;
 use crate::role::scheduler::SchedulerArgs;
 use crate::role::worker::WorkerArgs;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Execution(Box<ExecutionArgs>),
     /// Lists, shows, saves and deletes applications of a server.
     Application(Box<ApplicationArgs>),
+    /// Shows a server's workers, what they do, and how many are wanted and why.
+    Fleet(Box<FleetArgs>),
     /// Makes, lists and takes back the tokens of a server.
     Token(Box<TokenArgs>),
     /// Writes a store into a file, restores it, and looks whether it is sound.

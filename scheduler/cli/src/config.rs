@@ -60,7 +60,7 @@ impl Role {
     fn ignores(self, section: &str) -> bool {
         match self {
             Self::Scheduler => section == "worker",
-            Self::Worker => ["store", "api"].contains(&section),
+            Self::Worker => ["store", "api", "autoscale", "external_metrics"].contains(&section),
         }
     }
 }

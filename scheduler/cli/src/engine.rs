@@ -98,7 +98,8 @@ async fn serve(
     })?;
     let id = WorkerId::new(format!("worker-{}", std::process::id()));
     let named = worker::Config::named(id);
-    let working = worker::Config { cancel_grace: CANCEL_GRACE, ..named };
+    let scratch_dir = arguments.data_dir.clone();
+    let working = worker::Config { cancel_grace: CANCEL_GRACE, scratch_dir, ..named };
     worker::start(working, ports, catalog, &supervisor).await?;
     let api = limits::of_api(limits)?;
     let served = scheduler::api::serve(scheduler.clone(), listener, api, &supervisor).await;

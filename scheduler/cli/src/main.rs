@@ -9,6 +9,7 @@ mod dev;
 mod document;
 mod engine;
 mod execution;
+mod fleet;
 mod limits;
 mod listen;
 mod logs;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => finish(run::run(*arguments)),
         Command::Pipeline(arguments) => finish(pipeline::run(&arguments)),
         Command::Execution(arguments) => finish(execution::run(&arguments)),
+        Command::Fleet(arguments) => finish(fleet::run(&arguments)),
         Command::Token(arguments) => finish(token::run(&arguments)),
         Command::Application(arguments) => finish(application::run(&arguments)),
         Command::Store(arguments) => finish(store::run(&arguments)),

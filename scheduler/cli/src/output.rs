@@ -40,6 +40,22 @@ impl Format {
         write(text.as_bytes())
     }
 
+    /// Writes a result that people see as several tables, with an empty line between them.
+    ///
+    /// # Errors
+    /// If stdout cannot be written to.
+    pub(crate) fn print_tables(
+        self,
+        value: &Value,
+        tables: impl FnOnce() -> Vec<Rows>,
+    ) -> Result<()> {
+        let text = match self {
+            Self::Table => tables().iter().map(Rows::text).collect::<Vec<_>>().join("\n"),
+            Self::Json | Self::Yaml => self.document(value)?,
+        };
+        write(text.as_bytes())
+    }
+
     /// Writes the result of a change: nothing in a table, its line on stderr is enough.
     ///
     /// # Errors
@@ -60,7 +76,7 @@ impl Format {
 }
 
 impl Rows {
-    fn text(self) -> String {
+    fn text(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         // A pipe has no width, and a line per row is what `grep` looks at.

@@ -9,6 +9,8 @@
 
 #[path = "journeys/application.rs"]
 mod application;
+#[path = "distributed/bridge.rs"]
+mod bridge;
 #[path = "journeys/client.rs"]
 mod client;
 #[path = "dev/telemetry/collector.rs"]
@@ -24,10 +26,14 @@ mod errors;
 mod execution;
 #[path = "capstan/file.rs"]
 mod file;
+#[path = "journeys/fleet.rs"]
+mod fleet;
 #[path = "journeys/following.rs"]
 mod following;
 #[path = "distributed/garbage.rs"]
 mod garbage;
+#[path = "distributed/hpa.rs"]
+mod hpa;
 #[path = "capstan/http.rs"]
 mod http;
 #[path = "journeys/names.rs"]

@@ -20,6 +20,8 @@ mod errors;
 mod execution;
 #[path = "capstan/file.rs"]
 mod file;
+#[path = "journeys/fleet.rs"]
+mod fleet;
 #[path = "journeys/following.rs"]
 mod following;
 #[path = "capstan/http.rs"]

@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod artifact_match;
+pub mod autoscale;
 pub mod command;
 mod encoding;
 pub mod event;

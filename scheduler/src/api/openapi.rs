@@ -87,6 +87,7 @@ fn tags() -> Value {
         { "name": "applications", "description": "Who owns what." },
         { "name": "credentials", "description": "Accounts that stages deploy to." },
         { "name": "executions", "description": "Runs of pipelines: look, follow, answer, end." },
+        { "name": "fleet", "description": "Workers, and how many are wanted." },
         { "name": "pipelines", "description": "Saved pipelines, and their starts." },
         { "name": "probes", "description": "Whether it is there, and what it is." },
         { "name": "session", "description": "Who asks." },

@@ -1,6 +1,7 @@
 //! What Gate does not have.
 
 pub(super) mod executions;
+pub(super) mod fleet;
 pub(super) mod health;
 pub(super) mod live;
 pub(super) mod metrics;
@@ -24,6 +25,7 @@ pub(super) fn router() -> OpenApiRouter<State> {
         .routes(routes!(live::events))
         .routes(routes!(executions::log))
         .routes(routes!(live::log))
+        .routes(routes!(fleet::show))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(pipelines::validate))

@@ -16,6 +16,7 @@ use super::expressions::{self, Expressions};
 use super::loaded::Content;
 use super::{Config, Scheduler, fold, planning};
 use crate::Registry;
+use crate::fleet::Counted;
 
 /// What the loop works with.
 pub(crate) struct Shell {
@@ -25,6 +26,8 @@ pub(crate) struct Shell {
     pub(crate) expressions: Expressions,
     /// How many shards there are.
     pub(crate) shards: u16,
+    /// What is asked of workers here.
+    pub(crate) counted: Arc<Counted>,
 }
 
 impl Shell {
@@ -35,6 +38,7 @@ impl Shell {
             registry: Arc::clone(&handle.registry),
             expressions: Expressions::default(),
             shards,
+            counted: Arc::clone(&handle.fleet.counted),
         }
     }
 }

@@ -173,6 +173,9 @@ impl Driver {
 
     fn file(&mut self, work: Work, status: Status, place: Place) {
         let id = work.loaded.id.clone();
+        if place == Place::Here {
+            self.shell.counted.note(&work.loaded.engine, self.shell.ports.clock.elapsed());
+        }
         match place {
             Place::Here if !status.is_complete() => {}
             Place::Again if !status.is_complete() => return self.take_up_again(id),
@@ -203,6 +206,7 @@ impl Driver {
     pub(super) fn forget(&mut self, id: &ExecutionId) {
         self.executions.remove(id);
         self.ready.forget(id);
+        self.shell.counted.forget(id);
         self.timers.forget(id);
         self.missing.forget(id);
     }

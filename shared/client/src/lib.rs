@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod execution;
 mod executions;
+mod fleet;
 mod live;
 mod pipelines;
 mod sse;

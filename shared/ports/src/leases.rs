@@ -93,6 +93,10 @@ pub struct Vitals {
     pub memory: f32,
     /// Resident memory of the worker itself, in bytes.
     pub resident_bytes: u64,
+    /// Processes that run or wait to, on average over a minute (the load of `uptime`).
+    pub load: f32,
+    /// Share in use of the disk that its tools write to, 0 to 1.
+    pub disk: f32,
 }
 
 /// What a process says to the others of its kind; it vanishes with the process.

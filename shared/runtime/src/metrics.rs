@@ -14,7 +14,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use instruments::{Attempts, Executions, Loop, Outside, Worker};
+use instruments::{Attempts, Executions, Fleet, Loop, Outside, Worker};
 pub use text::{OPEN_METRICS, PROMETHEUS};
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -22,6 +22,19 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 /// The process's metrics.
 pub fn metrics() -> &'static Metrics {
     &METRICS
+}
+
+/// What is asked of workers with a capability.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Attempts that are ready.
+    pub ready: u64,
+    /// Attempts that run.
+    pub running: u64,
+    /// How long the oldest ready one has waited.
+    pub oldest_wait: Duration,
+    /// Workers that are wanted.
+    pub wanted: u32,
 }
 
 /// Every instrument.
@@ -34,6 +47,7 @@ pub struct Metrics {
     attempts: Attempts,
     turns: Loop,
     worker: Worker,
+    fleet: Fleet,
     outside: Outside,
 }
 
@@ -61,6 +75,7 @@ impl Metrics {
             attempts: Attempts::of(&meter),
             turns: Loop::of(&meter),
             worker: Worker::of(&meter),
+            fleet: Fleet::of(&meter),
             outside: Outside::of(&meter),
         }
     }
@@ -125,6 +140,24 @@ impl Metrics {
     /// How many attempts wait for a worker.
     pub fn queue_ready(&self, capability: &str, waiting: u64) {
         self.attempts.ready.record(waiting, &[KeyValue::new("capability", capability.to_owned())]);
+    }
+
+    /// What is asked of workers with a capability, and how many of them are wanted.
+    pub fn asked(&self, capability: &str, asked: &Asked) {
+        let label = KeyValue::new("capability", capability.to_owned());
+        for (state, slots) in [("ready", asked.ready), ("running", asked.running)] {
+            self.fleet.demand.record(slots, &[label.clone(), KeyValue::new("state", state)]);
+        }
+        let label = [label];
+        self.fleet.oldest_wait.record(asked.oldest_wait.as_secs_f64(), &label);
+        self.fleet.wanted.record(u64::from(asked.wanted), &label);
+    }
+
+    /// How many workers a pool has, and how many are wanted.
+    pub fn pool(&self, pool: &str, live: usize, wanted: u32) {
+        let label = [KeyValue::new("pool", pool.to_owned())];
+        self.fleet.pool_live.record(live as u64, &label);
+        self.fleet.pool_wanted.record(u64::from(wanted), &label);
     }
 
     /// How many slots a worker has, and how many of them are taken.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use scheduler::api::ApiLimits;
+use scheduler::external::ExternalMetrics;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared_adapters::{Amqp, Embedded, Objects, Postgres, Redis, TlsClient, masked};
@@ -31,6 +32,10 @@ pub(crate) struct Settings {
     pub(crate) api: Api,
     /// What holds for all of them.
     pub(crate) fleet: Fleet,
+    /// How many workers are wished for, for each capability and pool.
+    pub(crate) autoscale: scheduler::fleet::Config,
+    /// How Kubernetes asks schedulers for that; not at all without it.
+    pub(crate) external_metrics: Option<ExternalMetrics>,
     /// This worker.
     pub(crate) worker: Worker,
     /// How a process starts.
@@ -137,6 +142,8 @@ pub(crate) struct Worker {
     pub(crate) accounts: BTreeMap<String, String>,
     /// What webhooks may ask beside the Internet.
     pub(crate) allow_urls: Vec<String>,
+    /// The pod that it runs in: while it is busy, Kubernetes is told to end others first.
+    pub(crate) pod: Option<worker::pod::Pod>,
 }
 
 /// How a process starts.
@@ -177,13 +184,21 @@ impl Settings {
         let certificate = TlsClient { certificate: PathBuf::new(), key: PathBuf::new() };
         let store = Postgres { tls_client: Some(certificate), ..Postgres::new("") };
         let redis = Redis { sentinel_password: secret(), ..Redis::at("") };
+        let (namespace, name) = (String::new(), String::new());
+        let pod = worker::pod::Pod { namespace, name, kubeconfig: None };
         Self {
             store: Some(store),
             amqp: Some(Box::new(Amqp::at(""))),
             redis: Some(Box::new(redis)),
             blobs: Some(Box::new(Objects::at(""))),
             api: Api { token: secret(), ..Api::default() },
-            worker: Worker { token: secret(), ..Worker::default() },
+            external_metrics: Some(ExternalMetrics {
+                listen: (Ipv4Addr::UNSPECIFIED, 6443).into(),
+                cert_file: PathBuf::new(),
+                key_file: PathBuf::new(),
+                client_ca_file: PathBuf::new(),
+            }),
+            worker: Worker { token: secret(), pod: Some(pod), ..Worker::default() },
             ..Self::default()
         }
     }
@@ -242,6 +257,7 @@ impl Default for Worker {
             kubeconfig: None,
             accounts: BTreeMap::new(),
             allow_urls: Vec::new(),
+            pod: None,
         }
     }
 }

@@ -89,6 +89,11 @@ async fn start(
     });
     let scheduler = scheduler.await.context("the scheduler did not start")?;
     let api = limits::of_api(&settings.api.limits())?;
+    if let Some(config) = &settings.external_metrics {
+        let served = scheduler::external::serve(scheduler.clone(), config, supervisor).await;
+        let address = served.context("external metrics are not served")?;
+        say(&format!("serving external metrics on https://{address}"));
+    }
     let served = scheduler::api::serve(scheduler, listener, api, supervisor).await;
     let address = served.context("the API is not served")?;
     say(&format!("listening on http://{address}"));
@@ -102,6 +107,7 @@ fn control(settings: &Settings, name: String) -> Config {
     Config {
         executions_unfinished_max: settings.api.executions_unfinished_max,
         accounts: kubernetes.chain(local).collect(),
+        fleet: settings.autoscale.clone(),
         // Workers outlive us, and their leases with them.
         leases_are_fresh: false,
         sharing: Some(Sharing { name, shards: settings.fleet.shards.get() }),

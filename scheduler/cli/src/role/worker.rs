@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -123,6 +124,9 @@ async fn serve(settings: Settings) -> Result<u8> {
     let start = start(working, ports.clone(), stages, &supervisor, &mut patience);
     let started = unless_stopped(&supervisor, Box::pin(start)).await;
     if let Ok(Some(standing)) = &started {
+        if let Some(pod) = settings.worker.pod {
+            worker::pod::tell(pod, standing.clone(), Arc::clone(&ports.clock), &supervisor);
+        }
         let probes = Probes { ports, worker, standing: standing.clone(), token };
         say(&format!("listening on http://{}", listener.local_addr()?));
         probes::serve(listener, probes, &supervisor);
@@ -189,6 +193,7 @@ fn working(settings: &Settings) -> Result<worker::Config> {
         cancel_grace: worker.cancel_grace.unsigned_abs(),
         log_bytes_max: worker.log_bytes_max,
         capabilities: worker.capabilities.iter().map(Capability::new).collect(),
+        scratch_dir: settings.local.data_dir.clone(),
         ..worker::Config::named(name(worker.name.as_deref())?)
     })
 }

@@ -1,6 +1,6 @@
 //! Schedulers and workers that the journeys take for one server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -50,6 +50,17 @@ impl Server {
         variables: Vec<(String, String)>,
         change: impl FnOnce(&mut Value),
     ) -> Self {
+        let mut server = Self::without_workers(variables, |settings, _| change(settings));
+        server.workers = (0..WORKERS).map(|number| server.start_worker(number)).collect();
+        server.workers.iter().for_each(|worker| drop(worker.address()));
+        server
+    }
+
+    /// The same for whoever starts workers by itself; `change` gets the folder of everything, too.
+    pub(crate) fn without_workers(
+        variables: Vec<(String, String)>,
+        change: impl FnOnce(&mut Value, &Path),
+    ) -> Self {
         let (scene, folder) = (Scene::take(), tempfile::tempdir().unwrap());
         let helm = helm_and_chart(folder.path());
         let data = folder.path().join("data");
@@ -59,7 +70,7 @@ impl Server {
         settings["worker"]["artifacts_root"] = folder.path().to_str().unwrap().into();
         // Each is a queue of its own in RabbitMQ, for every scene.
         settings["fleet"]["shards"] = 8.into();
-        change(&mut settings);
+        change(&mut settings, folder.path());
         file(&data, "settings.yaml", &settings.to_string());
         let mut server = Self {
             schedulers: Vec::new(),
@@ -72,8 +83,6 @@ impl Server {
             scene,
         };
         server.start_schedulers();
-        server.workers = (0..WORKERS).map(|number| server.start_worker(number)).collect();
-        server.workers.iter().for_each(|worker| drop(worker.address()));
         server
     }
 

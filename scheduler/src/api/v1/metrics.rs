@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use futures::future::join_all;
 use shared_ports::Queue;
-use shared_runtime::metrics::{OPEN_METRICS, PROMETHEUS, metrics};
+use shared_runtime::metrics::{Asked, OPEN_METRICS, PROMETHEUS, metrics};
 
 use super::super::State;
 
@@ -18,7 +18,7 @@ const DEPTH_TIMEOUT: Duration = Duration::from_millis(500);
 /// Shows what is counted and measured.
 ///
 /// As OpenMetrics where `Accept` asks for it, else as Prometheus' text. The store is not asked; the
-/// broker is, for a number per capability.
+/// broker is, for a number per capability, and so is who keeps the workers' heartbeats.
 #[utoipa::path(get, path = "/metrics", tag = "probes", operation_id = "getMetrics",
     responses((status = 200, description = "Everything that is recorded.", content(
         (String = "text/plain"),
@@ -27,7 +27,7 @@ pub(in super::super) async fn scrape(
     Shared(state): Shared<State>,
     headers: HeaderMap,
 ) -> impl IntoResponse {
-    ask_depths(&state).await;
+    tokio::join!(ask_depths(&state), ask_fleet(&state));
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let (kind, text) = match accept.is_some_and(|kinds| kinds.contains("openmetrics-text")) {
         true => (OPEN_METRICS, metrics().open_metrics()),
@@ -46,4 +46,20 @@ async fn ask_depths(state: &State) {
         }
     });
     drop(tokio::time::timeout(DEPTH_TIMEOUT, join_all(depths)).await);
+}
+
+/// Without an answer the last figures stay as they were.
+async fn ask_fleet(state: &State) {
+    let asked = tokio::time::timeout(DEPTH_TIMEOUT, state.scheduler.fleet()).await;
+    let Ok(Ok(fleet)) = asked else { return };
+    for capability in &fleet.capabilities {
+        let demand = &capability.demand;
+        let oldest_wait = Duration::from_secs_f64(demand.oldest_wait_seconds.unwrap_or_default());
+        let (ready, running, wanted) = (demand.ready, demand.running, capability.wanted);
+        let asked = Asked { ready, running, oldest_wait, wanted };
+        metrics().asked(&capability.name, &asked);
+    }
+    for pool in &fleet.pools {
+        metrics().pool(&pool.name, pool.workers, pool.wanted);
+    }
 }

@@ -316,7 +316,7 @@ fn heartbeat(worker: &str, in_flight: &[(&str, u64)]) -> Heartbeat {
         capabilities: vec![Capability::new("wait")],
         slots: 4,
         in_flight: in_flight.iter().map(|(name, epoch)| (attempt(name), Epoch(*epoch))).collect(),
-        vitals: Vitals { cpu: 0.25, memory: 0.5, resident_bytes: 1 << 30 },
+        vitals: Vitals { cpu: 0.25, memory: 0.5, resident_bytes: 1 << 30, load: 1.5, disk: 0.75 },
         catalog: "catalog".to_owned(),
         draining: false,
     }

@@ -113,6 +113,34 @@ impl Worker {
     }
 }
 
+/// The fleet of workers as the scheduler sees it.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) demand: Gauge<u64>,
+    pub(super) oldest_wait: Gauge<f64>,
+    pub(super) wanted: Gauge<u64>,
+    pub(super) pool_live: Gauge<u64>,
+    pub(super) pool_wanted: Gauge<u64>,
+}
+
+impl Fleet {
+    pub(super) fn of(meter: &Meter) -> Self {
+        let demand = "Slots that the attempts at hand would fill.";
+        let wait = "How long the oldest ready attempt has waited.";
+        let wait = meter.f64_gauge("capstan.oldest_wait").with_unit("s").with_description(wait);
+        let wanted = "Workers that are wanted for a capability.";
+        let pool_live = "Live workers of a pool that take work.";
+        let pool_wanted = "Workers that are wanted of a pool.";
+        Self {
+            demand: gauge(meter, "capstan.slot.demand", demand),
+            oldest_wait: wait.build(),
+            wanted: gauge(meter, "capstan.wanted_workers", wanted),
+            pool_live: gauge(meter, "capstan.pool.live_workers", pool_live),
+            pool_wanted: gauge(meter, "capstan.pool.wanted_workers", pool_wanted),
+        }
+    }
+}
+
 /// What comes in and what is told.
 #[derive(Debug)]
 pub(super) struct Outside {

@@ -18,6 +18,9 @@ fn touch_all() {
     metrics.turn(1, second);
     metrics.journal_appended(true, second);
     metrics.queue_ready("bake", 3);
+    let asked = Asked { ready: 3, running: 1, oldest_wait: second, wanted: 1 };
+    metrics.asked("bake", &asked);
+    metrics.pool("default", 1, 2);
     metrics.slots(8, 1);
     metrics.heartbeat(true);
     metrics.blob_written(1);

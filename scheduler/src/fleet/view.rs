@@ -1,0 +1,211 @@
+//! The fleet as clients see it.
+
+use jiff::Timestamp;
+use scheduler_engine::autoscale::{Demand, Wanted};
+use serde::Serialize;
+use shared_model::Capability;
+use shared_ports::Heartbeat;
+use utoipa::ToSchema;
+
+use super::pools::Share;
+
+/// The live workers, and how many are wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetView {
+    /// When this was so.
+    pub at: Timestamp,
+    /// The live workers, by name.
+    pub workers: Vec<WorkerView>,
+    /// What workers can do, or should be able to, by name.
+    pub capabilities: Vec<CapabilityView>,
+    /// Pools of workers, in the order in which they are configured.
+    pub pools: Vec<PoolView>,
+}
+
+/// A live worker.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerView {
+    /// Its name.
+    pub name: String,
+    /// The pool that it belongs to.
+    pub pool: Option<String>,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Attempts that it can run at once.
+    pub slots: u16,
+    /// Attempts that it runs.
+    pub busy: usize,
+    /// Whether it takes no more work, because it is about to stop.
+    pub draining: bool,
+    /// When its last heartbeat came.
+    pub last_beat: Timestamp,
+    /// How long ago that was, in seconds.
+    pub beat_age_seconds: f64,
+    /// Share of its machine's cores in use, 0 to 1.
+    pub cpu: f32,
+    /// Share of its machine's memory in use, 0 to 1.
+    pub memory: f32,
+    /// Memory of the worker itself, in bytes.
+    pub resident_bytes: u64,
+    /// Processes on its machine that run or wait to, on average over a minute.
+    pub load: f32,
+    /// Share in use of the disk that its tools write to, 0 to 1.
+    pub disk: f32,
+    /// Hash of the stage types that it knows.
+    pub catalog: String,
+    /// What it works on.
+    pub in_flight: Vec<InFlight>,
+}
+
+/// An attempt that a worker has.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InFlight {
+    /// The execution.
+    pub execution: String,
+    /// The stage's `refId`.
+    pub stage: String,
+    /// Position of the task in the stage, from 0.
+    pub task: u16,
+    /// Counts the attempts at the task, from 1.
+    pub attempt: u32,
+    /// Grows with each worker that has it.
+    pub epoch: u64,
+}
+
+/// What is asked of workers.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// Slots that it would fill: what is ready, and what runs.
+    pub slots: u64,
+    /// Attempts that are ready and wait.
+    pub ready: u64,
+    /// Attempts that a worker has.
+    pub running: u64,
+    /// How long the oldest ready one has waited, in seconds; none is ready otherwise.
+    pub oldest_wait_seconds: Option<f64>,
+    /// Attempts that ended a second, in the last minute.
+    pub drained_per_second: f64,
+}
+
+/// Something that workers can do.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CapabilityView {
+    /// Its name.
+    pub name: String,
+    /// What is asked of them.
+    pub demand: Asked,
+    /// Live workers that can do it, without those that stop.
+    pub workers: usize,
+    /// Slots of these.
+    pub slots: u64,
+    /// Workers that are wanted.
+    pub wanted: u32,
+    /// Why that many.
+    pub why: String,
+}
+
+/// Workers that can do the same.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolView {
+    /// Its name.
+    pub name: String,
+    /// What it is asked for.
+    pub capabilities: Vec<String>,
+    /// What is asked of it.
+    pub demand: Asked,
+    /// Its live workers, without those that stop.
+    pub workers: usize,
+    /// Slots of these.
+    pub slots: u64,
+    /// Workers that are wanted.
+    pub wanted: u32,
+    /// Why that many.
+    pub why: String,
+}
+
+impl WorkerView {
+    pub(super) fn of(
+        beat: &Heartbeat,
+        last: Timestamp,
+        pool: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        let in_flight = beat.in_flight.iter().map(|(attempt, epoch)| InFlight {
+            execution: attempt.execution.to_string(),
+            stage: attempt.stage.to_string(),
+            task: attempt.task,
+            attempt: attempt.number,
+            epoch: epoch.0,
+        });
+        Self {
+            name: beat.worker.to_string(),
+            pool,
+            capabilities: names(beat.capabilities.iter()),
+            slots: beat.slots,
+            busy: beat.in_flight.len(),
+            draining: beat.draining,
+            last_beat: last,
+            beat_age_seconds: at.duration_since(last).as_secs_f64().max(0.0),
+            cpu: beat.vitals.cpu,
+            memory: beat.vitals.memory,
+            resident_bytes: beat.vitals.resident_bytes,
+            load: beat.vitals.load,
+            disk: beat.vitals.disk,
+            catalog: beat.catalog.clone(),
+            in_flight: in_flight.collect(),
+        }
+    }
+}
+
+impl Asked {
+    fn of(demand: &Demand) -> Self {
+        let waited = (demand.ready > 0).then(|| demand.oldest_wait.as_secs_f64());
+        Self {
+            slots: demand.slots(),
+            ready: demand.ready,
+            running: demand.running,
+            oldest_wait_seconds: waited,
+            drained_per_second: demand.drained_per_second,
+        }
+    }
+}
+
+impl CapabilityView {
+    pub(super) fn of(
+        name: &Capability,
+        demand: &Demand,
+        workers: &[&Heartbeat],
+        wanted: Wanted,
+    ) -> Self {
+        let (count, slots) = taking(workers);
+        let Wanted { workers: wanted, why } = wanted;
+        let demand = Asked::of(demand);
+        Self { name: name.to_string(), demand, workers: count, slots, wanted, why }
+    }
+}
+
+impl PoolView {
+    pub(super) fn of(pool: &Share<'_>, demand: &Demand, wanted: Wanted) -> Self {
+        let (count, slots) = taking(&pool.workers);
+        let Wanted { workers: wanted, why } = wanted;
+        let capabilities = names(pool.capabilities.iter());
+        let (name, demand) = (pool.name.clone(), Asked::of(demand));
+        Self { name, capabilities, demand, workers: count, slots, wanted, why }
+    }
+}
+
+/// How many of them take work, and their slots.
+fn taking(workers: &[&Heartbeat]) -> (usize, u64) {
+    let slots = workers.iter().filter(|beat| !beat.draining).map(|beat| u64::from(beat.slots));
+    (slots.clone().count(), slots.sum())
+}
+
+fn names<'a>(capabilities: impl Iterator<Item = &'a Capability>) -> Vec<String> {
+    capabilities.map(ToString::to_string).collect()
+}
