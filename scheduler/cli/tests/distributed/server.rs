@@ -67,14 +67,16 @@ impl Server {
     }
 
     fn start_schedulers(&mut self) {
-        let starts = self.urls.iter().enumerate().map(|(number, url)| {
-            let address = url.trim_start_matches("http://");
-            self.start_role("scheduler", number, &["--listen", address])
-        });
-        self.schedulers = starts.collect();
+        self.schedulers = (0..SCHEDULERS).map(|number| self.start_scheduler(number)).collect();
         let urls = self.schedulers.iter().map(|one| format!("http://{}", one.address()));
         self.urls = urls.collect();
         self.url = self.urls[0].clone();
+    }
+
+    /// Starts the scheduler of a number, at the address that it had before.
+    pub(crate) fn start_scheduler(&self, number: usize) -> Role {
+        let address = self.urls[number].trim_start_matches("http://");
+        self.start_role("scheduler", number, &["--listen", address])
     }
 
     /// Starts the worker of a number, named by it.
