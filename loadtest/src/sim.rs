@@ -16,6 +16,7 @@ mod processes;
 mod users;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,8 +88,8 @@ pub(crate) struct World {
     documents: Arc<MemoryDocuments>,
     leases: Arc<MemoryLeases>,
     blobs: Arc<MemoryBlobs>,
-    /// The scheduler of the moment, for users.
-    pub(crate) scheduler: watch::Sender<Option<scheduler::Scheduler>>,
+    /// The schedulers of the moment by their number, for users.
+    pub(crate) schedulers: watch::Sender<BTreeMap<u64, scheduler::Scheduler>>,
 }
 
 impl World {
@@ -101,7 +102,11 @@ impl World {
             seed,
             mutation,
             weather: Weather::new(chance, storm),
-            ledger: Arc::new(Ledger::new(mutation != Mutation::EffectsNotLookedUp)),
+            ledger: Arc::new(Ledger::new(
+                mutation != Mutation::EffectsNotLookedUp,
+                Arc::clone(&clock),
+                Duration::from_secs(worker::LEASE_TTL_SECONDS.unsigned_abs()),
+            )),
             plans,
             broker: Arc::new(broker::Shared::new(MemoryBroker::new(QUEUE_LEN_MAX))),
             journal: Arc::default(),
@@ -109,7 +114,7 @@ impl World {
             leases: Arc::new(MemoryLeases::new(Arc::clone(&clock) as Arc<dyn Clock>)),
             blobs: Arc::default(),
             clock,
-            scheduler: watch::Sender::new(None),
+            schedulers: watch::Sender::default(),
         })
     }
 
@@ -117,8 +122,11 @@ impl World {
         let processes = processes::start(&self);
         let users = users::start(&self);
         let in_time = verdict::wait_for_end(&self, users).await;
+        let failing = verdict::not_storing(&self).await;
         drop(processes);
-        verdict::judge(&self, in_time).await
+        let mut verdict = verdict::judge(&self, in_time).await;
+        verdict.violations.extend(failing);
+        verdict
     }
 
     /// The ports as a process sees them.
@@ -130,6 +138,7 @@ impl World {
                 shared: Arc::clone(&self.broker),
                 weather: weather.clone(),
                 life: Arc::clone(&life),
+                ledger: Arc::clone(&self.ledger),
                 epoch_ignored: self.mutation == Mutation::EpochIgnored,
                 grant_not_awaited: self.mutation == Mutation::GrantNotAwaited,
             }),
@@ -143,6 +152,7 @@ impl World {
                 inner: Arc::clone(&self.leases),
                 weather: weather.clone(),
                 life: Arc::clone(&life),
+                ledger: Arc::clone(&self.ledger),
                 always_granted: self.mutation == Mutation::LeasesAlwaysGranted,
             }),
             blobs: Arc::new(blobs::FaultyBlobs {
@@ -157,6 +167,17 @@ impl World {
     /// Time since the world began.
     pub(crate) fn clock_elapsed(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// One of the schedulers that run, whichever; requests go to any of them.
+    pub(crate) fn any_scheduler(&self) -> Option<scheduler::Scheduler> {
+        let schedulers = self.schedulers.borrow();
+        let chosen = match u64::try_from(schedulers.len()).ok()? {
+            0 => return None,
+            1 => 0,
+            count => usize::try_from(self.weather.chance.between(0, count)).ok()?,
+        };
+        schedulers.values().nth(chosen).cloned()
     }
 
     /// The truth, without accidents.

@@ -23,6 +23,9 @@ use shared_runtime::{Kind, Supervisor};
 
 pub use self::standing::Standing;
 
+/// How long a lease lives without a beat, unless the settings say otherwise.
+pub const LEASE_TTL_SECONDS: i64 = 15;
+
 /// How a worker behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -54,7 +57,7 @@ impl Config {
             id,
             slots: 8,
             capabilities: Vec::new(),
-            lease_ttl: SignedDuration::from_secs(15),
+            lease_ttl: SignedDuration::from_secs(LEASE_TTL_SECONDS),
             heartbeat_interval: Duration::from_secs(3),
             hold_message_for: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),

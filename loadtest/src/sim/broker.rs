@@ -13,6 +13,7 @@ use shared_ports::{Broker, Consumer, Delivery, Outgoing, PortError, Queue};
 use shared_runtime::{Kind, Supervisor};
 
 use super::chance::Weather;
+use super::ledger::Ledger;
 use super::life::Life;
 
 /// Calls of which one fails.
@@ -57,6 +58,7 @@ pub(crate) struct FaultyBroker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) weather: Weather,
     pub(crate) life: Arc<Life>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) epoch_ignored: bool,
     pub(crate) grant_not_awaited: bool,
 }
@@ -121,7 +123,8 @@ impl Broker for FaultyBroker {
         };
         let inner = self.life.call(consumer).await?;
         let (weather, life) = (self.weather.clone(), Arc::clone(&self.life));
-        Ok(Box::new(FaultyConsumer { inner, weather, life }))
+        let ledger = Arc::clone(&self.ledger);
+        Ok(Box::new(FaultyConsumer { inner, weather, life, ledger }))
     }
 
     async fn depth(&self, queue: &Queue) -> Result<u64, PortError> {
@@ -141,12 +144,16 @@ struct FaultyConsumer {
     inner: Box<dyn Consumer>,
     weather: Weather,
     life: Arc<Life>,
+    ledger: Arc<Ledger>,
 }
 
 #[async_trait]
 impl Consumer for FaultyConsumer {
     async fn next(&mut self) -> Option<Delivery> {
         let delivery = self.inner.next().await?;
+        if let Ok(ready) = serde_json::from_slice::<AttemptReady>(&delivery.body) {
+            self.ledger.is_delivered(&ready.attempt, ready.epoch);
+        }
         // A connection breaks: what it had in its hands is delivered again.
         if self.weather.strikes(CALLS * 2) { None } else { Some(delivery) }
     }

@@ -10,6 +10,7 @@ use shared_ports::PortError;
 use shared_ports::leases::{Claim, Heard, Heartbeat, Holder, Leases, Note};
 
 use super::chance::Weather;
+use super::ledger::Ledger;
 use super::life::Life;
 
 /// Calls of which one fails before, and one after it was carried out.
@@ -19,6 +20,7 @@ pub(crate) struct FaultyLeases {
     pub(crate) inner: Arc<MemoryLeases>,
     pub(crate) weather: Weather,
     pub(crate) life: Arc<Life>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) always_granted: bool,
 }
 
@@ -47,12 +49,27 @@ impl Leases for FaultyLeases {
         holder: &Holder,
         ttl: SignedDuration,
     ) -> Result<Claim, PortError> {
-        let claim = self.reach("claiming", self.inner.claim(attempt, epoch, holder, ttl)).await?;
+        let claim = async {
+            let claim = self.inner.claim(attempt, epoch, holder, ttl).await?;
+            if claim == Claim::Granted {
+                self.ledger.is_leased(attempt, epoch);
+            }
+            Ok(claim)
+        };
+        let claim = self.reach("claiming", claim).await?;
         Ok(if self.always_granted { Claim::Granted } else { claim })
     }
 
     async fn beat(&self, heartbeat: &Heartbeat, ttl: SignedDuration) -> Result<Heard, PortError> {
-        let heard = self.reach("beating", self.inner.beat(heartbeat, ttl)).await?;
+        let heard = async {
+            let heard = self.inner.beat(heartbeat, ttl).await?;
+            let renewed = |(attempt, _): &&(AttemptId, Epoch)| !heard.lost.contains(attempt);
+            for (attempt, epoch) in heartbeat.in_flight.iter().filter(renewed) {
+                self.ledger.is_leased(attempt, *epoch);
+            }
+            Ok(heard)
+        };
+        let heard = self.reach("beating", heard).await?;
         let lost = if self.always_granted { Vec::new() } else { heard.lost };
         Ok(Heard { lost, ..heard })
     }

@@ -7,8 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared_model::{AttemptId, Capability, Effects, Retry, TaskAnswer, TaskError, TaskResult};
+use shared_model::{
+    AttemptId, Capability, Effects, Epoch, Retry, TaskAnswer, TaskError, TaskResult,
+};
 use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_ports::Clock;
+
+use super::clock::SimClock;
 
 /// Something that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +22,15 @@ pub(crate) enum Seen {
     Began { execution: String, stage: String },
     /// A stage changed the world.
     Acted { execution: String, stage: String },
-    /// Two attempts at one task were live at once.
+    /// Two were at one task at once, and the second had not rightly taken it over from the first.
     TwoLive { first: String, second: String },
 }
 
 /// The outside world.
 pub(crate) struct Ledger {
     looked_up: bool,
+    clock: Arc<SimClock>,
+    lease_ttl: Duration,
     state: Mutex<State>,
 }
 
@@ -31,13 +38,36 @@ pub(crate) struct Ledger {
 struct State {
     seen: Vec<Seen>,
     done: BTreeMap<String, u32>,
-    live: BTreeMap<String, String>,
+    live: BTreeMap<String, Work>,
+    traces: BTreeMap<Work, Trace>,
+}
+
+/// An attempt under one epoch.
+type Work = (AttemptId, Epoch);
+
+/// What the servers know of one.
+#[derive(Default)]
+struct Trace {
+    deliveries: u32,
+    /// When its lease was granted or renewed last.
+    heard: Option<Duration>,
 }
 
 impl Ledger {
     /// Nothing has happened yet. `looked_up`: whether what was done before can be found.
-    pub(crate) fn new(looked_up: bool) -> Self {
-        Self { looked_up, state: Mutex::default() }
+    pub(crate) fn new(looked_up: bool, clock: Arc<SimClock>, lease_ttl: Duration) -> Self {
+        Self { looked_up, clock, lease_ttl, state: Mutex::default() }
+    }
+
+    /// The message of an attempt came to a worker.
+    pub(crate) fn is_delivered(&self, attempt: &AttemptId, epoch: Epoch) {
+        self.lock().traces.entry((attempt.clone(), epoch)).or_default().deliveries += 1;
+    }
+
+    /// An attempt has a lease from now on.
+    pub(crate) fn is_leased(&self, attempt: &AttemptId, epoch: Epoch) {
+        let now = self.clock.elapsed();
+        self.lock().traces.entry((attempt.clone(), epoch)).or_default().heard = Some(now);
     }
 
     /// What happened, oldest first.
@@ -57,24 +87,51 @@ impl Ledger {
         self.lock().seen.contains(&it)
     }
 
-    fn enter(self: &Arc<Self>, cx: &TaskContext) -> Presence {
+    fn enter(self: &Arc<Self>, cx: &TaskContext, effects: Effects) -> Presence {
         let task = cx.attempt.effect(0).to_string();
-        let me = format!("{}@{}", cx.attempt, cx.epoch);
+        let me = (cx.attempt.clone(), cx.epoch);
         let mut state = self.lock();
-        if let Some(first) = state.live.insert(task.clone(), me.clone()) {
-            state.seen.push(Seen::TwoLive { first, second: me.clone() });
+        if let Some(first) = state.live.insert(task.clone(), me.clone())
+            && !self.takes_over(&state.traces, &me, &first, effects)
+        {
+            let [first, second] = [first, me.clone()].map(|(at, epoch)| format!("{at}@{epoch}"));
+            state.seen.push(Seen::TwoLive { first, second });
         }
         state.seen.push(Seen::Began { execution: execution(&cx.attempt), stage: stage(cx) });
         Presence { ledger: Arc::clone(self), task, me }
+    }
+
+    /// What is recognised once it is done is taken over with a newer epoch as soon as its message comes
+    /// again or its lease lapses (D6): its worker may be cut off, and work on for a while.
+    fn takes_over(
+        &self,
+        traces: &BTreeMap<Work, Trace>,
+        second: &Work,
+        first: &Work,
+        effects: Effects,
+    ) -> bool {
+        let is_newer = second.0 == first.0 && second.1 > first.1;
+        let trace = traces.get(first);
+        let came_again = trace.is_some_and(|trace| trace.deliveries > 1);
+        let heard = trace.and_then(|trace| trace.heard);
+        let lapsed = heard.is_none_or(|heard| self.clock.elapsed() >= heard + self.lease_ttl);
+        match effects {
+            Effects::Unkeyed | Effects::Request | Effects::Watch => false,
+            Effects::None | Effects::Keyed => is_newer && (came_again || lapsed),
+        }
     }
 
     fn is_done(&self, cx: &TaskContext) -> bool {
         self.looked_up && self.lock().done.contains_key(&cx.effect(0).to_string())
     }
 
-    fn act(&self, cx: &TaskContext) {
+    /// A target knows the keys of what was done to it.
+    fn act(&self, cx: &TaskContext, is_keyed: bool) {
         let mut state = self.lock();
-        *state.done.entry(cx.effect(0).to_string()).or_default() += 1;
+        let times = state.done.entry(cx.effect(0).to_string()).or_default();
+        if *times == 0 || !(is_keyed && self.looked_up) {
+            *times += 1;
+        }
         state.seen.push(Seen::Acted { execution: execution(&cx.attempt), stage: stage(cx) });
     }
 
@@ -95,7 +152,7 @@ fn stage(cx: &TaskContext) -> String {
 struct Presence {
     ledger: Arc<Ledger>,
     task: String,
-    me: String,
+    me: Work,
 }
 
 impl Drop for Presence {
@@ -137,7 +194,12 @@ impl StageType for Act {
     }
 
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
-        let _present = self.ledger.enter(cx);
+        let effects = match task {
+            "prepare" => Effects::None,
+            _ if self.is_seen => Effects::Keyed,
+            _ => Effects::Unkeyed,
+        };
+        let _present = self.ledger.enter(cx, effects);
         if task == "prepare" {
             return TaskAnswer::done();
         }
@@ -156,7 +218,7 @@ impl StageType for Act {
             if let Some(answer) = not_yet(cx) {
                 return answer;
             }
-            self.ledger.act(cx);
+            self.ledger.act(cx, self.is_seen);
         }
         match cx.context().get("fails") {
             Some(Value::Bool(true)) => {

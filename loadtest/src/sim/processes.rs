@@ -13,6 +13,8 @@ use super::World;
 use super::ledger::Act;
 use super::life::Life;
 
+/// Into how many parts two schedulers divide the executions.
+const SHARDS: u16 = 4;
 /// Workers of a world.
 const WORKERS: u64 = 3;
 /// Calls of ports, twice counted, after which a process has died.
@@ -23,35 +25,49 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Starts everything; it ends when the answer is dropped.
 pub(crate) fn start(world: &Arc<World>) -> JoinSet<()> {
     let mut processes = JoinSet::new();
-    processes.spawn(schedulers(Arc::clone(world)));
+    for n in 0..schedulers_of(world.seed) {
+        processes.spawn(schedulers(Arc::clone(world), n));
+    }
     for n in 0..WORKERS {
         processes.spawn(workers(Arc::clone(world), n));
     }
     processes
 }
 
+/// Half of all worlds have one scheduler, which owns everything, as that of `capstan dev`; two share
+/// the executions of the others.
+fn schedulers_of(seed: u64) -> u64 {
+    1 + (seed >> 1) % 2
+}
+
 /// One scheduler after the other.
-async fn schedulers(world: Arc<World>) {
-    let config = scheduler::Config {
-        leases_are_fresh: false,
-        limits: shared_model::Limits { takeovers_max: 1_000, ..Default::default() },
-        ..Default::default()
-    };
-    loop {
+async fn schedulers(world: Arc<World>, n: u64) {
+    for run in 0_u64.. {
         let (life, supervisor) = (begin(&world), Supervisor::new());
         let types = catalog(&world).descriptors();
-        let started = Scheduler::start(config.clone(), world.ports(&life), types, &supervisor);
+        let config = config(&world, format!("s{n}-{run}"));
+        let started = Scheduler::start(config, world.ports(&life), types, &supervisor);
         let started = tokio::select! {
             biased;
             () = life.over() => None,
             started = started => started.ok(),
         };
-        if started.is_some() {
-            world.scheduler.send_replace(started);
+        if let Some(started) = started {
+            world.schedulers.send_modify(|all| drop(all.insert(n, started)));
             end(&world, &life).await;
         }
-        world.scheduler.send_replace(None);
+        world.schedulers.send_modify(|all| drop(all.remove(&n)));
         stop(&world, &life, &supervisor).await;
+    }
+}
+
+fn config(world: &World, name: String) -> scheduler::Config {
+    let is_shared = schedulers_of(world.seed) > 1;
+    scheduler::Config {
+        leases_are_fresh: false,
+        limits: shared_model::Limits { takeovers_max: 1_000, ..Default::default() },
+        sharing: is_shared.then_some(scheduler::Sharing { name, shards: SHARDS }),
+        ..Default::default()
     }
 }
 

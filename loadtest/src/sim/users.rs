@@ -53,7 +53,7 @@ async fn user(world: Arc<World>, at: usize) {
 /// Does something until it is known to be done.
 async fn until_done<F: Future<Output = bool>>(world: &World, mut act: impl FnMut(Scheduler) -> F) {
     loop {
-        let scheduler = world.scheduler.borrow().clone();
+        let scheduler = world.any_scheduler();
         if let Some(scheduler) = scheduler
             && tokio::time::timeout(PATIENCE, act(scheduler)).await == Ok(true)
         {
@@ -104,7 +104,7 @@ async fn judge(world: &World, plan: &Plan) {
             }
         }
         for stage in verdict::waiting_judgments(&execution) {
-            let scheduler = world.scheduler.borrow().clone();
+            let scheduler = world.any_scheduler();
             let Some(scheduler) = scheduler else { continue };
             let answer = Map::from_iter([("judgmentStatus".to_owned(), Value::from("continue"))]);
             let asked = scheduler.patch_stage(&plan.id, &stage, answer, "somebody");
@@ -115,7 +115,7 @@ async fn judge(world: &World, plan: &Plan) {
 
 /// Looks at the world, and says what became of a stage's work.
 async fn tell(world: &World, plan: &Plan, stage: &str) {
-    let scheduler = world.scheduler.borrow().clone();
+    let scheduler = world.any_scheduler();
     let Some(scheduler) = scheduler else { return };
     let has_acted = world.ledger.has_acted(plan.id.as_str(), stage);
     let outcome = if has_acted { "done" } else { "repeat" };

@@ -14,6 +14,9 @@ use super::ledger::Seen;
 /// How long everything may take, in simulated time; storms last minutes.
 const TIME_MAX: Duration = Duration::from_secs(4 * 3_600);
 
+/// Looks, five seconds apart, after which a scheduler that cannot store should be able to.
+const NOT_STORING_LOOKS_MAX: u32 = 12;
+
 /// What became of one seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -34,12 +37,14 @@ pub enum Violation {
     WrongEnd(String),
     /// One effect happened twice.
     Doubled(String),
-    /// Two attempts at one task were live at once.
+    /// Two were at one task at once, and the second had not rightly taken it over from the first.
     TwoLive(String),
     /// A stage began before one that it follows had acted.
     TooEarly(String),
     /// An execution succeeded although a stage of it never acted.
     NeverActed(String),
+    /// A scheduler says that it cannot store anything, long after the last accident.
+    NotStoring(String),
 }
 
 /// Waits until all users are done and all executions have ended; whether they did in time.
@@ -94,6 +99,20 @@ pub(crate) fn unknown_outcomes(execution: &Value) -> Vec<String> {
     let waits = execution.get("waitingFor").and_then(Value::as_array).into_iter().flatten();
     let asks = waits.filter(|wait| wait["kind"] == "outcome");
     asks.filter_map(|wait| wait["stage"].as_str()).map(str::to_owned).collect()
+}
+
+/// Why a scheduler cannot store anything, if one says so for a while after the last accident.
+pub(crate) async fn not_storing(world: &World) -> Option<Violation> {
+    let mut said = None;
+    for _ in 0..NOT_STORING_LOOKS_MAX {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let schedulers = world.schedulers.borrow().clone();
+        said = schedulers.values().find_map(|scheduler| scheduler.is_storing().err());
+        if said.is_none() || !world.weather.is_calm() {
+            return None;
+        }
+    }
+    said.map(|error| Violation::NotStoring(error.to_string()))
 }
 
 /// Compares what happened with what may happen.

@@ -11,6 +11,9 @@
 mod application;
 #[path = "journeys/client.rs"]
 mod client;
+#[path = "dev/telemetry/collector.rs"]
+#[expect(dead_code, reason = "the tests of `dev` use all of it")]
+mod collector;
 #[path = "journeys/documents.rs"]
 mod documents;
 #[path = "capstan/ended.rs"]
@@ -55,5 +58,7 @@ mod token;
 mod tokens;
 #[path = "capstan/tools.rs"]
 mod tools;
+#[path = "distributed/traces.rs"]
+mod traces;
 #[path = "journeys/webhook.rs"]
 mod webhook;

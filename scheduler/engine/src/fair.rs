@@ -127,7 +127,8 @@ mod tests {
 
     use super::*;
 
-    /// Serves `count` pieces into that much room, each staying until the next but `room`.
+    /// Serves `count` pieces into that much room, each staying until the next but `room`; all are gone
+    /// at the end.
     fn serve(fair: &mut Fair<u32>, count: usize, room: usize) -> Vec<String> {
         let mut busy = std::collections::VecDeque::new();
         let mut order = Vec::new();
@@ -140,6 +141,7 @@ mod tests {
             busy.push_back(tenant.clone());
             order.push(tenant);
         }
+        busy.iter().for_each(|tenant| fair.vacate(tenant));
         order
     }
 
@@ -148,6 +150,7 @@ mod tests {
         let mut fair = Fair::default();
         (0..20_000).for_each(|n| _ = fair.offer("flood", 0, n));
         assert_eq!(serve(&mut fair, 64, 64), vec!["flood"; 64]);
+        fair.occupy("flood");
         fair.offer("small", 0, 1);
         assert_eq!(fair.take_next().unwrap().0, "small", "before 19,936 others");
     }

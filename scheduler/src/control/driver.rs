@@ -172,6 +172,7 @@ impl Driver {
             let began = self.shell.ports.clock.elapsed();
             let stop = matches!(wake, Wake::Stop);
             let mut turn = Turn::default();
+            self.share.begin_turn();
             self.handle(&mut turn, wake).await;
             self.take_at_hand(&mut turn).await;
             self.upkeep(&mut turn).await;

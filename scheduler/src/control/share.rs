@@ -39,6 +39,19 @@ pub(crate) struct Share {
     pub(super) owns: watch::Sender<BTreeSet<u16>>,
     /// Where the next comparison with the journal goes on.
     compared: Option<ExecutionId>,
+    /// Shards that were gained or lost since the turn began.
+    moved: BTreeSet<u16>,
+}
+
+/// Where what follows from a turn of an execution is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    /// By another scheduler, which is rung.
+    Elsewhere,
+    /// Here, but its shard moved since it was taken into the turn: what was known of it is forgotten
+    /// (its timers, whom it waits for), so it is loaded again.
+    Again,
 }
 
 impl Share {
@@ -48,7 +61,21 @@ impl Share {
         owns: watch::Sender<BTreeSet<u16>>,
     ) -> Self {
         let (arriving, rung) = (BTreeSet::new(), BTreeMap::new());
-        Self { shards, arriving, rung, peers, owns, compared: None }
+        Self { shards, arriving, rung, peers, owns, compared: None, moved: BTreeSet::new() }
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.moved.clear();
+    }
+
+    /// Where an execution belongs at the end of a turn; `is_resumed` if all that is outstanding of it
+    /// is in the turn.
+    pub(super) fn place(&self, id: &ExecutionId, is_resumed: bool) -> Place {
+        match (self.shards.own(id), is_resumed || !self.moved.contains(&self.shards.of(id))) {
+            (false, _) => Place::Elsewhere,
+            (true, true) => Place::Here,
+            (true, false) => Place::Again,
+        }
     }
 
     /// Whether the next turn has something to take up.
@@ -90,6 +117,7 @@ impl Driver {
     pub(super) fn gain(&mut self, shard: u16) {
         if self.share.shards.gain(shard, self.shell.ports.clock.elapsed()) {
             tracing::info!(shard, "it is owned here now");
+            self.share.moved.insert(shard);
             self.share.tell();
         }
     }
@@ -100,6 +128,7 @@ impl Driver {
             return;
         }
         tracing::info!(shard, "it is not owned here any more");
+        self.share.moved.insert(shard);
         self.share.tell();
         let count = self.share.shards.count();
         let is_in = |id: &ExecutionId| super::shards::of(id, count) == shard;
@@ -157,7 +186,7 @@ impl Driver {
     async fn move_shards(&mut self) {
         let now = self.shell.ports.clock.elapsed();
         let peers = self.share.peers.borrow().clone();
-        let mut looks = self.share.shards.to_look_at(&peers, now);
+        let mut looks = self.share.shards.take_orphans(&peers, now);
         let given: Vec<u16> = self.share.shards.to_yield(&peers, now);
         for shard in given {
             self.lose(shard);
@@ -195,6 +224,9 @@ impl Driver {
                 return self.outage.failed(&error, self.share.shards.held().len(), now);
             }
         };
+        if self.reload.is_empty() {
+            self.outage.forget();
+        }
         let gained = self.share.shards.take_unlisted();
         let is_new = |id: &ExecutionId| {
             gained.contains(&self.share.shards.of(id))

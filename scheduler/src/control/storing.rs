@@ -11,6 +11,7 @@ use super::driver::{Driver, Turn, Waiter};
 use super::loaded::Loaded;
 use super::outage::again;
 use super::seats::Tag;
+use super::share::Place;
 use super::turn::Work;
 use super::{ControlError, Update, notices};
 use crate::start::SubmitError;
@@ -130,16 +131,17 @@ impl Driver {
         if status.is_complete() && version.is_some() {
             self.tell_parent(&work.loaded, messages);
         }
-        if self.share.shards.own(&id) {
+        let place = self.share.place(&id, work.is_resumed);
+        if place == Place::Here {
             self.carry_out(&mut work, messages);
-        } else if let Some(version) = version {
+        } else if let (Place::Elsewhere, Some(version)) = (place, version) {
             // Its owner carries out what follows.
             messages.push(self.share.changed(&id, version));
         }
         let history = std::mem::take(&mut work.changes.history);
         notices::tell(&self.shell, &work.loaded, std::mem::take(&mut work.notices));
         self.confirm(waiters).await;
-        self.file(work, status);
+        self.file(work, status, place);
         if version.is_some() {
             drop(self.updates.send(Update { execution: id, status, history }));
         }
@@ -169,10 +171,12 @@ impl Driver {
         }
     }
 
-    fn file(&mut self, work: Work, status: Status) {
+    fn file(&mut self, work: Work, status: Status, place: Place) {
         let id = work.loaded.id.clone();
-        if status.is_complete() || !self.share.shards.own(&id) {
-            return self.forget(&id);
+        match place {
+            Place::Here if !status.is_complete() => {}
+            Place::Again if !status.is_complete() => return self.take_up_again(id),
+            Place::Here | Place::Again | Place::Elsewhere => return self.forget(&id),
         }
         if !work.later.is_empty() {
             self.later.push_back((id.clone(), work.later.into()));

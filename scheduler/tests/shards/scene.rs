@@ -99,7 +99,7 @@ impl World {
     }
 
     /// It is gone in the middle of whatever it does.
-    pub(crate) async fn kill(&mut self, name: &str) {
+    pub(crate) fn kill(&mut self, name: &str) {
         self.take(name).runtime.shutdown_background();
     }
 

@@ -83,7 +83,8 @@ pub trait Broker: Send + Sync {
 /// The receiving end of one queue.
 #[async_trait]
 pub trait Consumer: Send + Sync {
-    /// The next delivery; `None` once the connection is gone, so consume again. Cancel-safe.
+    /// The next delivery; `None` once the connection is gone, however often it is asked from then on:
+    /// consume again. Cancel-safe.
     async fn next(&mut self) -> Option<Delivery>;
     /// Receives no more: what waits, and what [`Consumer::next`] has not handed out, goes to others; from
     /// here on it answers `None`. What it has handed out can still be dealt with.

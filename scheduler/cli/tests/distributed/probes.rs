@@ -70,7 +70,15 @@ fn a_store_that_is_gone_takes_a_scheduler_out_of_service() {
     assert_eq!(check(&answer, "documents")["status"], "failed", "{answer}");
     assert_eq!(send(&address, "GET", "/livez", "").unwrap().0, 200);
     closed(false);
-    wait_for("ready", || (readiness(&address).0 == 200).then_some(()));
+    let mut said = Value::Null;
+    wait_for("ready", || {
+        let (code, answer) = readiness(&address);
+        if answer != said {
+            println!("{code} {answer}");
+        }
+        said = answer;
+        (code == 200).then_some(())
+    });
 }
 
 #[test]

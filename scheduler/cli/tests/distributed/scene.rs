@@ -37,11 +37,14 @@ impl Scene {
 
     /// The settings of all roles, with a folder of blobs below `folder`.
     pub(crate) fn settings(&self, folder: &Path) -> Value {
+        // Workers of an earlier test were killed, and their names are theirs until their leases end.
+        static USES: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("{}_{}", self.place.name, USES.fetch_add(1, Ordering::Relaxed));
         json!({
             "store": { "url": self.store_url() },
             "amqp": { "url": self.amqp_url() },
             // Work of a test lasts for seconds; nobody waits longer to call it lost.
-            "redis": { "url": env::redis_url(), "prefix": self.place.name, "grace": "3s" },
+            "redis": { "url": env::redis_url(), "prefix": prefix, "grace": "3s" },
             "local": { "shared_dir": folder.join("shared") },
             "api": { "listen": "127.0.0.1:0" },
             "worker": {

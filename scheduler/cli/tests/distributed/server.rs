@@ -29,6 +29,8 @@ pub(crate) struct Server {
     urls: Vec<String>,
     /// Counts commands: each goes to another scheduler than the one before.
     turn: AtomicUsize,
+    /// Of the environment of every role.
+    variables: Vec<(String, String)>,
     pub(crate) folder: TempDir,
     pub(crate) scene: Scene,
 }
@@ -40,6 +42,14 @@ impl Server {
 
     /// The same, with other settings.
     pub(crate) fn start_with(change: impl FnOnce(&mut Value)) -> Self {
+        Self::start_within(Vec::new(), change)
+    }
+
+    /// The same, with variables of the environment.
+    pub(crate) fn start_within(
+        variables: Vec<(String, String)>,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
         let (scene, folder) = (Scene::take(), tempfile::tempdir().unwrap());
         let helm = helm_and_chart(folder.path());
         let data = folder.path().join("data");
@@ -57,6 +67,7 @@ impl Server {
             url: String::new(),
             urls: vec!["127.0.0.1:0".to_owned(); SCHEDULERS],
             turn: AtomicUsize::new(0),
+            variables,
             folder,
             scene,
         };
@@ -67,14 +78,16 @@ impl Server {
     }
 
     fn start_schedulers(&mut self) {
-        let starts = self.urls.iter().enumerate().map(|(number, url)| {
-            let address = url.trim_start_matches("http://");
-            self.start_role("scheduler", number, &["--listen", address])
-        });
-        self.schedulers = starts.collect();
+        self.schedulers = (0..SCHEDULERS).map(|number| self.start_scheduler(number)).collect();
         let urls = self.schedulers.iter().map(|one| format!("http://{}", one.address()));
         self.urls = urls.collect();
         self.url = self.urls[0].clone();
+    }
+
+    /// Starts the scheduler of a number, at the address that it had before.
+    pub(crate) fn start_scheduler(&self, number: usize) -> Role {
+        let address = self.urls[number].trim_start_matches("http://");
+        self.start_role("scheduler", number, &["--listen", address])
     }
 
     /// Starts the worker of a number, named by it.
@@ -87,6 +100,7 @@ impl Server {
         let own = data.join(format!("{role}-{number}"));
         let mut command = role::command(role, &data.join("settings.yaml"));
         command.arg("--data-dir").arg(&own).args(more);
+        command.envs(self.variables.iter().cloned());
         Role::start(command, &data.join(format!("said-{role}-{number}")))
     }
 

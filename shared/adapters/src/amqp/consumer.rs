@@ -115,6 +115,8 @@ impl Consumer for AmqpConsumer {
                 let (queue, why) = (&self.queue, why.as_deref().unwrap_or("the queue is gone"));
                 tracing::warn!(queue, why, "receiving from a queue has ended");
                 self.deliveries.lose();
+                // Asked once more after its end, a stream of lapin's may never answer.
+                self.receives = false;
                 None
             }
         }

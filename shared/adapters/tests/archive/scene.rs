@@ -40,6 +40,7 @@ pub(crate) fn append(id: &str) -> Append {
         document: Some(json!({"id": id, "ä": [1, null]})),
         stages: vec![StageRow { body: Some(body), ..stage(0) }, stage(1)],
         history: vec![entry.clone(), entry],
+        with: None,
     }
 }
 

@@ -79,6 +79,21 @@ async fn connections_that_are_cut_are_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_again_after_the_end_is_told_again() {
+    let vhost = Vhost::make();
+    let port = env::amqp_url().rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
+    let proxy = Proxy::start(port.parse().unwrap()).await;
+    let settings = Amqp::at(vhost.url().replace(&port, &proxy.port.to_string()));
+    let broker = AmqpBroker::open(&settings).await.unwrap();
+    let mut consumer = broker.consume(&ready("wait"), 1).await.unwrap();
+    proxy.cut();
+    for asked in 1..=4 {
+        let ended = timeout(Duration::from_secs(30), consumer.next()).await;
+        assert!(ended.is_ok_and(|next| next.is_none()), "asked {asked} times");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_the_server_closed_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let rabbitmq = RabbitMq::start_ready(folder.path(), &[]).unwrap();

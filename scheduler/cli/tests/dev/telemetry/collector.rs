@@ -1,5 +1,6 @@
 //! A collector of spans on a port of its own: OTLP over HTTP, byte by byte.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -117,6 +118,27 @@ impl Seen {
     pub(crate) fn get(&self, name: &str) -> &str {
         let found = self.attributes.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
+    }
+}
+
+/// The only span of a name.
+#[track_caller]
+pub(crate) fn one<'a>(spans: &'a [Seen], name: &str) -> &'a Seen {
+    let found: Vec<&Seen> = spans.iter().filter(|span| span.name == name).collect();
+    assert_eq!(found.len(), 1, "`{name}` in {spans:#?}");
+    found[0]
+}
+
+/// That every span stands in one trace, below another of it or below the caller.
+#[track_caller]
+pub(crate) fn expect_one_trace(spans: &[Seen], caller: &str) {
+    let ids: BTreeSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
+    assert_eq!(ids.len(), spans.len(), "a span came twice: {spans:#?}");
+    for span in spans {
+        assert_eq!(span.trace, spans[0].trace, "{spans:#?}");
+        let is_known = span.parent == caller || ids.contains(span.parent.as_str());
+        assert!(is_known, "{} has no parent in {spans:#?}", span.name);
+        assert!(span.nanoseconds.0 <= span.nanoseconds.1, "{span:?}");
     }
 }
 

@@ -1,36 +1,13 @@
 //! One execution is one trace, from the call to the tool, whatever dies in between.
 
-use std::collections::BTreeSet;
-
 use serde_json::json;
 
-use super::collector::{Collector, Manner, Seen};
+use super::collector::{Collector, Manner, Seen, expect_one_trace, one};
 use super::scene::{Scene, ended, pipeline, quick, start, wait_for_file};
 use crate::process::wait_for;
 
 const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER_SPAN: &str = "00f067aa0ba902b7";
-
-/// The only span of a name.
-#[track_caller]
-fn one<'a>(spans: &'a [Seen], name: &str) -> &'a Seen {
-    let found: Vec<&Seen> = spans.iter().filter(|span| span.name == name).collect();
-    assert_eq!(found.len(), 1, "`{name}` in {spans:#?}");
-    found[0]
-}
-
-/// That every span stands in one trace, below another of it or below the caller.
-#[track_caller]
-fn expect_one_trace(spans: &[Seen], caller: &str) {
-    let ids: BTreeSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
-    assert_eq!(ids.len(), spans.len(), "a span came twice: {spans:#?}");
-    for span in spans {
-        assert_eq!(span.trace, spans[0].trace, "{spans:#?}");
-        let is_known = span.parent == caller || ids.contains(span.parent.as_str());
-        assert!(is_known, "{} has no parent in {spans:#?}", span.name);
-        assert!(span.nanoseconds.0 <= span.nanoseconds.1, "{span:?}");
-    }
-}
 
 #[test]
 fn an_execution_is_one_trace_from_the_call_to_the_tool() {
