@@ -92,9 +92,11 @@ fn the_demand_of_a_pool_is_what_waits_and_what_runs() {
             "input_series": [
                 // Both schedulers tell of the same queue.
                 series(&ready("s-1"), "0 10"), series(&ready("s-2"), "0 10"),
-                series(&used("r-capstan-worker-general-a"), "0 3"),
-                series(&used("r-capstan-worker-general-b"), "0 4"),
+                series(&used("r-capstan-worker-general-5d9c-a"), "0 3"),
+                series(&used("r-capstan-worker-general-5d9c-b"), "0 4"),
                 series(&used("other"), "0 100"),
+                // Of a pool whose name begins like that of this one.
+                series(&used("r-capstan-worker-general-large-5d9c-a"), "0 100"),
             ],
             "promql_expr_test": [
                 { "expr": RECORDED, "eval_time": "1m", "exp_samples": [{ "labels": result, "value": 17 }] },
@@ -102,6 +104,12 @@ fn the_demand_of_a_pool_is_what_waits_and_what_runs() {
         }],
     });
     let test = file(folder.path(), "test.yaml", &test.to_string());
+    run(Command::new("promtool").args(["test", "rules"]).arg(test)).expect(0, &[]);
+}
+
+#[test]
+fn alerts_come_and_go_again() {
+    let test = env::checkout().join("scheduler/cli/tests/chart/alerts.test.yaml");
     run(Command::new("promtool").args(["test", "rules"]).arg(test)).expect(0, &[]);
 }
 
