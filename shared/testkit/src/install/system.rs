@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 20] = [
+const COMMANDS: [(&str, &str); 21] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
     ("python3", "python3"),
@@ -32,6 +32,7 @@ const COMMANDS: [(&str, &str); 20] = [
     ("epmd", "erlang-base"),
     ("rabbitmq-server", "rabbitmq-server"),
     ("redis-server", "redis-server"),
+    ("promtool", "prometheus"),
 ];
 
 /// Debian asks this program whether an installation may start a service (`invoke-rc.d`(8)).
