@@ -27,6 +27,14 @@ pub(crate) const OPERATED: &[&str] = &[
     "poolDefaults.autoscaling.kind=keda",
 ];
 
+/// Schedulers that say how many workers are wanted, and workers that say whether they are busy.
+pub(crate) const SCALED: &[&str] = &[
+    "externalMetrics.enabled=true",
+    "externalMetrics.clientCA=authority",
+    "poolDefaults.autoscaling.kind=hpa",
+    "poolDefaults.podDeletionCost=true",
+];
+
 pub(crate) fn packaging() -> PathBuf {
     env::checkout().join("scheduler/packaging")
 }

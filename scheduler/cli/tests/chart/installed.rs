@@ -5,7 +5,7 @@ use shared_testkit::env;
 use shared_testkit::stack::Api;
 
 use crate::ended::{Ended, run};
-use crate::helm::{BUNDLED, EXTERNAL, OPERATED, helm};
+use crate::helm::{BUNDLED, EXTERNAL, OPERATED, SCALED, helm};
 use crate::process::wait_for;
 
 /// A namespace that takes restricted pods alone.
@@ -107,6 +107,19 @@ fn every_object_is_taken_by_the_cluster_and_goes_again() {
     let hpa = [EXTERNAL, &["poolDefaults.autoscaling.kind=hpa"]].concat();
     place.helm(&["upgrade", "r"], &hpa).expect(0, &[]);
     assert_eq!(place.all("apis/autoscaling/v2", "horizontalpodautoscalers").len(), 1);
+    let scaled = [EXTERNAL, SCALED].concat();
+    // The cluster itself knows the authority.
+    let scaled: Vec<_> = scaled.into_iter().filter(|value| !value.contains("clientCA")).collect();
+    place.helm(&["upgrade", "r"], &scaled).expect(0, &[]);
+    let secret = place.all("api/v1", "secrets");
+    let secret = secret.iter().find(|one| one["metadata"]["name"] == "r-capstan-external-metrics");
+    let certificate = secret.unwrap()["data"]["tls.crt"].clone();
+    place.helm(&["upgrade", "r"], &scaled).expect(0, &[]);
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.external.metrics.k8s.io";
+    let served = place.api.get(path).unwrap();
+    assert_eq!(served["spec"]["service"]["namespace"], place.name);
+    let kept = place.all("api/v1", "secrets");
+    assert!(kept.iter().any(|one| one["data"]["tls.crt"] == certificate), "a new certificate");
     place.uninstall();
     place.wait_for_pods(0);
     for kind in ["deployments", "replicasets"] {
