@@ -414,7 +414,9 @@ impl Driver {
 
     /// Whether something failed and is to be tried again.
     fn is_failing(&self) -> bool {
-        !self.reload.is_empty()
+        // Whoever failed may be gone since, with its shard or its caller: then nothing else tells.
+        self.outage.error().is_some()
+            || !self.reload.is_empty()
             || !self.unsent.is_empty()
             || !self.returned.is_empty()
             || self.share.shards.has_unlisted()

@@ -224,9 +224,6 @@ impl Driver {
                 return self.outage.failed(&error, self.share.shards.held().len(), now);
             }
         };
-        if self.reload.is_empty() {
-            self.outage.forget();
-        }
         let gained = self.share.shards.take_unlisted();
         let is_new = |id: &ExecutionId| {
             gained.contains(&self.share.shards.of(id))
