@@ -51,6 +51,7 @@ mod role;
 #[path = "distributed/scene.rs"]
 mod scene;
 #[path = "distributed/server.rs"]
+#[expect(dead_code, reason = "the storm uses all of it")]
 mod server;
 #[path = "distributed/signals.rs"]
 mod signals;
