@@ -87,6 +87,7 @@ async fn serve(
     let config = Config {
         executions_unfinished_max: limits.executions_unfinished_max,
         accounts: stages.accounts(),
+        window_zone: arguments.window_zone.clone(),
         ..Config::default()
     };
     let catalog = stages.catalog()?;

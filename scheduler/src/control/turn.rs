@@ -48,6 +48,8 @@ pub(crate) struct Work {
     pub(crate) watches: Vec<(StageIndex, ExecutionId)>,
     /// Executions to cancel once it is stored.
     pub(crate) cancels: Vec<ExecutionId>,
+    /// Whether it waits for room among the executions of its pipeline.
+    pub(crate) asks_to_start: bool,
 }
 
 impl Work {
@@ -66,6 +68,7 @@ impl Work {
             children: Vec::new(),
             watches: Vec::new(),
             cancels: Vec::new(),
+            asks_to_start: false,
         }
     }
 
@@ -188,6 +191,7 @@ impl Work {
                 self.messages.extend(worker.map(|worker| inputs::abort(&worker, attempt, epoch)));
             }
             Command::Arm { timer, at } => self.timers.push((timer, at)),
+            Command::AskToStart => self.asks_to_start = true,
             Command::Announce { fact } => self.announce(&fact, at),
         }
         Ok(None)

@@ -6,6 +6,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
+use scheduler::Zone;
 use scheduler::api::ApiLimits;
 use scheduler::external::ExternalMetrics;
 use secrecy::SecretString;
@@ -90,6 +91,8 @@ pub(crate) struct Fleet {
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact; it can run any program.
     pub(crate) artifact_templates: bool,
+    /// By which clock the execution windows of stages open and close, e.g. `Europe/Berlin`.
+    pub(crate) window_zone: Zone,
 }
 
 /// This worker.
@@ -207,7 +210,13 @@ impl Settings {
 impl Default for Fleet {
     fn default() -> Self {
         let shards = NonZeroU16::new(64).unwrap_or(NonZeroU16::MIN);
-        Self { shards, accounts: Vec::new(), local_provider: false, artifact_templates: false }
+        Self {
+            shards,
+            accounts: Vec::new(),
+            local_provider: false,
+            artifact_templates: false,
+            window_zone: Zone::default(),
+        }
     }
 }
 
