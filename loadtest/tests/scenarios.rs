@@ -60,7 +60,7 @@ async fn s16_a_condition_on_outputs() {
                "stageEnabled": {"type": "expression", "expression": condition}})
     };
     let id = scene
-        .start(json!({"name": "p", "stages": [
+        .start(json!({"name": "p", "spelEvaluator": "v4", "stages": [
             {"refId": "1", "type": "evaluateVariables", "name": "1",
              "variables": [{"key": "foo", "value": false}]},
             on("2a", "true"), on("2b", "false"),

@@ -123,10 +123,8 @@ fn minute(time: Time) -> u16 {
 fn span_of(index: usize, span: &Value) -> Result<Vec<(u16, u16)>, TaskError> {
     let part = |key: &str, max: u16| {
         let value = span.get(key).unwrap_or(&Value::Null);
-        let found = match value {
-            Value::Null => Some(0),
-            other => number(other).and_then(|number| u16::try_from(number).ok()),
-        };
+        let given = number(value).and_then(|number| u16::try_from(number).ok());
+        let found = if value.is_null() { Some(0) } else { given };
         found.filter(|found| *found <= max).ok_or_else(|| {
             bad(
                 &format!("whitelist[{index}].{key}"),

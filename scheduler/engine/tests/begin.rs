@@ -1,6 +1,10 @@
 //! How an execution begins, by the ids of the handler rules.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests fail by panicking, and look at a few commands only"
+)]
 
 use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::{Command, Evaluate, Fact};
