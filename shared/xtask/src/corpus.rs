@@ -26,6 +26,20 @@ enum Kind {
         /// The file of cases.
         file: PathBuf,
     },
+    /// Pipelines with what a real Orca answered, one case a line; played through the API.
+    Oracle {
+        /// The file of cases; the pipelines that they start lie in `oracle-children.json` beside it.
+        file: PathBuf,
+        /// Compares every key of the stages' contexts, too.
+        #[arg(long)]
+        full: bool,
+        /// The server to ask, e.g. `http://127.0.0.1:8084`, instead of one that is started for this.
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+        /// Plays only the cases whose id begins so.
+        #[arg(long, value_name = "ID")]
+        only: Option<String>,
+    },
     /// Pipeline documents and start bodies: every `*.json` of a folder that is one.
     Pipelines {
         /// The folder of documents.
@@ -43,8 +57,24 @@ impl Kind {
     fn runner(&self) -> (&'static str, &'static str, &PathBuf) {
         match self {
             Self::Expressions { file } => ("scheduler-expression", "corpus_expressions", file),
+            Self::Oracle { file, .. } => ("loadtest", "corpus_oracle", file),
             Self::Pipelines { folder } => ("scheduler", "corpus_pipelines", folder),
             Self::Stability { folder } => ("deploy-kubernetes", "corpus_stability", folder),
+        }
+    }
+
+    /// What else the runner is told.
+    fn options(&self) -> Vec<String> {
+        match self {
+            Self::Oracle { file: _, full, server, only } => {
+                let full = full.then(|| "--full".to_owned());
+                let named = [("--server", server), ("--only", only)];
+                let named = named.into_iter().filter_map(|(name, value)| {
+                    value.as_ref().map(|value| format!("{name}={value}"))
+                });
+                full.into_iter().chain(named).collect()
+            }
+            Self::Expressions { .. } | Self::Pipelines { .. } | Self::Stability { .. } => Vec::new(),
         }
     }
 }
@@ -58,6 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         .args(["run", "--quiet", "--package", package, "--features", "corpus"])
         .args(["--example", example, "--"])
         .arg(path)
+        .args(arguments.kind.options())
         .stdin(Stdio::null())
         .status()
         .context("failed to start `cargo run`")?;
