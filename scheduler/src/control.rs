@@ -1,6 +1,8 @@
 //! The handle by which everybody else reaches the loop.
 
 mod children;
+#[cfg(feature = "corpus")]
+pub mod corpus;
 mod driver;
 mod evaluation;
 mod expressions;

@@ -17,6 +17,8 @@ mod refusal;
 mod stability;
 mod stage;
 mod unsupported;
+#[cfg(feature = "corpus")]
+mod version;
 mod wait;
 
 pub use account::{Account, AccountError, Accounts};

@@ -13,6 +13,7 @@ use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescrip
 
 use crate::account::{Accounts, Cluster};
 use crate::apply::apply;
+use crate::bind::Target;
 use crate::manifest::{self, Manifest};
 use crate::place::Places;
 use crate::progress::Progress;
@@ -164,7 +165,12 @@ fn bind_images(
     if enabled {
         candidates.extend(cx.input.artifacts.iter().cloned());
     }
-    let bound = bind::bind(manifests, &candidates);
+    let target = Target {
+        account: cx.text("account"),
+        namespace: cx.text("namespaceOverride"),
+        names_only: false,
+    };
+    let bound = bind::bind(manifests, &candidates, target);
     match bind::unbound(required, &bound).first() {
         None => Ok(bound),
         Some(artifact) => Err(TaskError::new(

@@ -109,7 +109,9 @@ impl Step {
         match step {
             "wait until execution is terminal" => return Some(Self::Ended),
             "GET child execution" => return Some(Self::SeeChild),
-            "PATCH skipRemainingWait on stage 1 of first execution" => return Some(Self::SkipFirst),
+            "PATCH skipRemainingWait on stage 1 of first execution" => {
+                return Some(Self::SkipFirst);
+            }
             "skip the wait of each further execution as it runs" => return Some(Self::SkipOthers),
             _ => {}
         }

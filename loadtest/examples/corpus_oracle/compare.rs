@@ -45,9 +45,11 @@ fn submits(case: &Case, answer: &Answer) -> Vec<String> {
     let differ = pairs.filter(|(http, (status, _))| {
         class(u16::try_from(*http).unwrap_or_default()) != class(*status)
     });
-    differ.map(|(http, (status, body))| {
-        format!("submit: expected {http}, got {status}: {}", short(body))
-    }).collect()
+    differ
+        .map(|(http, (status, body))| {
+            format!("submit: expected {http}, got {status}: {}", short(body))
+        })
+        .collect()
 }
 
 fn short(text: &str) -> String {
@@ -135,12 +137,12 @@ fn told(key: &str, value: &Value) -> Value {
     let mut value = value.clone();
     match key {
         "exception" => {
-            if let Some(details) = value["details"].as_object_mut() {
-                details.remove("errors");
-                details.remove("stackTrace");
-            }
             if let Some(exception) = value.as_object_mut() {
                 exception.remove("timestamp");
+                if let Some(details) = exception.get_mut("details").and_then(Value::as_object_mut) {
+                    details.remove("errors");
+                    details.remove("stackTrace");
+                }
             }
         }
         "expressionEvaluationSummary" => {
@@ -163,9 +165,9 @@ fn told(key: &str, value: &Value) -> Value {
 
 /// The child execution is the one that Orca showed.
 fn child(expected: &Value, got: &Value) -> Option<String> {
-    let stages = list(&got["stages"]).iter().map(|stage| {
-        json!([stage["refId"], stage["name"], stage["status"], stage["outputs"]])
-    });
+    let stages = list(&got["stages"])
+        .iter()
+        .map(|stage| json!([stage["refId"], stage["name"], stage["status"], stage["outputs"]]));
     let mut seen = json!({
         "status": got["status"], "name": got["name"], "application": got["application"],
         "stages": stages.collect::<Vec<_>>(),

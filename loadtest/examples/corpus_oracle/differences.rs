@@ -20,7 +20,8 @@ impl Listed {
         let mut all = BTreeMap::new();
         for line in LIST.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
             let mut fields = line.split('\t');
-            let (id, depth) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+            let (id, depth) =
+                (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
             let reason = fields.next().with_context(|| format!("`{line}` has no reason"))?;
             ensure!(depth == "core" || depth == "full", "`{line}` is neither of core nor full");
             ensure!(all.insert(id, (depth, reason)).is_none(), "`{id}` is listed twice");
@@ -93,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_ring_and_a_name_twice_have_no_order() {
-        let stage = |name: &str, before: &[&str]| json!({"refId": name, "requisiteStageRefIds": before});
+        let stage =
+            |name: &str, before: &[&str]| json!({"refId": name, "requisiteStageRefIds": before});
         assert!(has_no_order(&[stage("1", &[]), stage("2", &["3"]), stage("3", &["2"])]));
         assert!(has_no_order(&[stage("1", &[]), stage("1", &[])]));
         assert!(!has_no_order(&[stage("1", &[]), stage("2", &["1"]), stage("3", &["1", "2"])]));

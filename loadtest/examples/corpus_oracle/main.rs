@@ -106,7 +106,9 @@ fn play_all(server: &str, children: &[Value], cases: &[Case]) -> Result<Vec<Resu
             scope.spawn(|| {
                 while let Some((at, case)) = next_of(cases, &next) {
                     let answer = play::play(server, case);
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(at, answer);
+                    done.lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .insert(at, answer);
                 }
             });
         }

@@ -109,7 +109,9 @@ impl Player<'_> {
         if class(status) != class(call.http) {
             let Call { method, path, http, .. } = call;
             let why: String = body.chars().take(300).collect();
-            self.answer.calls.push(format!("{method} {path}: expected {http}, got {status}: {why}"));
+            self.answer
+                .calls
+                .push(format!("{method} {path}: expected {http}, got {status}: {why}"));
         }
         Ok(())
     }
@@ -171,7 +173,9 @@ impl Player<'_> {
             }
             std::thread::sleep(LOOK_INTERVAL);
         }
-        self.answer.missed.extend(open.iter().map(|number| format!("the end of execution {number}")));
+        self.answer
+            .missed
+            .extend(open.iter().map(|number| format!("the end of execution {number}")));
         Ok(())
     }
 

@@ -21,6 +21,10 @@ pub const CHECK_PRECONDITION: &str = "checkPrecondition";
 pub const START_PIPELINE: &str = "startPipeline";
 /// Task of a stage that waits for another execution.
 pub const MONITOR_PIPELINE: &str = "monitorPipeline";
+/// Kind of the failure of a condition that does not hold.
+pub const CONDITION_FAILED: &str = "ConditionFailed";
+/// Kind of the failure of a stage whose document says that it stops here.
+pub const JUDGED_TO_STOP: &str = "JudgmentStopped";
 /// How long another execution may take where the document does not say.
 const CHILD_TIMEOUT: SignedDuration = SignedDuration::from_hours(12);
 /// How long a judgment may take where the document does not say.
@@ -154,7 +158,9 @@ fn precondition_stage(precondition: &Object, parent: &Object) -> (SyntheticPlan,
     child.insert("preconditionType".into(), kind);
     child.entry("context").or_insert_with(|| json!({}));
     child.insert("type".into(), "checkPreconditions".into());
-    for inherited in ["continuePipeline", "failOnFailedExpressions"] {
+    for inherited in
+        ["completeOtherBranchesThenFail", "continuePipeline", "failOnFailedExpressions"]
+    {
         if let Some(value) = parent.get(inherited) {
             child.entry(inherited).or_insert_with(|| value.clone());
         }
@@ -176,7 +182,7 @@ pub fn answer(task: &str, context: &Object) -> Option<TaskAnswer> {
         ))),
         WAIT_FOR_JUDGMENT if preset_judgment(context) == Some(true) => Some(TaskAnswer::done()),
         WAIT_FOR_JUDGMENT => Some(TaskAnswer::terminal(TaskError::new(
-            "JudgmentStopped",
+            JUDGED_TO_STOP,
             "the document's judgmentStatus is `stop`",
         ))),
         _ => None,

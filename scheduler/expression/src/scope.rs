@@ -166,7 +166,14 @@ fn with_variables(
 ) -> crate::Evaluated {
     let mut evaluated = crate::evaluate(value, context, keep);
     let Some(list) = value.get("variables").and_then(Value::as_array) else { return evaluated };
-    let (made, summary) = crate::variables(list, context);
+    // What stands beside them is there before them.
+    let mut root = context.root.clone();
+    for (key, value) in evaluated.value.as_object().into_iter().flatten() {
+        if key != "variables" && root.contains_key(key) {
+            root.insert(key.clone(), value.clone());
+        }
+    }
+    let (made, summary) = crate::variables(list, &Context { root: &root, ..*context });
     evaluated.summary.merge(summary);
     evaluated.made.push("/variables".into());
     evaluated.value["variables"] = Value::Array(made);

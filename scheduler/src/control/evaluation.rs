@@ -8,6 +8,8 @@ use scheduler_engine::Execution;
 use scheduler_engine::command::Evaluate;
 use scheduler_engine::event::{Event, StageIndex, StageStart};
 use scheduler_engine::native;
+use scheduler_engine::plan::{TaskKind, TaskPlan};
+use serde_json::json;
 use shared_model::{Object, TaskAnswer, TaskError, TaskIndex, TaskResult};
 use shared_ports::Ports;
 use shared_ports::journal::StageBody;
@@ -95,6 +97,10 @@ fn start(shell: &Shell, scene: &Scene<'_>) -> Done {
     let stage_type = scene.content.stage_type(scene.engine, stage);
     match planning::plan(shell, &stage_type, &body.context, at) {
         Ok(planned) => {
+            let asks = |task: &TaskPlan| task.kind == TaskKind::Judgment;
+            if planned.plan.tasks.iter().any(asks) && !body.context.contains_key("notifications") {
+                fold::patch(&mut body, &Object::from_iter([("notifications".into(), json!([]))]));
+            }
             let start = StageStart::Run {
                 settings: planned.settings,
                 plan: planned.plan,
@@ -105,7 +111,11 @@ fn start(shell: &Shell, scene: &Scene<'_>) -> Done {
         }
         Err(error) => {
             let name = scene.content.name(scene.engine, stage);
-            fold::exception(&mut body, &name, &error, false, at);
+            let operation = match error.kind == planning::NO_SUCH_TYPE {
+                true => format!("{name}:ConstructAfterStages"),
+                false => name,
+            };
+            fold::exception(&mut body, &operation, &error, false, at);
             let failed = Object::from_iter([("beforeStagePlanningFailed".to_owned(), true.into())]);
             fold::patch(&mut body, &failed);
             let start = StageStart::Fail { started: error.kind != planning::NO_SUCH_TYPE };

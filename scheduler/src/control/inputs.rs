@@ -130,7 +130,7 @@ pub(crate) fn artifacts(content: &Content, visible: &[StageIndex]) -> Vec<Artifa
 }
 
 /// Expected artifacts by id, as far as they are bound: by the nearest ancestor, else the trigger.
-fn bound(content: &Content, visible: &[StageIndex]) -> BTreeMap<String, Artifact> {
+pub(crate) fn bound(content: &Content, visible: &[StageIndex]) -> BTreeMap<String, Artifact> {
     const KEY: &str = "resolvedExpectedArtifacts";
     let produced = visible.iter().flat_map(|index| {
         let list = content.bodies.get(index).and_then(|body| body.outputs.get(KEY));

@@ -244,9 +244,9 @@ fn seen(loaded: &Loaded, content: &Content, index: StageIndex) -> Seen {
 /// Of what kind a stage's failure is, and what it says, without secrets.
 fn error_of(content: &Content, stage: StageIndex) -> Option<(String, String)> {
     let body = content.bodies.get(&stage)?;
-    let exception = body.context.get("exception")?;
+    let exception = body.context.get("exception").or_else(|| body.failures.values().last())?;
     let text = |pointer: &str| exception.pointer(pointer).and_then(Value::as_str).unwrap_or("");
-    let (kind, why) = (text("/exceptionType"), text("/details/error"));
+    let (kind, why) = (text("/exceptionType"), text("/details/errors/0"));
     let parameters = content.document.pointer("/trigger/parameters");
     let mut why = without_secrets(why, parameters).into_owned();
     why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));

@@ -212,12 +212,19 @@ impl Work {
         self.changes.history.push(entry);
         let lost = self.lost.filter(|_| matches!(fact, Fact::AttemptLost { .. }));
         self.notices.push(notices::see(&self.loaded, content, fact, at, lost));
+        if let Fact::StageFinished { stage, .. } = fact {
+            // However it ended: what could not be evaluated is told.
+            let mut body = content.body(*stage);
+            if expressions::failed(&body.context) && expressions::explain_failures(&mut body) {
+                self.set_body(*stage, body);
+            }
+        }
         if let Fact::StageGaveUp { stage, cause } = fact {
             let mut body = content.body(*stage);
-            let name = content.name(engine, *stage);
-            fold::gave_up(&mut body, &name, *cause, at);
-            if *cause == Cause::ExpressionsFailed {
-                expressions::explain_failures(&mut body, &name, at);
+            let has_told =
+                *cause == Cause::ExpressionsFailed && expressions::explain_failures(&mut body);
+            if !has_told {
+                fold::gave_up(&mut body, &content.name(engine, *stage), *cause, at);
             }
             self.set_body(*stage, body);
         }
