@@ -146,7 +146,7 @@ impl FleetView {
             // An older one that does not say which accounts it reaches may reach this one.
             does(capability.as_str()) || (account.is_some() && does(what) && !says(worker))
         };
-        if taking.iter().any(|worker| can(worker)) {
+        if taking.iter().any(can) {
             return None;
         }
         Some(match account {
