@@ -63,6 +63,10 @@ impl StageType for DeployManifest {
         }
     }
 
+    fn accounts(&self) -> Vec<String> {
+        self.accounts.names().map(str::to_owned).collect()
+    }
+
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
         let done = match task {
             RESOLVE => resolve(cx).map(|()| TaskAnswer::done()),
@@ -328,7 +332,8 @@ fn schema() -> Value {
         "type": "object",
         "required": ["account"],
         "properties": {
-            "account": { "type": "string" },
+            "account": { "type": "string", "format": "account" },
+            "credentials": { "type": "string", "format": "account" },
             "source": { "enum": ["text", "artifact"] },
             "manifests": { "type": "array" },
             "manifestArtifactId": { "type": "string" },

@@ -7,6 +7,8 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "distributed/accounts.rs"]
+mod accounts;
 #[path = "journeys/application.rs"]
 mod application;
 #[path = "distributed/bridge.rs"]

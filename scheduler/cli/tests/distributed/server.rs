@@ -120,7 +120,13 @@ impl Server {
 
     /// Starts the worker of a number, named by it.
     pub(crate) fn start_worker(&self, number: usize) -> Role {
-        self.start_role("worker", number, &["--name", &format!("worker-{number}")])
+        self.start_worker_with(number, &[])
+    }
+
+    /// The same, with flags.
+    pub(crate) fn start_worker_with(&self, number: usize, flags: &[&str]) -> Role {
+        let name = format!("worker-{number}");
+        self.start_role("worker", number, &[&["--name", name.as_str()], flags].concat())
     }
 
     fn start_role(&self, role: &str, number: usize, more: &[&str]) -> Role {
