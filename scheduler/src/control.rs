@@ -11,10 +11,12 @@ mod fold;
 mod inputs;
 mod joining;
 mod loaded;
+mod lost;
 mod notices;
 mod outage;
 mod planning;
 mod presence;
+mod reach;
 mod ready;
 mod requests;
 mod seats;
@@ -226,7 +228,14 @@ impl Scheduler {
     /// # Errors
     /// [`PortError`] if it cannot be read.
     pub async fn look(&self, id: &ExecutionId, detail: Detail) -> Result<Option<Value>, PortError> {
-        view::load(&*self.ports.journal, id, &self.config.limits, detail).await
+        let found = view::load(&*self.ports.journal, id, &self.config.limits, detail).await?;
+        let Some(mut found) = found else { return Ok(None) };
+        if view::waits_for_workers(&found)
+            && let Ok(fleet) = self.fleet().await
+        {
+            view::tell_workers(&mut found, &fleet);
+        }
+        Ok(Some(found))
     }
 
     /// An execution's own row; `None` if there is none.

@@ -4,10 +4,12 @@ use scheduler_engine::event::StageIndex;
 use scheduler_engine::plan::Owner;
 use scheduler_engine::{Execution, waiting_for};
 use serde_json::{Value, json};
-use shared_model::{Artifact, ExecutionId, Limits, Object, StageRef};
+use shared_model::{Artifact, Capability, ExecutionId, Limits, Object, StageRef};
 use shared_ports::journal::{Query, StageBody, Stored};
 use shared_ports::{Journal, PortError};
 use uuid::Uuid;
+
+use crate::fleet::FleetView;
 
 /// How much of an execution is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,9 +231,30 @@ fn waiting(engine: &Execution) -> Value {
             "since": waiting.since,
             "until": waiting.until,
             "unblock": waiting.unblock,
+            "capability": waiting.capability,
         })
     });
     Value::Array(list.collect())
+}
+
+/// Whether a view says that workers are waited for.
+pub(crate) fn waits_for_workers(view: &Value) -> bool {
+    let list = view.get("waitingFor").and_then(Value::as_array);
+    list.is_some_and(|list| list.iter().any(|wait| wait["capability"].is_string()))
+}
+
+/// Says which workers there are wherever none can do what waits.
+pub(crate) fn tell_workers(view: &mut Value, fleet: &FleetView) {
+    let list = view.get_mut("waitingFor").and_then(Value::as_array_mut);
+    for wait in list.into_iter().flatten() {
+        let Some(capability) = wait["capability"].as_str().map(Capability::new) else { continue };
+        if let Some(told) = fleet.who_cannot(&capability)
+            && let Some(Value::String(unblock)) = wait.get_mut("unblock")
+        {
+            unblock.push_str("; ");
+            unblock.push_str(&told);
+        }
+    }
 }
 
 /// The fields of a view that expressions see as `execution`.

@@ -1,7 +1,7 @@
 //! The list of everything plugged in: one line per stage type.
 
 pub use bake::{Config as BakeConfig, PackerConfig};
-pub use deploy_kubernetes::{Account, AccountError, Accounts};
+pub use deploy_kubernetes::{Account, AccountError, Accounts, ServiceAccount};
 use deploy_local::{DeployLocal, OperateLocal, Operation};
 pub use deploy_local::{LOCAL, LocalConfig, balancer_main, sample};
 use shared_plugin::Catalog;

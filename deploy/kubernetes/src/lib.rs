@@ -5,6 +5,7 @@ mod apply;
 mod bind;
 #[cfg(feature = "corpus")]
 pub mod corpus;
+mod credentials;
 mod explain;
 mod labels;
 mod manifest;
@@ -14,6 +15,7 @@ mod ownership;
 mod place;
 mod progress;
 mod refusal;
+mod service_account;
 mod stability;
 mod stage;
 mod unsupported;
@@ -23,5 +25,6 @@ mod wait;
 
 pub use account::{Account, AccountError, Accounts};
 pub use own_pod::{OwnPod, OwnPodError};
+pub use service_account::ServiceAccount;
 pub use stability::status;
 pub use stage::DeployManifest;

@@ -64,6 +64,10 @@ impl StageType for DeployManifest {
         }
     }
 
+    fn accounts(&self) -> Vec<String> {
+        self.accounts.names().map(str::to_owned).collect()
+    }
+
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
         let done = match task {
             RESOLVE => resolve(cx).map(|()| TaskAnswer::done()),
@@ -334,7 +338,8 @@ fn schema() -> Value {
         "type": "object",
         "required": ["account"],
         "properties": {
-            "account": { "type": "string" },
+            "account": { "type": "string", "format": "account" },
+            "credentials": { "type": "string", "format": "account" },
             "source": { "enum": ["text", "artifact"] },
             "manifests": { "type": "array" },
             "manifestArtifactId": { "type": "string" },

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+#[path = "cluster/credentials.rs"]
+mod credentials;
 #[path = "cluster/effects.rs"]
 mod effects;
 #[path = "cluster/kinds.rs"]

@@ -53,7 +53,7 @@ impl Connection {
     }
 
     /// What is answered up to a line, and the one after it.
-    pub(super) fn read_until(&mut self, path: &str, line: &str) -> Result<String> {
+    pub(crate) fn read_until(&mut self, path: &str, line: &str) -> Result<String> {
         self.ask("GET", path, &[], "")?;
         let (mut read, mut is_near) = (String::new(), 0);
         while is_near < 3 {

@@ -10,7 +10,7 @@ use shared_plugin::{Catalog, StageDescriptor};
 use shared_runtime::tool::GuardCommand;
 use worker::catalog::{
     Account, AccountError, Accounts, AllowEntry, AllowList, CatalogConfig, LOCAL, LocalConfig,
-    WebhookConfig, catalog,
+    ServiceAccount, WebhookConfig, catalog,
 };
 
 use crate::args::EngineArgs;
@@ -21,6 +21,8 @@ pub(crate) struct Chosen {
     /// Below it lie the runs of tools, and server groups.
     pub(crate) data_dir: PathBuf,
     pub(crate) kubeconfig: Option<PathBuf>,
+    /// The account that means the cluster which this process runs in.
+    pub(crate) in_cluster: Option<String>,
     pub(crate) accounts: Vec<(String, String)>,
     pub(crate) artifacts_root: Option<PathBuf>,
     pub(crate) helm: String,
@@ -52,6 +54,7 @@ impl Chosen {
         Self {
             data_dir: arguments.data_dir.clone(),
             kubeconfig,
+            in_cluster: None,
             accounts: arguments.accounts.clone(),
             artifacts_root: arguments.artifacts_root.clone(),
             helm: arguments.helm.clone(),
@@ -127,8 +130,16 @@ fn local_config(data: &Path) -> Result<LocalConfig> {
     LocalConfig::new(data, balancer, path).context("no folder for server groups")
 }
 
-/// The clusters of the kubeconfig.
+/// The clusters of the kubeconfig, and the one that this runs in.
 fn clusters(chosen: &Chosen) -> Result<Accounts> {
+    let of_file = of_kubeconfig(chosen)?;
+    match &chosen.in_cluster {
+        None => Ok(of_file),
+        Some(name) => Ok(of_file.and_own_cluster(name, &ServiceAccount::of_pod()?)?),
+    }
+}
+
+fn of_kubeconfig(chosen: &Chosen) -> Result<Accounts> {
     let more = chosen.accounts.iter().map(|(name, context)| {
         (name.clone(), Account { context: context.clone(), ..Account::default() })
     });
@@ -139,7 +150,11 @@ fn clusters(chosen: &Chosen) -> Result<Accounts> {
                  file with --kubeconfig",
                 file.display()
             ),
-            AccountError::Kubeconfig { .. } | AccountError::Unknown { .. } => error.into(),
+            AccountError::Kubeconfig { .. }
+            | AccountError::Unknown { .. }
+            | AccountError::OwnCluster { .. }
+            | AccountError::Twice { .. }
+            | AccountError::Credentials { .. } => error.into(),
         }),
         None if chosen.accounts.is_empty() => Ok(Accounts::none()),
         None => anyhow::bail!("--account needs a kubeconfig; give one with --kubeconfig"),

@@ -1,6 +1,7 @@
 //! Why an execution is not moving: never stuck without saying so.
 
 use jiff::Timestamp;
+use shared_model::Capability;
 
 use crate::event::StageIndex;
 use crate::execution::Execution;
@@ -62,6 +63,8 @@ pub struct WaitingFor {
     pub until: Option<Timestamp>,
     /// Who or what can unblock it.
     pub unblock: String,
+    /// What a worker must be able to do, where one is waited for.
+    pub capability: Option<Capability>,
 }
 
 /// Everything that an execution waits for; empty only if it has ended.
@@ -73,7 +76,8 @@ pub fn waiting_for(execution: &Execution) -> Vec<WaitingFor> {
 fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {
     let timeout = stage.body.as_ref().and_then(|body| body.timeout_at);
     let make = |kind, since, until, unblock: String| {
-        Some(WaitingFor { stage: index, kind, since, until, unblock })
+        let capability = (kind == WaitingKind::Worker).then(|| wanted(stage)).flatten();
+        Some(WaitingFor { stage: index, kind, since, until, unblock, capability })
     };
     match stage.phase {
         Phase::Evaluating | Phase::PlanningAfter | Phase::PlanningOnFailure(_) => {
@@ -86,6 +90,13 @@ fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {
         }
         // Its synthetic stages say what they wait for.
         Phase::Before | Phase::After | Phase::OnFailure(_) | Phase::Idle => None,
+    }
+}
+
+fn wanted(stage: &Stage) -> Option<Capability> {
+    match &stage.current()?.1.kind {
+        TaskKind::Worker { capability, .. } => Some(capability.clone()),
+        TaskKind::Native | TaskKind::Wait { .. } | TaskKind::Child | TaskKind::Judgment => None,
     }
 }
 
@@ -114,14 +125,19 @@ fn of_task(stage: &Stage, task: &Task) -> Found {
         TaskKind::Native | TaskKind::Child => {
             (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into())
         }
-        TaskKind::Worker { capability, .. } => of_attempt(&task.attempt, capability.as_str()),
+        TaskKind::Worker { capability, .. } => of_attempt(&task.attempt, capability),
     }
 }
 
-fn of_attempt(attempt: &Attempt, capability: &str) -> Found {
+fn of_attempt(attempt: &Attempt, capability: &Capability) -> Found {
     match attempt {
         Attempt::Queued { since, .. } => {
-            let unblock = format!("a worker with a free slot for `{capability}`");
+            let unblock = match capability.account() {
+                None => format!("a worker with a free slot for `{capability}`"),
+                Some((what, account)) => format!(
+                    "a worker with a free slot for `{what}` that reaches the account `{account}`"
+                ),
+            };
             (WaitingKind::Worker, Some(*since), None, unblock)
         }
         Attempt::Leased { worker, since, .. } => {

@@ -152,7 +152,7 @@ impl Driver {
             outage: Arc::clone(&handle.outage),
             returned: Vec::new(),
             later: VecDeque::new(),
-            ready: Ready::default(),
+            ready: Ready::new(Arc::clone(&shell.reach)),
             fresh: BTreeMap::new(),
             admitted: VecDeque::new(),
             next_sweep: shell.config.sweep_interval,

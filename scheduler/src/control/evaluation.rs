@@ -16,6 +16,7 @@ use shared_ports::journal::StageBody;
 
 use super::expressions::{self, Expressions};
 use super::loaded::Content;
+use super::reach::Reach;
 use super::{Config, Scheduler, fold, planning};
 use crate::Registry;
 use crate::fleet::Counted;
@@ -30,6 +31,8 @@ pub(crate) struct Shell {
     pub(crate) shards: u16,
     /// What is asked of workers here.
     pub(crate) counted: Arc<Counted>,
+    /// Which workers reach which accounts.
+    pub(crate) reach: Arc<Reach>,
 }
 
 impl Shell {
@@ -41,6 +44,7 @@ impl Shell {
             expressions: Expressions::default(),
             shards,
             counted: Arc::clone(&handle.fleet.counted),
+            reach: Arc::new(Reach::new(handle.config.sharing.is_some())),
         }
     }
 }

@@ -156,8 +156,14 @@ pub(crate) fn failed_expressions(body: &mut StageBody, messages: &[String]) {
 }
 
 /// Writes into a stage's context why the engine gave it up.
-pub(crate) fn gave_up(body: &mut StageBody, operation: &str, cause: Cause, at: Timestamp) {
-    let error = TaskError::new(facts::exception_type(cause), facts::why(cause));
+pub(crate) fn gave_up(
+    body: &mut StageBody,
+    operation: &str,
+    cause: Cause,
+    lost: Option<&str>,
+    at: Timestamp,
+) {
+    let error = TaskError::new(facts::exception_type(cause), facts::why(cause, lost));
     exception(body, operation, &error, false, at);
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn message(
         effect_key: id.effect(0),
         attempt: id,
         epoch,
-        capability,
+        capability: shell.reach.queue(&capability),
         tenant: work.loaded.label.application.clone(),
         priority: 0,
         deadline,

@@ -9,6 +9,7 @@ use shared_plugin::StageDescriptor;
 use shared_ports::journal::StageBody;
 
 use super::evaluation::Shell;
+use super::reach::Reach;
 
 /// Orca's name of the task that binds what a stage made.
 pub(crate) const BIND_ARTIFACTS: &str = "bindProducedArtifacts";
@@ -38,7 +39,7 @@ pub(crate) fn plan(
     let name = [alias, stage_type].into_iter().find(known);
     let name = name.ok_or_else(|| unknown(shell, stage_type))?;
     match shell.registry.find(name) {
-        Some(descriptor) => Ok(of_workers(descriptor, context)),
+        Some(descriptor) => Ok(of_workers(&shell.reach, descriptor, context)),
         None => of_scheduler(name, context, at),
     }
 }
@@ -50,11 +51,12 @@ fn unknown(shell: &Shell, stage_type: &str) -> TaskError {
         .and(format!("known stage types: {}", names.join(", ")))
 }
 
-fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
+fn of_workers(reach: &Reach, descriptor: &StageDescriptor, context: &Object) -> Planned {
+    let account = descriptor.account(context);
     let worker = |task: &shared_plugin::TaskDescriptor| TaskPlan {
         name: task.name.clone(),
         kind: TaskKind::Worker {
-            capability: task.capability.clone(),
+            capability: reach.of_stage(&task.capability, account),
             effects: effects(task.effects, context),
         },
     };

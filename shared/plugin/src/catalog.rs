@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use shared_model::Capability;
+
 use crate::{StageDescriptor, StageType};
 
 /// Stage types by name and alias.
@@ -28,9 +30,32 @@ impl Catalog {
         self.by_name.get(name).cloned()
     }
 
+    /// What a worker with it can do, task by task: of stages that name an account, what is done in
+    /// those that the worker has credentials for. One may come more than once.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let types = self.by_name.iter().map(|(name, kind)| (name, kind, kind.describe()));
+        let once = types.filter(|(name, _, found)| **name == found.name);
+        once.flat_map(|(_, kind, descriptor)| reached(&**kind, &descriptor)).collect()
+    }
+
     /// Every descriptor, once, by name.
     pub fn descriptors(&self) -> Vec<StageDescriptor> {
         let named = self.by_name.iter().map(|(name, kind)| (name, kind.describe()));
         named.filter(|(name, found)| **name == found.name).map(|(_, found)| found).collect()
     }
+}
+
+/// What can be done of a stage type. What stages without an account of their own ask for, or older
+/// schedulers, is there as soon as any account is.
+fn reached(kind: &dyn StageType, descriptor: &StageDescriptor) -> Vec<Capability> {
+    let tasks = descriptor.tasks.iter().map(|task| task.capability.clone());
+    if descriptor.account_fields().next().is_none() {
+        return tasks.collect();
+    }
+    let accounts = kind.accounts();
+    let of_task = |capability: Capability| {
+        let own = accounts.iter().map(|account| capability.in_account(account));
+        own.chain([capability.clone()]).collect::<Vec<_>>()
+    };
+    if accounts.is_empty() { Vec::new() } else { tasks.flat_map(of_task).collect() }
 }

@@ -11,6 +11,7 @@ use scheduler::external::ExternalMetrics;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared_adapters::{Amqp, Embedded, Objects, Postgres, Redis, TlsClient, masked};
+use shared_model::Limits;
 
 use crate::args::{DEFAULT_PORT, LimitArgs, LogFormat};
 
@@ -86,6 +87,9 @@ pub(crate) struct Fleet {
     pub(crate) shards: NonZeroU16,
     /// The Kubernetes accounts that clients are told of.
     pub(crate) accounts: Vec<String>,
+    /// How often an attempt is taken over (lost workers, and those that stop): work that takes down worker
+    /// after worker ends after that.
+    pub(crate) takeovers_max: u32,
     /// Whether stages may start server groups of processes on a worker's machine (provider `local`).
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact; it can run any program.
@@ -105,7 +109,8 @@ pub(crate) struct Worker {
     pub(crate) token: Option<SecretString>,
     /// Attempts that it runs at once.
     pub(crate) slots: u16,
-    /// The queues that it takes work from, e.g. `bake.helm`; all that it can serve if none is named.
+    /// The queues that it takes work from, e.g. `bake.helm`, or `deploy.kubernetes@prod` for one account
+    /// of them; all that it can serve if none is named.
     pub(crate) capabilities: Vec<String>,
     /// How long a lease lives without a heartbeat.
     #[serde(serialize_with = "masked::duration")]
@@ -138,6 +143,8 @@ pub(crate) struct Worker {
     pub(crate) packer_env: Vec<String>,
     /// The clusters: every context of this file is an account of its name.
     pub(crate) kubeconfig: Option<PathBuf>,
+    /// An account's name for the cluster that it runs in, reached by its own service account.
+    pub(crate) in_cluster: Option<String>,
     /// Further names for contexts.
     pub(crate) accounts: BTreeMap<String, String>,
     /// What webhooks may ask beside the Internet.
@@ -207,7 +214,9 @@ impl Settings {
 impl Default for Fleet {
     fn default() -> Self {
         let shards = NonZeroU16::new(64).unwrap_or(NonZeroU16::MIN);
-        Self { shards, accounts: Vec::new(), local_provider: false, artifact_templates: false }
+        let takeovers_max = Limits::default().takeovers_max;
+        let accounts = Vec::new();
+        Self { shards, accounts, takeovers_max, local_provider: false, artifact_templates: false }
     }
 }
 
@@ -255,6 +264,7 @@ impl Default for Worker {
             docker_host: None,
             packer_env: Vec::new(),
             kubeconfig: None,
+            in_cluster: None,
             accounts: BTreeMap::new(),
             allow_urls: Vec::new(),
             pod: None,

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::ended::{Ended, run};
 use crate::file::file;
-use crate::process::{capstan, wait_for};
-use crate::role::{self, Role};
+use crate::process::{capstan, program, wait_for};
+use crate::role::Role;
 use crate::scene::Scene;
 use crate::tools::helm_and_chart;
 
@@ -29,6 +29,8 @@ pub(crate) struct Server {
     urls: Vec<String>,
     /// Counts commands: each goes to another scheduler than the one before.
     turn: AtomicUsize,
+    /// What the roles that start from now on run.
+    pub(crate) program: PathBuf,
     /// Of the environment of every role.
     variables: Vec<(String, String)>,
     pub(crate) folder: TempDir,
@@ -50,14 +52,30 @@ impl Server {
         variables: Vec<(String, String)>,
         change: impl FnOnce(&mut Value),
     ) -> Self {
-        let mut server = Self::without_workers(variables, |settings, _| change(settings));
-        server.workers = (0..WORKERS).map(|number| server.start_worker(number)).collect();
-        server.workers.iter().for_each(|worker| drop(worker.address()));
-        server
+        Self::without_workers(variables, |settings, _| change(settings)).with_workers()
+    }
+
+    /// The same, of another version's program.
+    pub(crate) fn start_from(program: &Path, change: impl FnOnce(&mut Value)) -> Self {
+        Self::of_program(program, Vec::new(), |settings, _| change(settings)).with_workers()
+    }
+
+    fn with_workers(mut self) -> Self {
+        self.workers = (0..WORKERS).map(|number| self.start_worker(number)).collect();
+        self.workers.iter().for_each(|worker| drop(worker.address()));
+        self
     }
 
     /// The same for whoever starts workers by itself; `change` gets the folder of everything, too.
     pub(crate) fn without_workers(
+        variables: Vec<(String, String)>,
+        change: impl FnOnce(&mut Value, &Path),
+    ) -> Self {
+        Self::of_program(Path::new(env!("CARGO_BIN_EXE_capstan")), variables, change)
+    }
+
+    fn of_program(
+        program: &Path,
         variables: Vec<(String, String)>,
         change: impl FnOnce(&mut Value, &Path),
     ) -> Self {
@@ -78,6 +96,7 @@ impl Server {
             url: String::new(),
             urls: vec!["127.0.0.1:0".to_owned(); SCHEDULERS],
             turn: AtomicUsize::new(0),
+            program: program.to_owned(),
             variables,
             folder,
             scene,
@@ -101,13 +120,20 @@ impl Server {
 
     /// Starts the worker of a number, named by it.
     pub(crate) fn start_worker(&self, number: usize) -> Role {
-        self.start_role("worker", number, &["--name", &format!("worker-{number}")])
+        self.start_worker_with(number, &[])
+    }
+
+    /// The same, with flags.
+    pub(crate) fn start_worker_with(&self, number: usize, flags: &[&str]) -> Role {
+        let name = format!("worker-{number}");
+        self.start_role("worker", number, &[&["--name", name.as_str()], flags].concat())
     }
 
     fn start_role(&self, role: &str, number: usize, more: &[&str]) -> Role {
         let data = self.folder.path().join("data");
         let own = data.join(format!("{role}-{number}"));
-        let mut command = role::command(role, &data.join("settings.yaml"));
+        let mut command = program(&self.program);
+        command.arg(role).arg("--config").arg(data.join("settings.yaml"));
         command.arg("--data-dir").arg(&own).args(more);
         command.envs(self.variables.iter().cloned());
         Role::start(command, &data.join(format!("said-{role}-{number}")))

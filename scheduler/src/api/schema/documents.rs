@@ -229,6 +229,8 @@ struct Waiting {
     until: Option<Timestamp>,
     /// What to do about it.
     unblock: Option<Value>,
+    /// What a worker must be able to do, where one is waited for.
+    capability: Option<String>,
 }
 
 /// Operations to be carried out.
