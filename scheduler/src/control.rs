@@ -205,6 +205,7 @@ impl Scheduler {
     pub async fn submit(&self, start: Start) -> Result<ExecutionId, SubmitError> {
         let now = self.ports.clock.now();
         let id = start.id.clone().unwrap_or_else(|| ExecutionId::new(self.ports.clock.new_id()));
+        let start = self.expanded(start).await?;
         let prior = self.prior_artifacts(&start).await?;
         let submission =
             start::prepare(&id, start, &prior, &self.registry, &self.config.limits, now)?;
@@ -213,6 +214,13 @@ impl Scheduler {
         self.requests.send(input).await.map_err(|_| ControlError::Stopping)?;
         answer.await.map_err(|_| ControlError::Stopping)??;
         Ok(id)
+    }
+
+    /// A start whose document is no configuration of a template any more.
+    async fn expanded(&self, mut start: Start) -> Result<Start, SubmitError> {
+        let document = std::mem::take(&mut start.document);
+        start.document = self.library().expanded(document).await?;
+        Ok(start)
     }
 
     /// An execution in Gate's shape, with what it waits for; `None` if there is none.

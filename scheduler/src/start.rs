@@ -13,6 +13,7 @@ use shared_runtime::telemetry::TraceContext;
 
 use crate::Registry;
 use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
+use crate::library::LibraryError;
 
 mod warnings;
 
@@ -65,6 +66,21 @@ pub enum SubmitError {
     /// The store failed.
     #[error("the execution was not stored")]
     Port(#[from] PortError),
+}
+
+impl From<LibraryError> for SubmitError {
+    fn from(error: LibraryError) -> Self {
+        match error {
+            LibraryError::Invalid { problems } => Self::Refused { problems },
+            LibraryError::Port(error) => Self::Port(error),
+            LibraryError::NotFound { .. } | LibraryError::Conflict { .. } => {
+                let hint = "look at what is saved, and try again";
+                let problem =
+                    Problem::error("template-unknown", "/template", error.to_string(), hint);
+                Self::Refused { problems: vec![problem] }
+            }
+        }
+    }
 }
 
 /// An execution that is ready to be stored.

@@ -66,10 +66,13 @@ struct Player<'a> {
 
 impl Player<'_> {
     fn carry_out(&mut self, step: &Step) -> Result<()> {
+        let is_refused = self.ids.first().is_some_and(String::is_empty);
+        if is_refused && !matches!(step, Step::Submit | Step::Sleep(_)) {
+            return Ok(());
+        }
         match step {
             Step::Submit => self.submit()?,
             Step::Sleep(seconds) => rest(*seconds),
-            _ if !self.ids.is_empty() && self.ids[0].is_empty() => {}
             Step::Ended => self.until("the end", 0, has_ended)?,
             Step::StageIs(stage, status, more) => {
                 let is = |execution: &Value| stage_of(execution, stage)["status"] == **status;

@@ -30,7 +30,9 @@ fn texts_at(payload: &Value, key: &str) -> Vec<String> {
     };
     let items = found.into_iter().flat_map(|value| match value {
         Value::Array(list) => list.iter().collect(),
-        other => vec![other],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            vec![value]
+        }
     });
     items.filter_map(text).collect()
 }

@@ -39,18 +39,15 @@ fn one(variable: &Value, context: &Context<'_>) -> (Value, Summary) {
     let description = variable.get("description").cloned().unwrap_or_default();
     let described = evaluate(&description, context, &none);
     summary.merge(described.summary);
-    // Where nothing was evaluated there is nothing that it came from.
-    let source = source.as_str().map(|text| json!(text.replace("${", "{")));
-    let mut made = variable.as_object().cloned().unwrap_or_default();
-    made.retain(|_, value| !value.is_null());
-    if let Some(source) = source {
-        made.insert("value".into(), value);
-        made.insert("sourceValue".into(), source);
-    }
-    if !described.value.is_null() {
-        made.insert("description".into(), described.value);
-    }
-    (Value::Object(made), summary)
+    let source = match source {
+        Value::String(text) => json!(text.replace("${", "{")),
+        other => other,
+    };
+    let key = variable.get("key").cloned().unwrap_or_default();
+    let made = json!({
+        "key": key, "value": value, "sourceValue": source, "description": described.value,
+    });
+    (made, summary)
 }
 
 /// The outputs of a stage that evaluates variables: those that have a key and a value.

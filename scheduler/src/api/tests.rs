@@ -15,6 +15,7 @@ mod described;
 mod library;
 mod lists;
 mod slow;
+mod templates;
 mod tokens;
 
 /// Executions of a scene that may be unfinished.

@@ -31,6 +31,11 @@ enum Kind {
         /// The file of cases.
         file: PathBuf,
     },
+    /// Templates of version 2: variables and stages, one fact a line of a `.jsonl` file.
+    Mptv2 {
+        /// The file of facts.
+        file: PathBuf,
+    },
     /// Pipelines with what a real Orca answered, one case a line; played through the API.
     Oracle {
         /// The file of cases; the pipelines that they start lie in `oracle-children.json` beside it.
@@ -61,9 +66,10 @@ impl Kind {
     /// What is to be read.
     fn path(&self) -> &PathBuf {
         match self {
-            Self::Artifacts { file } | Self::Expressions { file } | Self::Oracle { file, .. } => {
-                file
-            }
+            Self::Artifacts { file }
+            | Self::Expressions { file }
+            | Self::Mptv2 { file }
+            | Self::Oracle { file, .. } => file,
             Self::Pipelines { folder } | Self::Stability { folder } => folder,
         }
     }
@@ -75,6 +81,7 @@ impl Kind {
                 &[("scheduler", "corpus_artifacts"), ("deploy-kubernetes", "corpus_artifacts")]
             }
             Self::Expressions { .. } => &[("scheduler-expression", "corpus_expressions")],
+            Self::Mptv2 { .. } => &[("scheduler", "corpus_mptv2")],
             Self::Oracle { .. } => &[("loadtest", "corpus_oracle")],
             Self::Pipelines { .. } => &[("scheduler", "corpus_pipelines")],
             Self::Stability { .. } => &[("deploy-kubernetes", "corpus_stability")],
@@ -94,6 +101,7 @@ impl Kind {
             }
             Self::Artifacts { .. }
             | Self::Expressions { .. }
+            | Self::Mptv2 { .. }
             | Self::Pipelines { .. }
             | Self::Stability { .. } => Vec::new(),
         }
