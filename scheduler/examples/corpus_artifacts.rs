@@ -24,7 +24,6 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let file: PathBuf = std::env::args_os().nth(1).context("name the file of cases")?.into();
-    println!("of executions and triggers:");
     Ok(judge(&file)?.print(&mut stdout().lock())?)
 }
 

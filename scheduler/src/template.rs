@@ -87,8 +87,9 @@ fn inherit(made: &mut Object, config: &Object) {
             own.extend(list(config, field));
         }
         for entry in own {
-            match all.iter_mut().find(|old| !entry[key].is_null() && old[key] == entry[key]) {
-                Some(old) => *old = entry,
+            let same = |old: &Value| !entry[key].is_null() && old[key] == entry[key];
+            match all.iter().position(same) {
+                Some(at) => all[at] = entry,
                 None if all.contains(&entry) => {}
                 None => all.push(entry),
             }

@@ -29,6 +29,5 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
             false => tally.fail(&case.id, &case.expected, &case.got),
         }
     }
-    println!("of manifests ({}):", artifacts::KINDS.join(", "));
     Ok(tally.print(&mut io::stdout().lock())?)
 }
