@@ -21,12 +21,11 @@ pub(crate) fn all(case: &Case, answer: &Answer, depth: Depth) -> Vec<String> {
     found.extend(answer.missed.iter().map(|what| format!("{what} did not come")));
     let none = Map::new();
     let others = case.observed["executions"].as_object().unwrap_or(&none);
-    if others.is_empty() {
-        if let (expected @ Value::Object(_), Some(got)) =
+    if others.is_empty()
+        && let (expected @ Value::Object(_), Some(got)) =
             (&case.observed["execution"], answer.executions.first())
-        {
-            found.extend(execution(expected, got, depth));
-        }
+    {
+        found.extend(execution(expected, got, depth));
     }
     for (number, (name, expected)) in others.iter().enumerate() {
         let got = answer.executions.get(number).unwrap_or(&Value::Null);

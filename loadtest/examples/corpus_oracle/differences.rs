@@ -86,8 +86,6 @@ fn text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
     use serde_json::json;
 
     use super::*;

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use serde_json::Value;
+use shared_ports::Clock;
 
 use self::case::{Case, Marks};
 use self::compare::Depth;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
 
 fn run(asked: &Arguments) -> Result<ExitCode> {
     let stub = served::stub()?;
-    let run = uuid::Uuid::now_v7().simple().to_string();
+    let run = shared_adapters::SystemClock::default().new_id();
     let marks = Marks { run, stub: stub.url("").trim_end_matches('/').to_owned() };
     let mut cases = case::all(&asked.file, &marks)?;
     if let Some(only) = &asked.only {
