@@ -8,6 +8,7 @@ mod evaluation;
 mod expressions;
 mod facts;
 mod fold;
+mod found;
 mod inputs;
 mod joining;
 mod loaded;

@@ -7,8 +7,15 @@ use shared_model::{Object, Status, TaskAnswer, TaskError};
 use crate::plan::{StagePlan, SyntheticPlan, TaskKind, TaskPlan};
 
 /// Every stage type that needs no worker.
-pub const NATIVE_TYPES: [&str; 6] =
-    ["checkPreconditions", "evaluateVariables", "manualJudgment", "noop", "pipeline", "wait"];
+pub const NATIVE_TYPES: [&str; 7] = [
+    "checkPreconditions",
+    "evaluateVariables",
+    "findArtifactFromExecution",
+    "manualJudgment",
+    "noop",
+    "pipeline",
+    "wait",
+];
 /// Task of a wait.
 pub const WAIT: &str = "wait";
 /// Task of a judgment.
@@ -19,6 +26,8 @@ pub const EVALUATE_VARIABLES: &str = "evaluateVariables";
 pub const CHECK_PRECONDITION: &str = "checkPrecondition";
 /// Task of a stage that starts another pipeline.
 pub const START_PIPELINE: &str = "startPipeline";
+/// Task of a stage that looks for artifacts of another execution.
+pub const FIND_ARTIFACTS: &str = "findArtifactFromExecution";
 /// Task of a stage that waits for another execution.
 pub const MONITOR_PIPELINE: &str = "monitorPipeline";
 /// Kind of the failure of a condition that does not hold.
@@ -60,6 +69,7 @@ pub fn plan(stage_type: &str, context: &Object, at: Timestamp) -> Result<NativeP
         }
         "evaluateVariables" => Ok(one_task(EVALUATE_VARIABLES, TaskKind::Native, None)),
         "checkPreconditions" => preconditions(context),
+        "findArtifactFromExecution" => Ok(one_task(FIND_ARTIFACTS, TaskKind::Native, None)),
         "pipeline" => Ok(child_pipeline(context)),
         "noop" => Ok(NativePlan::default()),
         _ => Err(TaskError::new("NoSuchStageType", format!("`{stage_type}` needs a worker"))),

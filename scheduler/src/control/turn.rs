@@ -164,6 +164,11 @@ impl Work {
             {
                 return self.start_child(shell, stage, task, at).await;
             }
+            Command::Evaluate { stage, what: Evaluate::Native(task) }
+                if self.loaded.engine.stage(stage).task(task).name == native::FIND_ARTIFACTS =>
+            {
+                return self.find_artifacts(shell, stage, task, at).await;
+            }
             Command::WatchChild { stage } => return self.watch_child(shell, stage, at).await,
             Command::CancelChild { stage } => self.cancel_child(shell, stage).await?,
             Command::Evaluate { stage, what } => {

@@ -92,3 +92,33 @@ async fn expressions_are_evaluated_as_an_execution_sees_them() {
     let nowhere = scene.send("GET", "/pipelines/none/evaluateExpression?expression=1", "").await;
     assert_eq!(nowhere.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_of_another_execution_are_found() {
+    let scene = Scene::new().await;
+    let image = json!({"type": "docker/image", "name": "web", "reference": "web:7"});
+    let maker = json!({"application": "shop", "name": "maker", "id": "maker-id",
+        "trigger": {"artifacts": [image]}, "stages": [{"refId": "1", "type": "wait", "waitTime": 0}]});
+    let made = scene.send("POST", "/pipelines/start", &maker.to_string()).await;
+    assert_eq!(scene.ended(&made).await["status"], "SUCCEEDED");
+    let finder = |name: &str| {
+        json!({"application": "shop", "name": "finder", "stages": [{
+            "refId": "1", "type": "findArtifactFromExecution", "application": "shop",
+            "pipeline": "maker-id", "executionOptions": {"successful": true},
+            "expectedArtifacts": [{"id": "x", "matchArtifact": {"type": "docker/image", "name": name}}],
+        }]})
+        .to_string()
+    };
+    let found = scene.send("POST", "/pipelines/start", &finder("web")).await;
+    let found = scene.ended(&found).await;
+    assert_eq!(found["status"], "SUCCEEDED");
+    let outputs = &found["stages"][0]["outputs"];
+    assert_eq!(outputs["artifacts"][0]["reference"], "web:7");
+    assert_eq!(outputs["resolvedExpectedArtifacts"][0]["boundArtifact"]["reference"], "web:7");
+    let missing = scene.send("POST", "/pipelines/start", &finder("other")).await;
+    let missing = scene.ended(&missing).await;
+    assert_eq!(missing["status"], "TERMINAL");
+    let why =
+        missing["stages"][0]["context"]["exception"]["details"]["errors"][0].as_str().unwrap();
+    assert!(why.contains("Unmatched expected artifact"), "{why}");
+}
