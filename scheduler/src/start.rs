@@ -14,6 +14,7 @@ use shared_runtime::telemetry::TraceContext;
 use crate::Registry;
 use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
 
+mod literals;
 mod warnings;
 
 /// What somebody wants to be run.
@@ -59,6 +60,17 @@ pub enum SubmitError {
         /// How many there are.
         unfinished: usize,
     },
+    /// Too many executions of one application have not ended.
+    #[error(
+        "{unfinished} executions of the application `{application}` have not ended, which is as many as \
+         one may have (executions_unfinished_per_application_max); try again when some have"
+    )]
+    TooManyOfApplication {
+        /// Of which.
+        application: String,
+        /// How many there are.
+        unfinished: usize,
+    },
     /// The store or the broker failed, or the scheduler is stopping.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -91,6 +103,7 @@ pub fn check(
     };
     let (_, mut problems) = graph::graph(&pipeline, limits);
     problems.extend(warnings::of(&pipeline, registry));
+    problems.extend(literals::of(&pipeline));
     problems.sort_by_key(|problem| problem.severity);
     let line = |problem: &Problem| parse::line_of(source?, &problem.pointer);
     problems

@@ -50,7 +50,16 @@ impl Server {
         variables: Vec<(String, String)>,
         change: impl FnOnce(&mut Value),
     ) -> Self {
-        let mut server = Self::without_workers(variables, |settings, _| change(settings));
+        Self::of(variables, |settings, _| change(settings))
+    }
+
+    /// The same; `change` gets the folder of everything, too.
+    pub(crate) fn start_with_folder(change: impl FnOnce(&mut Value, &Path)) -> Self {
+        Self::of(Vec::new(), change)
+    }
+
+    fn of(variables: Vec<(String, String)>, change: impl FnOnce(&mut Value, &Path)) -> Self {
+        let mut server = Self::without_workers(variables, change);
         server.workers = (0..WORKERS).map(|number| server.start_worker(number)).collect();
         server.workers.iter().for_each(|worker| drop(worker.address()));
         server

@@ -10,6 +10,7 @@ use shared_ports::{LogName, PortError};
 
 use super::super::State;
 use super::super::schema::{Check, Health, Readiness, Version};
+use crate::fleet;
 
 /// How long one check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -85,10 +86,14 @@ async fn broker(state: &State) -> Check {
     check("broker", DEGRADED, async { broker.set_aside().await.map(drop) }).await
 }
 
-/// Without them only takeovers wait.
+/// Without them only takeovers wait; for a while after their store came up empty nothing new begins.
 async fn leases(state: &State) -> Check {
     let leases = &state.scheduler.ports().leases;
-    check("leases", DEGRADED, async { leases.live().await.map(drop) }).await
+    let look = async {
+        leases.live().await?;
+        fleet::held_up(&**leases).await
+    };
+    check("leases", DEGRADED, look).await
 }
 
 /// `otherwise` is what it is called when it is not well.
