@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     address: String,
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub(super) fn open(address: &str) -> Result<Self> {
+    pub(crate) fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
@@ -22,7 +22,7 @@ impl Connection {
     }
 
     /// The status and the body of the answer.
-    pub(super) fn send(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
         self.ask(method, path, body)?;
         let (status, length) = self.head()?;
         let mut body = vec![0; length];
@@ -31,7 +31,7 @@ impl Connection {
     }
 
     /// What is answered up to a line, and the one after it.
-    pub(super) fn read_until(&mut self, path: &str, line: &str) -> Result<String> {
+    pub(crate) fn read_until(&mut self, path: &str, line: &str) -> Result<String> {
         self.ask("GET", path, "")?;
         let (mut read, mut is_near) = (String::new(), 0);
         while is_near < 3 {

@@ -55,6 +55,7 @@ mod scene;
 #[path = "distributed/secrets.rs"]
 mod secrets;
 #[path = "distributed/server.rs"]
+#[expect(dead_code, reason = "the storm uses all of it")]
 mod server;
 #[path = "distributed/signals.rs"]
 mod signals;

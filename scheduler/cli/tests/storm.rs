@@ -33,15 +33,20 @@ mod servers;
 #[path = "capstan/tools.rs"]
 mod tools;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use load::Load;
 use servers::Servers;
+use shared_testkit::env;
 
 /// How long the load runs undisturbed before the first accident and after each.
 const QUIET: Duration = Duration::from_secs(3);
 /// How long a worker sleeps; its lease lives for three seconds.
 const SLEEP: Duration = Duration::from_secs(8);
+
+/// How long old and new programs work together before the next one is replaced.
+const MIXED: Duration = Duration::from_secs(1);
 
 #[test]
 fn whatever_is_killed_nothing_is_lost_and_nothing_done_twice() {
@@ -54,6 +59,28 @@ fn whatever_is_killed_nothing_is_lost_and_nothing_done_twice() {
     accident(&load, "Redis, emptied", || servers.restart_redis());
     accident(&load, "PostgreSQL", || servers.restart_postgres());
     accident(&load, "a worker that sleeps", || servers.suspend_worker(1, SLEEP));
+    load.end();
+}
+
+/// From the program of the commit before to this one and back, each role in its turn, so that for a
+/// time old and new ones of both roles work together. Everything that was submitted succeeds.
+#[test]
+fn an_upgrade_and_the_way_back_fail_nothing() {
+    let mut servers = Servers::start_from(&env::previous());
+    let load = Load::start(&servers.server);
+    load.wait_until_it_runs();
+    let this = PathBuf::from(env!("CARGO_BIN_EXE_capstan"));
+    for (name, program) in [("to this version", this), ("back", env::previous())] {
+        let (running, began) = (load.running(), Instant::now());
+        let silence = load.longest_silence(|| {
+            servers.roll(&program, || {
+                let _next = load.next_progress();
+                std::thread::sleep(MIXED);
+            });
+        });
+        let took = began.elapsed();
+        println!("{name}: {running} running; took {took:?}, longest silence {silence:?}");
+    }
     load.end();
 }
 

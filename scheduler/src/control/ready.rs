@@ -23,7 +23,7 @@ const SENT_BLINDLY: usize = 64;
 /// What waits in the broker beyond the free slots: as much as begins in this time, so that no slot
 /// rests meanwhile, and within these bounds, the latter for each slot. Whatever is there is before
 /// everything that comes after it, whosever it is.
-const SENT_AHEAD: Duration = Duration::from_millis(50);
+const SENT_AHEAD: Duration = Duration::from_millis(20);
 const SENT_AHEAD_MIN: usize = 2;
 const SENT_AHEAD_PER_SLOT_MAX: usize = 4;
 

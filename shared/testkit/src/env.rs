@@ -33,6 +33,8 @@ pub const S3_SECRET_KEY: &str = "CAPSTAN_TEST_S3_SECRET_KEY";
 pub const S3_BUCKET: &str = "CAPSTAN_TEST_S3_BUCKET";
 /// The variable of [`postgres_url`].
 pub const POSTGRES_URL: &str = "CAPSTAN_TEST_POSTGRES_URL";
+/// The variable of [`previous`].
+pub const PREVIOUS: &str = "CAPSTAN_TEST_PREVIOUS";
 /// The image in the test stack's docker that others are made from: a shell and busybox, 2 MB.
 pub const BASE_IMAGE: &str = "capstan-base:1";
 /// The variable of [`corpus_dir`].
@@ -145,6 +147,19 @@ pub fn s3_bucket() -> String {
 /// No stack is running.
 pub fn postgres_url() -> String {
     value_of_stack(POSTGRES_URL)
+}
+
+/// The program of the commit before this one.
+///
+/// # Panics
+/// Nobody has built it.
+pub fn previous() -> PathBuf {
+    let path = std::env::var_os(PREVIOUS).map(PathBuf::from);
+    let path = path.unwrap_or_else(|| {
+        panic!("{PREVIOUS} is not set: run `cargo xtask test`, or `export $(cargo xtask previous)` first")
+    });
+    assert!(path.is_file(), "{PREVIOUS} names {}, which is gone", path.display());
+    path
 }
 
 /// The conformance corpus: the folder that `CAPSTAN_CORPUS` names, or `../shared/corpus` beside the

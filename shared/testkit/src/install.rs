@@ -128,6 +128,17 @@ impl Cache {
         })
     }
 
+    /// A folder in it for something else, made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.root.join(name);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make the cache folder {}", folder.display()))?;
+        Ok(folder)
+    }
+
     fn find(&self, tool: &Tool) -> Option<PathBuf> {
         let program = self.root.join(tool.folder()).join(tool.name);
         program.is_file().then_some(program)

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod corpus;
 mod interrupt;
+mod previous;
 mod stack;
 mod steps;
 mod test;
@@ -28,6 +29,8 @@ enum Command {
     Stack(stack::Command),
     /// Installs what is missing, starts the real servers, runs every test, stops the servers.
     Test(test::Arguments),
+    /// Builds the program of the commit before this one, and prints where it lies.
+    Previous,
     /// Looks at formatting, lints, documentation and the rules of the repository.
     Check,
     /// All that a change must pass: `check`, then `test`.
@@ -50,6 +53,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Stack(command) => stack::run(&command),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Previous => previous::run(),
         Command::Check => check::run(),
         Command::Ci => check::run_and_test(),
         Command::Corpus(arguments) => corpus::run(&arguments),

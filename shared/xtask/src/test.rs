@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use shared_testkit::{Stack, StackAddresses, install};
+use shared_testkit::{Stack, env, install};
 
 use crate::interrupt::Interrupt;
-use crate::say;
 use crate::steps::Steps;
 use crate::workspace;
+use crate::{previous, say};
 
 mod child;
 mod report;
@@ -63,6 +63,9 @@ pub(crate) fn run_steps(arguments: &Arguments, steps: &mut Steps) -> Result<Outc
     let interrupt = Interrupt::listen()?;
     let selection = workspace::selection(&arguments.packages)?;
     let tools = steps.time("install tools", || install::ensure_all(&mut say))?;
+    let previous = needs_previous(&arguments.packages)
+        .then(|| steps.time("build the commit before", previous::ensure))
+        .transpose()?;
     let mut report = Report::default();
     let built = steps.time("build the tests", || {
         let mut command = workspace::cargo();
@@ -75,7 +78,9 @@ pub(crate) fn run_steps(arguments: &Arguments, steps: &mut Steps) -> Result<Outc
         return Ok(Outcome { report, ended: built });
     }
     let stack = steps.time("start the servers", || Stack::start(&tools))?;
-    let ended = run_tests(arguments, &selection, stack.addresses(), &interrupt, &mut report);
+    let mut variables = stack.addresses().variables();
+    variables.extend(previous.map(|program| (env::PREVIOUS, program.display().to_string())));
+    let ended = run_tests(arguments, &selection, variables, &interrupt, &mut report);
     for target in report.targets() {
         steps.note(&target.name, target.took, target.summary());
     }
@@ -83,17 +88,22 @@ pub(crate) fn run_steps(arguments: &Arguments, steps: &mut Steps) -> Result<Outc
     Ok(Outcome { ended: ended?, report })
 }
 
+/// The tests of the program restart from it.
+fn needs_previous(packages: &[String]) -> bool {
+    packages.is_empty() || packages.iter().any(|package| package == "scheduler-cli")
+}
+
 fn run_tests(
     arguments: &Arguments,
     selection: &[String],
-    addresses: &StackAddresses,
+    variables: Vec<(&str, String)>,
     interrupt: &Interrupt,
     report: &mut Report,
 ) -> Result<Ended> {
     say("run the tests");
     let mut command = workspace::cargo();
     command.args(["test", "--no-fail-fast"]).args(selection);
-    command.envs(addresses.variables()).env("RUST_BACKTRACE", "1");
+    command.envs(variables).env("RUST_BACKTRACE", "1");
     command.arg("--").args(&arguments.filters);
     let mut shown = std::io::stderr();
     let mut watch = Watch::new(TESTS_MAX, interrupt, &mut shown, report);

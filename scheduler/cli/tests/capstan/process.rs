@@ -1,5 +1,6 @@
 //! Runs the binary as a user does.
 
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,12 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The binary, without the variables that would change what it does.
 pub(crate) fn capstan() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
+    program(env!("CARGO_BIN_EXE_capstan"))
+}
+
+/// The same of another version's binary.
+pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(path);
     for name in [
         "KUBECONFIG",
         "CAPSTAN_ALLOW_URLS",

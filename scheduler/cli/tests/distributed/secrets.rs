@@ -15,11 +15,12 @@ const REFERENCE: &str = "secret://file/hook#token";
 
 #[test]
 fn a_secret_is_sent_and_nowhere_kept() {
-    let server = Server::start_with_folder(|settings, folder| {
+    let server = Server::without_workers(Vec::new(), |settings, folder| {
         std::fs::create_dir_all(folder.join("secrets/hook")).unwrap();
         file(&folder.join("secrets/hook"), "token", &format!("{TOKEN}\n"));
         settings["worker"]["secrets"] = json!({ "folder": folder.join("secrets") });
-    });
+    })
+    .with_workers();
     // A target that tells whatever it was told.
     let target = HttpServer::start(|asked| {
         let said = asked.header("authorization").unwrap_or_default();

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::ended::{Ended, run};
 use crate::file::file;
-use crate::process::{capstan, wait_for};
-use crate::role::{self, Role};
+use crate::process::{capstan, program, wait_for};
+use crate::role::Role;
 use crate::scene::Scene;
 use crate::tools::helm_and_chart;
 
@@ -29,6 +29,8 @@ pub(crate) struct Server {
     urls: Vec<String>,
     /// Counts commands: each goes to another scheduler than the one before.
     turn: AtomicUsize,
+    /// What the roles that start from now on run.
+    pub(crate) program: PathBuf,
     /// Of the environment of every role.
     variables: Vec<(String, String)>,
     pub(crate) folder: TempDir,
@@ -50,23 +52,31 @@ impl Server {
         variables: Vec<(String, String)>,
         change: impl FnOnce(&mut Value),
     ) -> Self {
-        Self::of(variables, |settings, _| change(settings))
+        Self::without_workers(variables, |settings, _| change(settings)).with_workers()
     }
 
-    /// The same; `change` gets the folder of everything, too.
-    pub(crate) fn start_with_folder(change: impl FnOnce(&mut Value, &Path)) -> Self {
-        Self::of(Vec::new(), change)
+    /// The same, of another version's program.
+    pub(crate) fn start_from(program: &Path, change: impl FnOnce(&mut Value)) -> Self {
+        Self::of_program(program, Vec::new(), |settings, _| change(settings)).with_workers()
     }
 
-    fn of(variables: Vec<(String, String)>, change: impl FnOnce(&mut Value, &Path)) -> Self {
-        let mut server = Self::without_workers(variables, change);
-        server.workers = (0..WORKERS).map(|number| server.start_worker(number)).collect();
-        server.workers.iter().for_each(|worker| drop(worker.address()));
-        server
+    /// The same with workers.
+    pub(crate) fn with_workers(mut self) -> Self {
+        self.workers = (0..WORKERS).map(|number| self.start_worker(number)).collect();
+        self.workers.iter().for_each(|worker| drop(worker.address()));
+        self
     }
 
     /// The same for whoever starts workers by itself; `change` gets the folder of everything, too.
     pub(crate) fn without_workers(
+        variables: Vec<(String, String)>,
+        change: impl FnOnce(&mut Value, &Path),
+    ) -> Self {
+        Self::of_program(Path::new(env!("CARGO_BIN_EXE_capstan")), variables, change)
+    }
+
+    fn of_program(
+        program: &Path,
         variables: Vec<(String, String)>,
         change: impl FnOnce(&mut Value, &Path),
     ) -> Self {
@@ -87,6 +97,7 @@ impl Server {
             url: String::new(),
             urls: vec!["127.0.0.1:0".to_owned(); SCHEDULERS],
             turn: AtomicUsize::new(0),
+            program: program.to_owned(),
             variables,
             folder,
             scene,
@@ -122,7 +133,8 @@ impl Server {
     fn start_role(&self, role: &str, number: usize, more: &[&str]) -> Role {
         let data = self.folder.path().join("data");
         let own = data.join(format!("{role}-{number}"));
-        let mut command = role::command(role, &data.join("settings.yaml"));
+        let mut command = program(&self.program);
+        command.arg(role).arg("--config").arg(data.join("settings.yaml"));
         command.arg("--data-dir").arg(&own).args(more);
         command.envs(self.variables.iter().cloned());
         Role::start(command, &data.join(format!("said-{role}-{number}")))

@@ -28,7 +28,13 @@ fn an_execution_is_one_trace_over_a_takeover() {
     server.workers.remove(killed);
     server.who_bakes();
     std::fs::remove_file(server.folder.path().join("hold")).unwrap();
-    let spans = collector.wait_for("RUN bake");
+    collector.wait_for_each(&["run helm", "RUN bake"]);
+    // Told when they end, a worker sends what it still has.
+    for worker in server.workers.drain(..) {
+        worker.signal("-TERM");
+        assert_eq!(worker.ended(), Some(0));
+    }
+    let spans = collector.spans();
     expect_one_trace(&spans, CALLER_SPAN);
 
     let call = one(&spans, "POST /pipelines/start");

@@ -8,29 +8,50 @@ use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
 use crate::open::OpenError;
 
-/// Version, description, statements.
-type Version = (i64, &'static str, &'static str);
+/// One version of the schema.
+struct Version {
+    number: i64,
+    description: &'static str,
+    /// The oldest version whose programs may go on, and start, beside this one: a change that only
+    /// adds what they leave alone keeps it; one that takes something away raises it. That is what
+    /// lets an upgrade roll from process to process, and back.
+    beside: i64,
+    sql: &'static str,
+}
 
 /// Ascending.
 const SQLITE: [Version; 2] = [
-    (
-        1,
-        "executions and documents",
-        include_str!("migrations/sqlite/0001_executions_and_documents.sql"),
-    ),
-    (2, "lists", include_str!("migrations/sqlite/0002_lists.sql")),
+    Version {
+        number: 1,
+        description: "executions and documents",
+        beside: 1,
+        sql: include_str!("migrations/sqlite/0001_executions_and_documents.sql"),
+    },
+    Version {
+        number: 2,
+        description: "lists",
+        beside: 1,
+        sql: include_str!("migrations/sqlite/0002_lists.sql"),
+    },
 ];
 /// Ascending. Versions are counted for each dialect on its own.
-const POSTGRES: [Version; 1] = [(
-    1,
-    "executions and documents",
-    include_str!("migrations/postgres/0001_executions_and_documents.sql"),
-)];
+const POSTGRES: [Version; 1] = [Version {
+    number: 1,
+    description: "executions and documents",
+    beside: 1,
+    sql: include_str!("migrations/postgres/0001_executions_and_documents.sql"),
+}];
+
+/// What stands before [`Version::beside`] in the description that a database keeps.
+const BESIDE: &str = "; beside ";
+/// The newest version that a database has, and its description.
+const NEWEST: &str = "SELECT version, description FROM _sqlx_migrations \
+                      ORDER BY version DESC LIMIT 1";
 
 /// The newest version for SQLite.
-pub(super) const SQLITE_NEWEST: i64 = SQLITE[SQLITE.len() - 1].0;
+pub(super) const SQLITE_NEWEST: i64 = SQLITE[SQLITE.len() - 1].number;
 /// The newest version for PostgreSQL.
-pub(super) const POSTGRES_NEWEST: i64 = POSTGRES[POSTGRES.len() - 1].0;
+pub(super) const POSTGRES_NEWEST: i64 = POSTGRES[POSTGRES.len() - 1].number;
 
 /// Why a schema could not be brought to the newest version.
 pub(super) enum SchemaError {
@@ -40,45 +61,66 @@ pub(super) enum SchemaError {
     Sql(sqlx::Error),
 }
 
-/// Brings a database to the newest schema; refuses one that is newer.
+/// Brings a database to the newest schema; refuses a newer one that leaves no room beside it.
 pub(super) async fn migrate_sqlite(
     connection: &mut SqliteConnection,
     file: &Path,
 ) -> Result<(), SchemaError> {
-    migrate(connection, &SQLITE, &file.display().to_string()).await
+    let database = file.display().to_string();
+    migrate(connection, &SQLITE, &database).await?;
+    let newest = sqlx::query_as(NEWEST).fetch_one(connection).await.map_err(SchemaError::Sql)?;
+    check_newest(newest, SQLITE_NEWEST, database)
 }
 
-/// Brings a database to the newest schema; refuses one that is newer. Several may ask for it at
-/// once: an advisory lock lets one after the other look.
+/// Brings a database to the newest schema; refuses a newer one that leaves no room beside it.
+/// Several may ask for it at once: an advisory lock lets one after the other look.
 pub(super) async fn migrate_postgres(
     connection: &mut PgConnection,
     address: &str,
 ) -> Result<(), SchemaError> {
-    migrate(connection, &POSTGRES, address).await
+    migrate(connection, &POSTGRES, address).await?;
+    let newest = sqlx::query_as(NEWEST).fetch_one(connection).await.map_err(SchemaError::Sql)?;
+    check_newest(newest, POSTGRES_NEWEST, address.to_owned())
 }
 
+/// Versions that are not known here are left as they are.
 async fn migrate<C: Migrate>(
     connection: &mut C,
     versions: &[Version],
     database: &str,
 ) -> Result<(), SchemaError> {
-    let migrations = versions.iter().map(|(version, description, sql)| {
-        let (description, sql) = (Cow::Borrowed(*description), sql.into_sql_str());
-        Migration::new(*version, description, MigrationType::Simple, sql, false)
+    let migrations = versions.iter().map(|version| {
+        let description = Cow::Owned(format!("{}{BESIDE}{}", version.description, version.beside));
+        let sql = version.sql.into_sql_str();
+        Migration::new(version.number, description, MigrationType::Simple, sql, false)
     });
-    let known = versions.last().map_or(0, |(version, _, _)| *version);
-    let migrator = Migrator::with_migrations(migrations.collect());
+    let known = versions.last().map_or(0, |version| version.number);
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.set_ignore_missing(true);
     // What `run` does once it has a connection; `run` itself makes a future that cannot be sent
     // between threads.
     let migrated = migrator.run_direct(None, connection, false).await;
     migrated.map_err(|error| {
-        let database = database.to_owned();
-        if let MigrateError::VersionMissing(found) = error {
-            return SchemaError::Open(OpenError::Newer { database, found, known });
-        }
         if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
             return SchemaError::Sql(error);
         }
-        SchemaError::Open(OpenError::Schema { database, known, why: error.to_string() })
+        let why = error.to_string();
+        SchemaError::Open(OpenError::Schema { database: database.to_owned(), known, why })
     })
+}
+
+/// A newer program may have been here already, and says by its last version who may stay.
+fn check_newest(
+    (found, description): (i64, String),
+    known: i64,
+    database: String,
+) -> Result<(), SchemaError> {
+    let beside = description.rsplit_once(BESIDE).and_then(|(_, oldest)| oldest.parse().ok());
+    if found > known && beside.is_none_or(|oldest: i64| oldest > known) {
+        return Err(SchemaError::Open(OpenError::Newer { database, found, known }));
+    }
+    if found > known {
+        tracing::info!(found, known, "a newer schema, which this version can go on with");
+    }
+    Ok(())
 }

@@ -39,6 +39,21 @@ async fn a_newer_schema_is_refused_and_not_touched() {
 }
 
 #[tokio::test]
+async fn a_newer_schema_may_leave_room_beside_it() {
+    let database = Database::new();
+    Store::open(&database.url()).await.close().await;
+    database.sql(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99, 'of the future; beside 1', true, '', 0)",
+    );
+    Store::open(&database.url()).await.close().await;
+    assert_eq!(database.sql("SELECT max(version) FROM _sqlx_migrations"), "99");
+    database.sql("UPDATE _sqlx_migrations SET description = 'of the future; beside 98'");
+    let error = refusal(&database.url()).await;
+    assert!(matches!(error, OpenError::Newer { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_schema_that_was_changed_is_refused() {
     let database = Database::new();
     Store::open(&database.url()).await.close().await;

@@ -72,9 +72,15 @@ impl Collector {
 
     /// Every span of an execution's trace, once a span of such a name is among them.
     pub(crate) fn wait_for(&self, name: &str) -> Vec<Seen> {
-        wait_for(&format!("the span `{name}`"), || {
+        self.wait_for_each(&[name])
+    }
+
+    /// Every span, once one of each name came: processes send theirs when they like.
+    pub(crate) fn wait_for_each(&self, names: &[&str]) -> Vec<Seen> {
+        wait_for(&format!("the spans {names:?}"), || {
             let spans = self.spans();
-            spans.iter().any(|span| span.name == name).then_some(spans)
+            let came = |name: &&str| spans.iter().any(|span| span.name == **name);
+            names.iter().all(came).then_some(spans)
         })
     }
 

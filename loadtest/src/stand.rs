@@ -1,0 +1,138 @@
+//! Real servers, and schedulers and workers as processes of their own, that a workload runs on.
+
+pub mod cpu;
+mod ledger;
+pub mod process;
+pub mod working;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use shared_testkit::stack::{PostgresServer, RabbitMq, Redis};
+
+pub use self::ledger::{Entry, Ledger, Moment};
+use self::process::Process;
+
+/// What stands.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// The program of the schedulers.
+    pub program: PathBuf,
+    /// A new folder for everything.
+    pub folder: PathBuf,
+    /// Schedulers.
+    pub schedulers: usize,
+    /// Workers.
+    pub workers: usize,
+    /// Attempts that each worker runs at once.
+    pub slots: u16,
+    /// How long each piece of work takes, in milliseconds.
+    pub work_ms: u64,
+}
+
+/// They end with it.
+pub struct Stand {
+    // Ended before what they use.
+    pub(crate) workers: Vec<Process>,
+    pub(crate) schedulers: Vec<Process>,
+    pub(crate) ledger: Ledger,
+    shape: Shape,
+    _rabbitmq: RabbitMq,
+    _redis: Redis,
+    _postgres: PostgresServer,
+}
+
+impl Stand {
+    /// Starts everything, and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// What could not be started, and why.
+    pub fn start(shape: Shape) -> Result<Self> {
+        let folder = &shape.folder;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+        let rabbitmq = RabbitMq::start_ready(&folder.join("rabbitmq"), &[])?;
+        let redis = Redis::start_ready(&folder.join("redis"), &[])?;
+        let postgres = PostgresServer::start(&[])?;
+        let settings = settings(folder, &rabbitmq, &redis, &postgres);
+        std::fs::write(folder.join("settings.yaml"), settings.to_string())?;
+        let ledger = Ledger::listen(&folder.join("ledger"))?;
+        let mut stand = Self {
+            workers: Vec::new(),
+            schedulers: Vec::new(),
+            ledger,
+            shape,
+            _rabbitmq: rabbitmq,
+            _redis: redis,
+            _postgres: postgres,
+        };
+        stand.schedulers =
+            (0..stand.shape.schedulers).map(|n| stand.start_scheduler(n)).collect::<Result<_>>()?;
+        stand.workers =
+            (0..stand.shape.workers).map(|n| stand.start_worker(n)).collect::<Result<_>>()?;
+        Ok(stand)
+    }
+
+    fn start_scheduler(&self, number: usize) -> Result<Process> {
+        let name = format!("scheduler-{number}");
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
+        let mut command = self.role("scheduler", &name);
+        command.args(["--listen", &free]);
+        Process::start(&name, command, &self.shape.folder, Some(free))
+    }
+
+    /// A worker whose work is to be measured.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start_worker(&self, number: usize) -> Result<Process> {
+        let name = format!("worker-{number}");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["worker", "--name", &name, "--work-ms", &self.shape.work_ms.to_string()]);
+        command.args(["--slots", &self.shape.slots.to_string(), "--folder"]);
+        command.arg(&self.shape.folder);
+        Process::start(&name, command, &self.shape.folder, None)
+    }
+
+    /// A worker as it ships, to see what it needs.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start_shipped_worker(&self) -> Result<Process> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
+        let mut command = self.role("worker", "shipped-worker");
+        command.args(["--name", "shipped-worker", "--listen", &free]);
+        Process::start("shipped-worker", command, &self.shape.folder, Some(free))
+    }
+
+    fn role(&self, role: &str, name: &str) -> Command {
+        let mut command = Command::new(&self.shape.program);
+        command.arg(role).arg("--config").arg(self.shape.folder.join("settings.yaml"));
+        command.arg("--data-dir").arg(self.shape.folder.join(name));
+        command
+    }
+
+    /// Where requests go: one scheduler after the other.
+    pub(crate) fn address(&self, turn: usize) -> &str {
+        self.schedulers[turn % self.schedulers.len()].address()
+    }
+}
+
+fn settings(folder: &Path, rabbitmq: &RabbitMq, redis: &Redis, postgres: &PostgresServer) -> Value {
+    json!({
+        "store": { "url": postgres.url("postgres") },
+        "amqp": { "url": rabbitmq.url() },
+        "redis": { "url": redis.url() },
+        "local": { "shared_dir": folder.join("shared") },
+        // The load comes from one address.
+        "api": {
+            "listen": "127.0.0.1:0",
+            "requests_per_second_max": 1_000_000, "requests_burst_max": 1_000_000,
+        },
+        "worker": { "listen": "127.0.0.1:0" },
+        "start": { "wait_max": "60s" },
+    })
+}
