@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use scheduler_engine::autoscale::{self, Demand, History, Member, Policy, Wanted};
-use shared_model::{AttemptId, Capability, ExecutionId, StageRef};
-use shared_ports::{Heartbeat, Leases, PortError, Ports};
+use shared_model::Capability;
+use shared_ports::{Heartbeat, PortError, Ports};
 use shared_runtime::{Kind, Supervisor};
 
 pub(crate) use self::demand::Counted;
@@ -84,7 +84,7 @@ impl Fleet {
             parts.extend(told::heard(name, ports).await?);
         }
         let mut view = self.view(live, &parts, known, at);
-        view.held_up = held_up(&*ports.leases).await.err().map(|error| error.with_causes());
+        view.held_up = ports.leases.are_given_out().await.err().map(|error| error.with_causes());
         let view = Arc::new(view);
         *last = Some((now, Arc::clone(&view)));
         Ok(view)
@@ -147,22 +147,6 @@ impl Fleet {
         let history = histories.entry(group).or_default();
         history.settle(now, u32::try_from(taking).unwrap_or(u32::MAX), policy, at)
     }
-}
-
-/// Whether leases are given out: for a while after their store came up empty they are not, since whoever
-/// held one before may still be at work.
-///
-/// # Errors
-/// [`PortError`] says why not, and for how long.
-pub(crate) async fn held_up(leases: &dyn Leases) -> Result<(), PortError> {
-    let nobody = AttemptId {
-        execution: ExecutionId::new("readiness"),
-        stage: StageRef::new("0"),
-        run: 0,
-        task: 0,
-        number: 0,
-    };
-    leases.holders(&[nobody]).await.map(drop)
 }
 
 fn member(beat: &Heartbeat) -> Member {

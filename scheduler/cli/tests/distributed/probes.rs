@@ -105,7 +105,7 @@ fn after_redis_lost_everything_it_is_said_why_nothing_begins() {
     let url = redis.url();
     let server = Server::start_with(|settings| {
         settings["redis"]["url"] = url.into();
-        settings["redis"]["grace"] = "15s".into();
+        settings["redis"]["grace"] = "20s".into();
     });
     let scheduler = server.schedulers[0].address();
     wait_for("ready", || (readiness(&scheduler).1["status"] == "ready").then_some(()));
@@ -124,6 +124,7 @@ fn after_redis_lost_everything_it_is_said_why_nothing_begins() {
         let unblock = execution["waitingFor"][0]["unblock"].as_str().unwrap_or_default();
         unblock.contains("came up a short time ago").then_some(())
     });
+    server.run(&["fleet"]).expect(0, &["nothing new begins for now"]);
     let watched = server.run(&["execution", "watch", id.trim()]);
     watched.expect(0, &["bake: SUCCEEDED"]);
     wait_for("ready", || (readiness(&scheduler).1["status"] == "ready").then_some(()));

@@ -10,7 +10,6 @@ use shared_ports::{LogName, PortError};
 
 use super::super::State;
 use super::super::schema::{Check, Health, Readiness, Version};
-use crate::fleet;
 
 /// How long one check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -91,7 +90,7 @@ async fn leases(state: &State) -> Check {
     let leases = &state.scheduler.ports().leases;
     let look = async {
         leases.live().await?;
-        fleet::held_up(&**leases).await
+        leases.are_given_out().await
     };
     check("leases", DEGRADED, look).await
 }
