@@ -8,13 +8,19 @@ pub mod working;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use shared_testkit::stack::{PostgresServer, RabbitMq, Redis};
 
 pub use self::ledger::{Entry, Ledger, Moment};
 use self::process::Process;
+use crate::serve::http::Connection;
+use crate::serve::now;
+
+/// How long until workers are heard.
+const HEARD_LIMIT: Duration = Duration::from_secs(30);
 
 /// What stands.
 #[derive(Debug, Clone)]
@@ -73,6 +79,8 @@ impl Stand {
             (0..stand.shape.schedulers).map(|n| stand.start_scheduler(n)).collect::<Result<_>>()?;
         stand.workers =
             (0..stand.shape.workers).map(|n| stand.start_worker(n)).collect::<Result<_>>()?;
+        let each: Vec<_> = stand.schedulers.iter().map(Process::address).collect();
+        each.into_iter().try_for_each(|address| wait_for_workers(address, stand.workers.len()))?;
         Ok(stand)
     }
 
@@ -118,6 +126,20 @@ impl Stand {
     /// Where requests go: one scheduler after the other.
     pub(crate) fn address(&self, turn: usize) -> &str {
         self.schedulers[turn % self.schedulers.len()].address()
+    }
+}
+
+/// A scheduler knows of workers, and of what they do, once it has heard them.
+fn wait_for_workers(address: &str, workers: usize) -> Result<()> {
+    let (mut connection, began) = (Connection::open(address)?, now());
+    loop {
+        let (_, fleet) = connection.send("GET", "/v1/fleet", "")?;
+        let fleet: Value = serde_json::from_str(&fleet)?;
+        if fleet["workers"].as_array().map_or(0, Vec::len) >= workers {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < HEARD_LIMIT, "workers are not heard: {fleet:#}");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

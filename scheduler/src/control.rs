@@ -1,5 +1,6 @@
 //! The handle by which everybody else reaches the loop.
 
+mod admission;
 mod children;
 #[cfg(feature = "corpus")]
 pub mod corpus;
@@ -82,6 +83,8 @@ pub struct Config {
     pub bodies_cached_max: usize,
     /// Executions that have not ended: further ones are refused, but those that a stage starts.
     pub executions_unfinished_max: usize,
+    /// The same of one application.
+    pub executions_unfinished_per_application_max: usize,
     /// Accounts that stages deploy to, by name.
     pub accounts: Vec<Account>,
     /// How many workers are wished for.
@@ -99,6 +102,7 @@ impl Default for Config {
             turn_events_max: 256,
             bodies_cached_max: 1_000,
             executions_unfinished_max: 100_000,
+            executions_unfinished_per_application_max: 100_000,
             accounts: Vec::new(),
             fleet: fleet::Config::default(),
         }
@@ -239,10 +243,9 @@ impl Scheduler {
     pub async fn look(&self, id: &ExecutionId, detail: Detail) -> Result<Option<Value>, PortError> {
         let found = view::load(&*self.ports.journal, id, &self.config.limits, detail).await?;
         let Some(mut found) = found else { return Ok(None) };
-        if view::waits_for_workers(&found)
-            && let Ok(fleet) = self.fleet().await
-        {
-            view::tell_workers(&mut found, &fleet);
+        if view::waits_for_workers(&found) {
+            let fleet = self.fleet().await;
+            view::tell_workers(&mut found, fleet.as_deref());
         }
         Ok(Some(found))
     }

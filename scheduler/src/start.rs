@@ -15,6 +15,7 @@ use crate::Registry;
 use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
 use crate::library::LibraryError;
 
+mod literals;
 mod warnings;
 
 /// What somebody wants to be run.
@@ -57,6 +58,17 @@ pub enum SubmitError {
          (executions_unfinished_max); try again when some have"
     )]
     TooMany {
+        /// How many there are.
+        unfinished: usize,
+    },
+    /// Too many executions of one application have not ended.
+    #[error(
+        "{unfinished} executions of the application `{application}` have not ended, which is as many as \
+         one may have (executions_unfinished_per_application_max); try again when some have"
+    )]
+    TooManyOfApplication {
+        /// Of which.
+        application: String,
         /// How many there are.
         unfinished: usize,
     },
@@ -107,6 +119,7 @@ pub fn check(
     };
     let (_, mut problems) = graph::graph(&pipeline, limits);
     problems.extend(warnings::of(&pipeline, registry));
+    problems.extend(literals::of(&pipeline));
     problems.sort_by_key(|problem| problem.severity);
     let line = |problem: &Problem| parse::line_of(source?, &problem.pointer);
     problems

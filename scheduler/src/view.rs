@@ -243,16 +243,20 @@ pub(crate) fn waits_for_workers(view: &Value) -> bool {
     list.is_some_and(|list| list.iter().any(|wait| wait["capability"].is_string()))
 }
 
-/// Says which workers there are wherever none can do what waits.
-pub(crate) fn tell_workers(view: &mut Value, fleet: &FleetView) {
+/// Says which workers there are wherever none can do what waits, and why none begins anything.
+pub(crate) fn tell_workers(view: &mut Value, fleet: Result<&FleetView, &PortError>) {
     let list = view.get_mut("waitingFor").and_then(Value::as_array_mut);
     for wait in list.into_iter().flatten() {
         let Some(capability) = wait["capability"].as_str().map(Capability::new) else { continue };
-        if let Some(told) = fleet.who_cannot(&capability)
-            && let Some(Value::String(unblock)) = wait.get_mut("unblock")
-        {
-            unblock.push_str("; ");
-            unblock.push_str(&told);
+        let told = match fleet {
+            Ok(fleet) => [fleet.who_cannot(&capability), fleet.held_up.clone()],
+            Err(error) => [None, Some(error.with_causes())],
+        };
+        if let Some(Value::String(unblock)) = wait.get_mut("unblock") {
+            for why in told.into_iter().flatten() {
+                unblock.push_str("; ");
+                unblock.push_str(&why);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod pod;
 pub mod probes;
 mod queues;
 mod runner;
+pub mod secrets;
 pub mod stages;
 mod standing;
 mod vitals;

@@ -15,6 +15,7 @@ mod ownership;
 mod place;
 mod progress;
 mod refusal;
+mod secrets;
 mod service_account;
 mod stability;
 mod stage;
@@ -25,6 +26,7 @@ mod wait;
 
 pub use account::{Account, AccountError, Accounts};
 pub use own_pod::{OwnPod, OwnPodError};
+pub use secrets::ClusterSecrets;
 pub use service_account::ServiceAccount;
 pub use stability::status;
 pub use stage::DeployManifest;

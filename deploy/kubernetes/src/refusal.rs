@@ -216,7 +216,7 @@ fn without_data(manifest: &Manifest, said: &str) -> String {
 }
 
 /// An error with its causes; addresses stay, nothing else of the configuration is in it.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(why) = credentials::of_plugin(error) {
         return why;
     }

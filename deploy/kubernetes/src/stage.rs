@@ -9,7 +9,9 @@ use shared_model::{
     Artifact, Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult,
 };
 use shared_plugin::context::embedded_bytes;
-use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_plugin::{
+    Ending, Secrets, StageDescriptor, StageType, TaskContext, TaskDescriptor, When,
+};
 
 use crate::account::{Accounts, Cluster};
 use crate::apply::apply;
@@ -29,12 +31,19 @@ const WAIT: &str = "waitForManifestToStabilize";
 #[derive(Clone)]
 pub struct DeployManifest {
     accounts: Accounts,
+    secrets: Secrets,
 }
 
 impl DeployManifest {
     /// The stage type, with the clusters that it may deploy to.
     pub fn new(accounts: Accounts) -> Self {
-        Self { accounts }
+        Self { accounts, secrets: Secrets::default() }
+    }
+
+    /// The same, with what references to secrets mean.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 }
 
@@ -217,7 +226,7 @@ impl DeployManifest {
         let applied = tokio::select! {
             biased;
             why = cx.told_to_end() => Err(why),
-            applied = apply_all(cx, &cluster, manifests, &mut progress) => Ok(applied),
+            applied = apply_all(cx, &self.secrets, &cluster, manifests, &mut progress) => Ok(applied),
         };
         match applied {
             // Whoever takes it over finds what was applied by its keys.
@@ -280,6 +289,7 @@ impl DeployManifest {
 /// Applies one manifest after the other; what can be known to be wrong is known before the first.
 async fn apply_all(
     cx: &TaskContext,
+    secrets: &Secrets,
     cluster: &Cluster,
     manifests: Vec<Manifest>,
     progress: &mut Progress<'_>,
@@ -294,7 +304,8 @@ async fn apply_all(
         // After its namespace is known: an annotation tells it.
         labels::write(&mut manifest, app, skip);
         let applied =
-            apply(cluster, &place, &mut manifest, &cx.effect(ordinal), &*cx.clock).await?;
+            apply(cluster, &place, &mut manifest, &cx.effect(ordinal), (secrets, &*cx.clock))
+                .await?;
         let shown = if place.namespace.is_empty() { "the cluster" } else { &place.namespace };
         cx.log.line(&format!("{} {} in {shown}", manifest.full_name(), applied.done)).await;
         progress.add(&manifest, &place.namespace, &applied);

@@ -19,6 +19,8 @@ mod ownership;
 mod refusals;
 #[path = "cluster/scene.rs"]
 mod scene;
+#[path = "cluster/secrets.rs"]
+mod secrets;
 #[path = "cluster/stalling.rs"]
 mod stalling;
 #[path = "cluster/waiting.rs"]

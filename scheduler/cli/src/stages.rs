@@ -4,16 +4,19 @@ mod tools;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use shared_plugin::{Catalog, StageDescriptor};
+use anyhow::{Context, Result, ensure};
+use shared_plugin::{Catalog, Secrets, StageDescriptor};
 use shared_runtime::tool::GuardCommand;
 use worker::catalog::{
-    Account, AccountError, Accounts, AllowEntry, AllowList, CatalogConfig, LOCAL, LocalConfig,
-    ServiceAccount, WebhookConfig, catalog,
+    Account, AccountError, Accounts, AllowEntry, AllowList, CatalogConfig, ClusterSecrets, LOCAL,
+    LocalConfig, ServiceAccount, WebhookConfig, catalog,
 };
+use worker::secrets::{Environment, Files};
 
 use crate::args::EngineArgs;
+use crate::config::{KubernetesSecrets, SecretSources};
 
 /// What somebody chose, by flags or settings.
 #[derive(Debug, Clone)]
@@ -31,6 +34,9 @@ pub(crate) struct Chosen {
     pub(crate) docker_host: Option<OsString>,
     pub(crate) packer_env: Vec<String>,
     pub(crate) allow_urls: Vec<AllowEntry>,
+    /// How long a tool may go on once its worker is gone, where that is not the tool's own.
+    pub(crate) tool_grace: Option<Duration>,
+    pub(crate) secrets: SecretSources,
     /// Whether stages may start processes here (D27).
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact (D27).
@@ -42,6 +48,7 @@ pub(crate) struct Stages {
     clusters: Accounts,
     tools: tools::Configured,
     webhook: WebhookConfig,
+    secrets: Secrets,
     /// Where server groups lie, if there may be any.
     local: Option<PathBuf>,
 }
@@ -63,6 +70,8 @@ impl Chosen {
             docker_host: arguments.docker_host().map(OsString::from),
             packer_env: arguments.packer_env.clone(),
             allow_urls: arguments.allow_urls.clone(),
+            tool_grace: None,
+            secrets: arguments.secrets(),
             local_provider: true,
             artifact_templates: true,
         }
@@ -75,8 +84,10 @@ impl Stages {
     /// # Errors
     /// What is not there, and what to do.
     pub(crate) fn look(chosen: &Chosen) -> Result<Self> {
+        let clusters = clusters(chosen)?;
         Ok(Self {
-            clusters: clusters(chosen)?,
+            secrets: secrets(chosen, &clusters)?,
+            clusters,
             tools: tools::configured(chosen)?,
             webhook: webhook(chosen),
             local: chosen.local_provider.then(|| chosen.data_dir.clone()),
@@ -98,10 +109,10 @@ impl Stages {
     /// # Errors
     /// If this program cannot be found, or no folder be made.
     pub(crate) fn catalog(self) -> Result<Catalog> {
-        let Self { clusters: kubernetes, tools, webhook, local } = self;
+        let Self { clusters: kubernetes, tools, webhook, secrets, local } = self;
         let tools::Configured { bake, packer } = tools;
         let local = local.map(|data| local_config(&data)).transpose()?;
-        Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook }))
+        Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook, secrets }))
     }
 }
 
@@ -114,7 +125,9 @@ pub(crate) fn descriptors(with_local: bool) -> Result<Vec<StageDescriptor>> {
     let tools::Configured { bake, packer } = tools::anywhere()?;
     let local = with_local.then(|| local_config(Path::new("."))).transpose()?;
     let (kubernetes, webhook) = (Accounts::none(), WebhookConfig::default());
-    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook }).descriptors())
+    let secrets = Secrets::default();
+    let config = CatalogConfig { bake, packer, kubernetes, local, webhook, secrets };
+    Ok(catalog(config).descriptors())
 }
 
 fn webhook(chosen: &Chosen) -> WebhookConfig {
@@ -128,6 +141,35 @@ fn local_config(data: &Path) -> Result<LocalConfig> {
     let balancer = GuardCommand::this_program("local-balancer");
     let balancer = balancer.context("this program cannot be found")?;
     LocalConfig::new(data, balancer, path).context("no folder for server groups")
+}
+
+/// What references to secrets mean here.
+fn secrets(chosen: &Chosen, clusters: &Accounts) -> Result<Secrets> {
+    let SecretSources { folder, env, kubernetes } = &chosen.secrets;
+    let mut secrets = Secrets::default();
+    if let Some(folder) = folder {
+        let shown = folder.display();
+        ensure!(
+            folder.is_dir(),
+            "the folder of secrets, `{shown}`, is not there or no folder; name another with \
+             `worker.secrets.folder` (--secrets-dir)"
+        );
+        secrets = secrets.with("file", Files::below(folder));
+    }
+    if !env.is_empty() {
+        secrets = secrets.with("env", Environment::of(env.iter().cloned()));
+    }
+    if let Some(KubernetesSecrets { account, namespace }) = kubernetes {
+        ensure!(
+            clusters.names().any(|name| name == account),
+            "`worker.secrets.kubernetes.account` is `{account}`, which this worker does not reach; \
+             name one of its accounts: {}",
+            clusters.names().collect::<Vec<_>>().join(", ")
+        );
+        let source = ClusterSecrets::new(clusters.clone(), account, namespace);
+        secrets = secrets.with("kubernetes", source);
+    }
+    Ok(secrets)
 }
 
 /// The clusters of the kubeconfig, and the one that this runs in.

@@ -52,6 +52,8 @@ mod refusals;
 mod role;
 #[path = "distributed/scene.rs"]
 mod scene;
+#[path = "distributed/secrets.rs"]
+mod secrets;
 #[path = "distributed/server.rs"]
 #[expect(dead_code, reason = "the storm uses all of it")]
 mod server;

@@ -258,6 +258,7 @@ fn not_started(name: &str, error: &SubmitError) -> TaskError {
         }
         SubmitError::Exists(_)
         | SubmitError::TooMany { .. }
+        | SubmitError::TooManyOfApplication { .. }
         | SubmitError::Control(_)
         | SubmitError::Port(_) => TaskError::new(NOT_STARTABLE, first).and(error.to_string()),
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use scheduler_engine::event::{AttemptKey, StageIndex};
 use serde_json::Value;
 use shared_model::{Artifact, AttemptId, Capability, Epoch, ExpectedArtifact, Object, WorkerId};
+use shared_plugin::secrets::SCHEME;
 use shared_ports::messages::{
     AttemptReady, Control, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, TaskInput,
 };
@@ -97,8 +98,21 @@ async fn task_input(
         checkpoint: body.checkpoints.get(&attempt.task).cloned(),
         artifacts: artifacts(content, &visible),
         bound: bound(content, &visible),
+        made: if names_secrets(&body.context) { body.evaluated } else { Vec::new() },
         context: body.context,
     })
+}
+
+fn names_secrets(context: &Object) -> bool {
+    fn found(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains(SCHEME),
+            Value::Array(list) => list.iter().any(found),
+            Value::Object(map) => names_secrets(map),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    context.values().any(found)
 }
 
 /// A stage and its ancestors, nearest first, as far as their outputs hold anything.

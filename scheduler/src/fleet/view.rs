@@ -21,6 +21,9 @@ pub struct FleetView {
     pub capabilities: Vec<CapabilityView>,
     /// Pools of workers, in the order in which they are configured.
     pub pools: Vec<PoolView>,
+    /// Why no worker begins anything for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_up: Option<String>,
 }
 
 /// A live worker.

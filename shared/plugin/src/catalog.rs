@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use shared_model::Capability;
 
-use crate::{StageDescriptor, StageType};
+use crate::{Secrets, StageDescriptor, StageType};
 
 /// Stage types by name and alias.
 #[derive(Clone, Default)]
 pub struct Catalog {
     by_name: BTreeMap<String, Arc<dyn StageType>>,
+    secrets: Secrets,
 }
 
 impl Catalog {
@@ -23,6 +24,18 @@ impl Catalog {
             self.by_name.insert(name, Arc::clone(&stage_type));
         }
         self
+    }
+
+    /// The same with the secrets that its stage types read: what they read is in nothing that a worker
+    /// says.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The secrets that its stage types read.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The stage type that a document calls `name`.

@@ -109,6 +109,9 @@ fn control(settings: &Settings, name: String) -> Config {
     Config {
         limits,
         executions_unfinished_max: settings.api.executions_unfinished_max,
+        executions_unfinished_per_application_max: settings
+            .api
+            .executions_unfinished_per_application_max,
         accounts: kubernetes.chain(local).collect(),
         fleet: settings.autoscale.clone(),
         // Workers outlive us, and their leases with them.

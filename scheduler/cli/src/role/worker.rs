@@ -27,6 +27,9 @@ use crate::stages::{Chosen, Stages};
 
 /// How much longer than attempts everything else may take to stop.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// How long a tool may go on once its worker is gone, where the settings do not say and the lease is
+/// longer.
+const TOOL_GRACE_MAX: Duration = Duration::from_secs(10);
 /// Length of a worker's name.
 const NAME_BYTES_MAX: usize = 100;
 
@@ -206,6 +209,12 @@ fn working(settings: &Settings) -> Result<worker::Config> {
         "`worker.heartbeat_interval` is {beat:#}, and `worker.lease_ttl` {ttl:#}: make the one a third \
          of the other, or less, or a late heartbeat loses the lease"
     );
+    ensure!(
+        worker.tool_grace <= ttl,
+        "`worker.tool_grace` is {:#}, and `worker.lease_ttl` {ttl:#}: a tool whose worker is gone would go \
+         on while another worker runs it again; make the one as long as the other, or less",
+        worker.tool_grace
+    );
     Ok(worker::Config {
         slots: worker.slots,
         lease_ttl: ttl,
@@ -251,6 +260,11 @@ fn chosen(settings: &Settings) -> Result<Chosen> {
         docker_host: worker.docker_host.clone().map(OsString::from),
         packer_env: worker.packer_env.clone(),
         allow_urls: allow_urls.context("`worker.allow_urls` cannot be used")?,
+        tool_grace: Some(match worker.tool_grace.is_zero() {
+            true => TOOL_GRACE_MAX.min(worker.lease_ttl.unsigned_abs()),
+            false => worker.tool_grace.unsigned_abs(),
+        }),
+        secrets: worker.secrets.clone(),
         local_provider: fleet.local_provider,
         artifact_templates: fleet.artifact_templates,
     })

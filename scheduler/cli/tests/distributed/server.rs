@@ -60,7 +60,8 @@ impl Server {
         Self::of_program(program, Vec::new(), |settings, _| change(settings)).with_workers()
     }
 
-    fn with_workers(mut self) -> Self {
+    /// The same with workers.
+    pub(crate) fn with_workers(mut self) -> Self {
         self.workers = (0..WORKERS).map(|number| self.start_worker(number)).collect();
         self.workers.iter().for_each(|worker| drop(worker.address()));
         self
