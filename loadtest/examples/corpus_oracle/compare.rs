@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_context_differs_only_where_all_is_compared() {
         let stage = |context: Value| {
-            json!({"status": "SUCCEEDED", "stages": [{"refId": "1", "startTime": 1, "tasks": [],
+            json!({"status": "SUCCEEDED", "stages": [{"refId": "1", "id": "i", "startTime": 1, "tasks": [],
                 "context": context, "outputs": {}}]})
         };
         let (one, other) = (stage(json!({"a": 1})), stage(json!({"a": 1, "b": 2})));

@@ -43,7 +43,7 @@ fn work_that_takes_down_worker_after_worker_stops_and_names_them() {
     ended.expect(1, &["bake: TERMINAL"]);
     let execution = server.json(&["execution", "get", &id]);
     let context = &execution["stages"][0]["context"];
-    let error = context["exception"]["details"]["error"].as_str().unwrap();
+    let error = context["exception"]["details"]["errors"][0].as_str().unwrap();
     for part in
         killed.iter().chain(&["taken over 1 times, as often as is allowed", "stopped answering"])
     {
