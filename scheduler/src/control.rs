@@ -12,6 +12,7 @@ mod fold;
 mod found;
 mod inputs;
 mod joining;
+mod lines;
 mod loaded;
 mod lost;
 mod notices;
@@ -29,6 +30,7 @@ mod sweep;
 mod timers;
 mod traces;
 mod turn;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +48,7 @@ use crate::access::Tokens;
 use crate::fleet::{self, Fleet, FleetView};
 use crate::start::{self, Start, SubmitError};
 use crate::view::{self, Detail};
-use crate::{Account, Library, Registry};
+use crate::{Account, Library, Registry, Zone};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
@@ -89,6 +91,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// How many workers are wished for.
     pub fleet: fleet::Config,
+    /// By which clock execution windows open and close.
+    pub window_zone: Zone,
 }
 
 impl Default for Config {
@@ -105,6 +109,7 @@ impl Default for Config {
             executions_unfinished_per_application_max: 100_000,
             accounts: Vec::new(),
             fleet: fleet::Config::default(),
+            window_zone: Zone::default(),
         }
     }
 }

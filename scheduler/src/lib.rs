@@ -11,6 +11,7 @@ pub mod registry;
 pub mod start;
 pub mod template;
 pub mod view;
+pub mod zones;
 
 pub use account::Account;
 pub use control::{Config, ControlError, Scheduler, Sharing, StartError, Update};
@@ -18,3 +19,4 @@ pub use fleet::FleetView;
 pub use library::{Library, LibraryError};
 pub use registry::Registry;
 pub use start::{Start, SubmitError};
+pub use zones::Zone;
