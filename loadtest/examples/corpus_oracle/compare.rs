@@ -19,6 +19,9 @@ pub(crate) fn all(case: &Case, answer: &Answer, depth: Depth) -> Vec<String> {
     let mut found = submits(case, answer);
     found.extend(answer.calls.iter().cloned());
     found.extend(answer.missed.iter().map(|what| format!("{what} did not come")));
+    for (when, statuses) in &answer.moments {
+        compare(&mut found, when, &case.observed[*when], &json!(statuses));
+    }
     let none = Map::new();
     let others = case.observed["executions"].as_object().unwrap_or(&none);
     if others.is_empty()

@@ -28,6 +28,8 @@ pub(crate) struct Answer {
     pub(crate) calls: Vec<String>,
     /// What did not come although it was waited for.
     pub(crate) missed: Vec<String>,
+    /// The statuses of all executions at moments that the case names.
+    pub(crate) moments: Vec<(&'static str, Vec<Value>)>,
     /// The child execution, where it was looked at.
     pub(crate) child: Option<Value>,
 }
@@ -85,8 +87,14 @@ impl Player<'_> {
                 self.call(call)?;
             }
             Step::SeeChild => self.see_child()?,
-            Step::SkipFirst => self.end_wait(0)?,
-            Step::SkipOthers => self.end_others()?,
+            Step::SkipFirst => {
+                self.note("statuses_while_first_runs")?;
+                self.end_wait(0)?;
+            }
+            Step::SkipOthers => {
+                self.note("statuses_after_first_ended")?;
+                self.end_others()?;
+            }
         }
         Ok(())
     }
@@ -148,6 +156,17 @@ impl Player<'_> {
             }
             std::thread::sleep(LOOK_INTERVAL);
         }
+    }
+
+    /// Notes how every execution stands now.
+    fn note(&mut self, when: &'static str) -> Result<()> {
+        let statuses = (0..self.ids.len()).map(|number| {
+            let execution = self.execution(number)?;
+            Ok(execution["status"].clone())
+        });
+        let statuses = statuses.collect::<Result<_>>()?;
+        self.answer.moments.push((when, statuses));
+        Ok(())
     }
 
     fn end_wait(&mut self, number: usize) -> Result<()> {
