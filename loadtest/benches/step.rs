@@ -92,6 +92,7 @@ fn answers(command: Command, at: Timestamp) -> Vec<Event> {
         | Command::Grant { .. }
         | Command::WatchChild { .. }
         | Command::CancelChild { .. }
+        | Command::AskToStart
         | Command::Announce { .. } => Vec::new(),
     }
 }

@@ -31,7 +31,7 @@ pub use self::verdict::{Verdict, Violation};
 
 use self::chance::{Chance, Weather};
 
-use self::document::Plan;
+use self::document::{Limit, Plan};
 use self::ledger::Ledger;
 use self::life::Life;
 
@@ -52,15 +52,18 @@ pub enum Mutation {
     GrantNotAwaited,
     /// Stage types do not look for what an earlier attempt did.
     EffectsNotLookedUp,
+    /// The store does not count the executions of a pipeline when one of them begins.
+    RoomNotCounted,
 }
 
 impl Mutation {
     /// All of them, with the names by which a command line calls them.
-    pub const NAMED: [(&str, Self); 4] = [
+    pub const NAMED: [(&str, Self); 5] = [
         ("leases-always-granted", Self::LeasesAlwaysGranted),
         ("epoch-ignored", Self::EpochIgnored),
         ("grant-not-awaited", Self::GrantNotAwaited),
         ("effects-not-looked-up", Self::EffectsNotLookedUp),
+        ("room-not-counted", Self::RoomNotCounted),
     ];
 }
 
@@ -97,7 +100,9 @@ impl World {
         let chance = Chance::of(seed);
         let clock = Arc::new(SimClock::begin());
         let storm = Duration::from_secs(chance.between(30, 400));
-        let plans = (0..chance.between(1, 4)).map(|n| Plan::roll(&chance, seed, n)).collect();
+        let plans = (0..chance.between(1, 4)).map(|n| Plan::roll(&chance, seed, n));
+        let limit = Limit::roll(seed);
+        let plans = plans.map(|plan| plan.limited(limit)).collect();
         Arc::new(Self {
             seed,
             mutation,
@@ -146,6 +151,7 @@ impl World {
                 inner: Arc::clone(&self.journal),
                 weather: weather.clone(),
                 life: Arc::clone(&life),
+                room_not_counted: self.mutation == Mutation::RoomNotCounted,
             }),
             documents: Arc::clone(&self.documents) as Arc<dyn shared_ports::Documents>,
             leases: Arc::new(leases::FaultyLeases {

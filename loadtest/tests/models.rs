@@ -24,6 +24,8 @@ mod owners;
 mod scheduler;
 #[path = "models/search.rs"]
 mod search;
+#[path = "models/slots.rs"]
+mod slots;
 #[path = "models/work.rs"]
 mod work;
 #[path = "models/worker.rs"]

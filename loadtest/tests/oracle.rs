@@ -6,6 +6,8 @@
 mod case;
 #[path = "oracle/compare.rs"]
 mod compare;
+#[path = "oracle/concurrency.rs"]
+mod concurrency;
 #[path = "oracle/differences.rs"]
 mod differences;
 #[path = "oracle/orca.rs"]

@@ -102,6 +102,11 @@ fn without_the_wait_for_a_grant_unseen_work_is_done_twice() {
     notices(Mutation::GrantNotAwaited, |found| matches!(found, Violation::Doubled(_)));
 }
 
+#[test]
+fn without_the_count_of_executions_too_many_run() {
+    notices(Mutation::RoomNotCounted, |found| matches!(found, Violation::OverLimit(_)));
+}
+
 fn notices(mutation: Mutation, expected: impl Fn(&Violation) -> bool + Sync) {
     let is_noticed = |failures: &[Verdict]| {
         failures.iter().any(|verdict| verdict.violations.iter().any(&expected))

@@ -9,6 +9,7 @@ mod facts;
 mod fold;
 mod inputs;
 mod joining;
+mod lines;
 mod loaded;
 mod lost;
 mod notices;
@@ -26,6 +27,7 @@ mod sweep;
 mod timers;
 mod traces;
 mod turn;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +45,7 @@ use crate::access::Tokens;
 use crate::fleet::{self, Fleet, FleetView};
 use crate::start::{self, Start, SubmitError};
 use crate::view::{self, Detail};
-use crate::{Account, Library, Registry};
+use crate::{Account, Library, Registry, Zone};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
@@ -86,6 +88,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// How many workers are wished for.
     pub fleet: fleet::Config,
+    /// By which clock execution windows open and close.
+    pub window_zone: Zone,
 }
 
 impl Default for Config {
@@ -102,6 +106,7 @@ impl Default for Config {
             executions_unfinished_per_application_max: 100_000,
             accounts: Vec::new(),
             fleet: fleet::Config::default(),
+            window_zone: Zone::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod library;
 pub mod registry;
 pub mod start;
 pub mod view;
+pub mod zones;
 
 pub use account::Account;
 pub use control::{Config, ControlError, Scheduler, Sharing, StartError, Update};
@@ -17,3 +18,4 @@ pub use fleet::FleetView;
 pub use library::{Library, LibraryError};
 pub use registry::Registry;
 pub use start::{Start, SubmitError};
+pub use zones::Zone;

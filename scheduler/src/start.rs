@@ -15,6 +15,7 @@ use crate::Registry;
 use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
 
 mod literals;
+mod rule;
 mod warnings;
 
 /// What somebody wants to be run.
@@ -175,9 +176,10 @@ pub(crate) fn prepare(
     let (graph, _) = graph::graph(&pipeline, limits);
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
     let Some(graph) = graph.filter(|_| !failed) else { return Err(refused(problems)) };
+    let rule = rule::of(&pipeline, start.is_orchestration);
     let document = document(id, &pipeline, trigger, &start, now);
     let (document, bodies) = Expressions::default().at_start(document, &pipeline, now);
-    let (engine, step) = Execution::submit(id.clone(), &graph, limits, now);
+    let (engine, step) = Execution::submit_under(id.clone(), &graph, limits, rule, now);
     Ok(submission(id, &pipeline, engine, step, document, bodies, now, &problems))
 }
 

@@ -108,7 +108,7 @@ pub fn execution(engine: &Execution, document: &Value, bodies: &[StageBody]) -> 
         stage(engine, document, index, body)
     });
     view.insert("stages".into(), Value::Array(listed(engine, stages.collect())));
-    view.insert("waitingFor".into(), waiting(engine));
+    view.insert("waitingFor".into(), waiting(engine, document));
     Value::Object(view)
 }
 
@@ -193,18 +193,24 @@ fn tasks(engine: &Execution, index: StageIndex) -> Vec<Value> {
     (0..count).map(task).collect()
 }
 
-fn waiting(engine: &Execution) -> Value {
+fn waiting(engine: &Execution, document: &Value) -> Value {
+    let built = document.get("buildTime").and_then(Value::as_i64);
+    let built = built.and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
     let list = waiting_for(engine).into_iter().map(|waiting| {
-        let stage = engine.stage(waiting.stage).reference();
-        json!({
-            "stage": stage.as_str(),
-            "stageId": stage_id(engine.id(), stage),
+        let mut view = json!({
             "kind": waiting.kind.to_string(),
-            "since": waiting.since,
+            // What the execution as a whole waits for it waits for since it was made.
+            "since": waiting.since.or(built.filter(|_| waiting.stage.is_none())),
             "until": waiting.until,
             "unblock": waiting.unblock,
             "capability": waiting.capability,
-        })
+        });
+        if let (Some(index), Some(view)) = (waiting.stage, view.as_object_mut()) {
+            let stage = engine.stage(index).reference();
+            view.insert("stage".into(), stage.as_str().into());
+            view.insert("stageId".into(), stage_id(engine.id(), stage).into());
+        }
+        view
     });
     Value::Array(list.collect())
 }

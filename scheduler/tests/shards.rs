@@ -158,3 +158,32 @@ async fn executions_go_on_when_schedulers_are_killed_one_after_the_other() {
         all.last().unwrap()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_executions_of_a_pipeline_run_than_may_whoever_owns_them() {
+    const RUNNING_MAX: usize = 2;
+    let mut world = World::of(&["a", "b", "c"]).await;
+    let mut start = scene::start("limited", json!([scene::wait("w", 0, &[])]));
+    start.document["id"] = "limited-id".into();
+    start.document["maxConcurrentExecutions"] = RUNNING_MAX.into();
+    start.document["keepWaitingPipelines"] = true.into();
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        if number == 20 {
+            world.kill("b");
+        }
+        ids.push(world.at(number).submit(start.clone()).await.unwrap());
+    }
+    let mut spans = Vec::new();
+    for id in &ids {
+        let ended = world.until_ended(id).await;
+        assert_eq!(ended["status"], "SUCCEEDED", "{ended:#}");
+        let time = |key: &str| ended[key].as_i64().unwrap();
+        spans.push((time("startTime"), time("endTime")));
+    }
+    for (began, _) in &spans {
+        let running = spans.iter().filter(|(from, until)| from < began && began < until).count();
+        assert!(running < RUNNING_MAX, "{running} ran already at {began}: {spans:?}");
+    }
+    assert!(spans.is_sorted_by_key(|(began, _)| *began), "first in, first out: {spans:?}");
+}

@@ -24,6 +24,27 @@ pub(crate) struct Plan {
     pub(crate) submit_after: u64,
     /// When it is cancelled, in seconds after that.
     pub(crate) cancel_after: Option<u64>,
+    /// How it waits for the others, where they are executions of one pipeline.
+    pub(crate) limit: Option<Limit>,
+}
+
+/// How executions of one pipeline wait for each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) running_max: usize,
+    pub(crate) keeps_waiting: bool,
+}
+
+impl Limit {
+    /// Dice of their own: what else a seed tells stays as it was.
+    pub(crate) fn roll(seed: u64) -> Option<Self> {
+        let chance = Chance::of(!seed);
+        let limit = || Self {
+            running_max: chance.between(1, 3) as usize,
+            keeps_waiting: !chance.one_in(3),
+        };
+        chance.one_in(3).then(limit)
+    }
 }
 
 /// One stage of it.
@@ -93,7 +114,25 @@ impl Plan {
             stages,
             submit_after: chance.between(0, 60),
             cancel_after: chance.one_in(6).then(|| chance.between(0, 200)),
+            limit: None,
         }
+    }
+
+    /// Makes it an execution of a pipeline of which only so many may run.
+    pub(crate) fn limited(mut self, limit: Option<Limit>) -> Self {
+        let Some(document) = self.document.as_object_mut() else { return self };
+        if let Some(Limit { running_max, keeps_waiting }) = limit {
+            document.insert("id".into(), "limited".into());
+            document.insert("maxConcurrentExecutions".into(), running_max.into());
+            document.insert("keepWaitingPipelines".into(), keeps_waiting.into());
+        }
+        self.limit = limit;
+        self
+    }
+
+    /// Whether it may end without having begun, since a newer one waits.
+    pub(crate) fn may_be_superseded(&self) -> bool {
+        self.limit.is_some_and(|limit| !limit.keeps_waiting)
     }
 
     /// Whether it starts others.

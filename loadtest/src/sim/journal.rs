@@ -22,6 +22,7 @@ pub(crate) struct FaultyJournal {
     pub(crate) inner: Arc<MemoryJournal>,
     pub(crate) weather: Weather,
     pub(crate) life: Arc<Life>,
+    pub(crate) room_not_counted: bool,
 }
 
 impl FaultyJournal {
@@ -40,7 +41,10 @@ impl FaultyJournal {
 
 #[async_trait]
 impl Journal for FaultyJournal {
-    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
+    async fn append(&self, mut batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
+        if self.room_not_counted {
+            batch.iter_mut().for_each(|append| append.running_max = None);
+        }
         let appended = async {
             self.weather.fail(APPENDS, "appending")?;
             if self.weather.strikes(APPENDS) {

@@ -43,6 +43,8 @@ pub enum Violation {
     TooEarly(String),
     /// An execution succeeded although a stage of it never acted.
     NeverActed(String),
+    /// More executions of a pipeline ran at once than may.
+    OverLimit(String),
     /// A scheduler says that it cannot store anything, long after the last accident.
     NotStoring(String),
 }
@@ -130,9 +132,24 @@ pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
         violations.extend(never_acted(plan, &execution, &seen));
         violations.extend(childless(world, &execution, &seen).await);
     }
+    violations.extend(over_limit(world).await);
     let left = unfinished(world).await;
     violations.extend(left.iter().map(|id| Violation::Stuck(format!("{id} was left behind"))));
     Verdict { seed: world.seed, violations, story }
+}
+
+/// Counts those that ran when each began.
+async fn over_limit(world: &World) -> Option<Violation> {
+    let max = world.plans.first()?.limit?.running_max;
+    let mut spans = Vec::new();
+    for plan in &world.plans {
+        let execution = view(world, &plan.id).await?;
+        let time = |key: &str| execution.get(key).and_then(Value::as_i64);
+        spans.extend(time("startTime").zip(time("endTime")));
+    }
+    let at = |began: i64| spans.iter().filter(|(from, to)| *from <= began && began < *to).count();
+    let most = spans.iter().map(|(began, _)| at(*began)).max()?;
+    (most > max).then(|| Violation::OverLimit(format!("{most} at once, of {max}: {spans:?}")))
 }
 
 fn two_live(seen: &Seen) -> Option<Violation> {
@@ -152,8 +169,8 @@ fn ends_well(plan: &Plan, execution: &Value, in_time: bool) -> Option<Violation>
         return Some(Violation::Stuck(format!("{id} is {status}, waits for {waits} ({in_time})")));
     }
     let status: Status = serde_json::from_value(status).ok()?;
-    let right =
-        status == plan.expected() || (plan.cancel_after.is_some() && status == Status::Canceled);
+    let may_be_canceled = plan.cancel_after.is_some() || plan.may_be_superseded();
+    let right = status == plan.expected() || (may_be_canceled && status == Status::Canceled);
     (!right).then(|| {
         Violation::WrongEnd(format!("{} is {status:?}, not {:?}", plan.id, plan.expected()))
     })

@@ -9,7 +9,7 @@ use scheduler_engine::command::{Command, Evaluate};
 use scheduler_engine::event::{AttemptKey, Event, StageIndex, StageStart};
 use scheduler_engine::graph::graph;
 use scheduler_engine::plan::{Settings, StagePlan, TaskKind, TaskPlan};
-use scheduler_engine::{Execution, Flight, Stale, outstanding};
+use scheduler_engine::{Execution, Flight, Stale, StartRule, outstanding};
 use serde_json::{Value, json};
 use shared_model::{Capability, Effects, ExecutionId, Limits, Pipeline, Status};
 
@@ -33,6 +33,20 @@ struct Inner {
 impl Row {
     /// Begins an execution of stages, each with the places of those that it waits for.
     pub(crate) fn submit(stages: &[&[u32]], plan: Plan) -> (Self, Vec<Command>) {
+        Self::submit_under(stages, plan, StartRule::default())
+    }
+
+    /// Makes an execution of which so many may run at once.
+    pub(crate) fn submit_limited(
+        stages: &[&[u32]],
+        plan: Plan,
+        running_max: u32,
+    ) -> (Self, Vec<Command>) {
+        let running_max = Some(running_max);
+        Self::submit_under(stages, plan, StartRule { running_max, ..StartRule::default() })
+    }
+
+    fn submit_under(stages: &[&[u32]], plan: Plan, rule: StartRule) -> (Self, Vec<Command>) {
         let names = |all: &[u32]| all.iter().map(u32::to_string).collect::<Vec<_>>();
         let stages = stages.iter().enumerate().map(|(at, requires)| {
             json!({"refId": at.to_string(), "type": "t", "requisiteStageRefIds": names(requires)})
@@ -41,7 +55,8 @@ impl Row {
             json!({"application": "a", "name": "p", "stages": stages.collect::<Vec<_>>()});
         let pipeline = Pipeline { raw: raw.as_object().unwrap().clone() };
         let graph = graph(&pipeline, &limits()).0.unwrap();
-        let (execution, step) = Execution::submit(ExecutionId::new("e"), &graph, &limits(), NOW);
+        let (execution, step) =
+            Execution::submit_under(ExecutionId::new("e"), &graph, &limits(), rule, NOW);
         Self::evaluate(execution, plan, step.commands)
     }
 

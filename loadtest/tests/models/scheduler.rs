@@ -146,6 +146,7 @@ pub(crate) fn send(work: &Work, state: &mut State, commands: Vec<Command>) {
         | Command::Arm { .. }
         | Command::WatchChild { .. }
         | Command::CancelChild { .. }
+        | Command::AskToStart
         | Command::Announce { .. } => None,
     };
     state.air.extend(commands.into_iter().filter_map(message));

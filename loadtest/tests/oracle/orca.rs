@@ -153,7 +153,7 @@ async fn until(scheduler: &Scheduler, id: &ExecutionId, is: impl Fn(&Value) -> b
     let _late = tokio::time::timeout(TIME_MAX, reached).await;
 }
 
-async fn execution(scheduler: &Scheduler, id: &ExecutionId) -> Value {
+pub(crate) async fn execution(scheduler: &Scheduler, id: &ExecutionId) -> Value {
     scheduler.execution(id).await.unwrap().unwrap_or_default()
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scheduler::Zone;
 use scheduler::api::ApiLimits;
 use serde::{Deserialize, Serialize};
 use shared_runtime::telemetry::{self, Format};
@@ -191,6 +192,9 @@ pub(crate) struct EngineArgs {
     /// Below this folder `local/file` artifacts may lie (charts, values files).
     #[arg(long, value_name = "DIR", env = "CAPSTAN_ARTIFACTS_ROOT")]
     pub(crate) artifacts_root: Option<PathBuf>,
+    /// By which clock the execution windows of stages open and close.
+    #[arg(long, value_name = "ZONE", default_value_t, env = "CAPSTAN_WINDOW_ZONE")]
+    pub(crate) window_zone: Zone,
     /// The helm to run: a name on the PATH, or a path.
     #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM",
           value_parser = NonEmptyStringValueParser::new())]

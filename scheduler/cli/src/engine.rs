@@ -88,6 +88,7 @@ async fn serve(
         executions_unfinished_max: limits.executions_unfinished_max,
         executions_unfinished_per_application_max: limits.executions_unfinished_per_application_max,
         accounts: stages.accounts(),
+        window_zone: arguments.window_zone.clone(),
         ..Config::default()
     };
     let catalog = stages.catalog()?;

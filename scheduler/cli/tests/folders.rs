@@ -84,6 +84,7 @@ impl Used {
                     stages: Vec::new(),
                     history: Vec::new(),
                     with: None,
+                    running_max: None,
                 };
                 ports.journal.append(vec![append]).await.unwrap();
             }

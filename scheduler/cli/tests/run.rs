@@ -211,14 +211,17 @@ fn a_webhook_to_what_is_not_opened_says_how_to_open_it() {
 
 #[test]
 fn fields_that_are_not_carried_out_are_named() {
-    let text = r#"{"application":"a","name":"p","limitConcurrent":true,"triggers":[{"type":"cron"}],
-        "stages":[{"refId":"1","type":"wait","restrictExecutionDuringTimeWindow":true}]}"#;
-    let parts = [
-        "`triggers` has no effect yet",
-        "`limitConcurrent` has no effect yet",
-        "restrictExecutionDuringTimeWindow",
-    ];
-    run_text(text, &[]).expect(1, &parts);
+    let text = r#"{"application":"a","name":"p","triggers":[{"type":"cron"}],
+        "notifications":[{"type":"email"}],"stages":[{"refId":"1","type":"wait"}]}"#;
+    let parts = ["`triggers` has no effect yet", "`notifications` has no effect yet"];
+    run_text(text, &[]).expect(0, &parts);
+}
+
+#[test]
+fn a_window_that_never_opens_is_refused_by_name() {
+    let text = r#"{"application":"a","name":"p","stages":[{"refId":"1","type":"wait",
+        "restrictExecutionDuringTimeWindow":true,"restrictedExecutionWindow":{"days":[8]}}]}"#;
+    run_text(text, &[]).expect(2, &["days` is 8", "1 (Sunday) to 7 (Saturday)"]);
 }
 
 #[test]

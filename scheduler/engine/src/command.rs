@@ -66,6 +66,8 @@ pub enum Command {
         /// The stage.
         stage: StageIndex,
     },
+    /// Come back with `Event::Started` once there is room among the executions of its pipeline.
+    AskToStart,
     /// Tell whoever listens; not repeated by `outstanding`.
     Announce {
         /// What happened.

@@ -1,16 +1,49 @@
 //! State ↔ bytes: one row for the execution, one per stage, each behind a format version (D12).
 
-use serde::Serialize;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use shared_model::{ExecutionId, Limits};
+use serde::{Deserialize, Serialize};
+use shared_model::{ExecutionId, Limits, Status};
 
 use crate::event::StageIndex;
-use crate::execution::{Execution, Head};
+use crate::execution::{Cancel, Execution, Head};
 use crate::stage::Stage;
 
 /// The format that is written; every older one is still read. 2 knows tasks that wait for another
-/// execution, 3 those that watch for somebody; else they are as 1.
-const FORMAT: u8 = 3;
+/// execution, 3 those that watch for somebody; else they are as 1. With 4 the execution's own row
+/// knows how it begins and who held it; rows of stages are as before.
+const FORMAT: u8 = 4;
+/// The last format in which the execution's own row was an [`OldHead`].
+const OLD_HEAD: u8 = 3;
+
+/// The execution's own row up to format 3.
+#[derive(Deserialize)]
+struct OldHead {
+    status: Status,
+    start_time: Option<Timestamp>,
+    end_time: Option<Timestamp>,
+    canceled: Option<Cancel>,
+    verdict: Option<Status>,
+    fails_at_end: bool,
+    dispatches: u64,
+}
+
+impl From<OldHead> for Head {
+    fn from(old: OldHead) -> Self {
+        let OldHead { status, start_time, end_time, canceled, verdict, fails_at_end, dispatches } =
+            old;
+        Self {
+            status,
+            start_time,
+            end_time,
+            canceled,
+            verdict,
+            fails_at_end,
+            dispatches,
+            ..Self::default()
+        }
+    }
+}
 
 /// Why stored state cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +85,10 @@ impl Execution {
         stages: &[impl AsRef<[u8]>],
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
-        let head: Head = decode(head)?;
+        let head: Head = match head.first() {
+            Some(1..=OLD_HEAD) => decode::<OldHead>(head)?.into(),
+            Some(_) | None => decode(head)?,
+        };
         let stages: Result<Vec<Stage>, _> = stages.iter().map(|row| decode(row.as_ref())).collect();
         let stages = stages?;
         let count = stages.len();

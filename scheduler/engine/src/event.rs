@@ -133,6 +133,11 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// There is room for it: it begins. Whoever stores this makes sure of the room.
+    Started {
+        /// When.
+        at: Timestamp,
+    },
     /// A person, or a parent, wants the execution to end.
     CancelRequested {
         /// Who.
@@ -220,4 +225,6 @@ pub enum Timer {
     Retry(StageIndex),
     /// A worker that was told to end an attempt had time enough.
     Abort(StageIndex),
+    /// It is too late for the execution to begin.
+    StartExpiry,
 }

@@ -45,6 +45,49 @@ pub(crate) struct Head {
     pub(crate) fails_at_end: bool,
     /// Counts dispatches: every one gets the next epoch, so that epochs grow with the journal (D15).
     pub(crate) dispatches: u64,
+    /// Under which conditions it begins.
+    pub(crate) start_rule: StartRule,
+    /// The last time that somebody held it, if anybody ever did.
+    pub(crate) pause: Option<Pause>,
+}
+
+/// Under which conditions an execution begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StartRule {
+    /// How many executions of its pipeline may run at once, itself included; `None` for any number.
+    pub running_max: Option<u32>,
+    /// Whether it waits for its turn, however many come after it; else only the newest of those that
+    /// wait begins, and the others are superseded.
+    pub keeps_waiting: bool,
+    /// After that it does not begin any more.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Somebody held the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who let it go on, and when; `None` while it is held.
+    pub resumed: Option<(String, Timestamp)>,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            status: Status::NotStarted,
+            start_time: None,
+            end_time: None,
+            canceled: None,
+            verdict: None,
+            fails_at_end: false,
+            dispatches: 0,
+            start_rule: StartRule::default(),
+            pause: None,
+        }
+    }
 }
 
 /// Who wanted the execution to end, and why.
@@ -74,15 +117,18 @@ pub struct Flight {
 impl Execution {
     /// Begins an execution. A graph without a root ends TERMINAL at once, as in Spinnaker.
     pub fn submit(id: ExecutionId, graph: &Graph, limits: &Limits, at: Timestamp) -> (Self, Step) {
-        let head = Head {
-            status: Status::Running,
-            start_time: Some(at),
-            end_time: None,
-            canceled: None,
-            verdict: None,
-            fails_at_end: false,
-            dispatches: 0,
-        };
+        Self::submit_under(id, graph, limits, StartRule::default(), at)
+    }
+
+    /// Makes an execution that begins as soon as its rule lets it.
+    pub fn submit_under(
+        id: ExecutionId,
+        graph: &Graph,
+        limits: &Limits,
+        start_rule: StartRule,
+        at: Timestamp,
+    ) -> (Self, Step) {
+        let head = Head { start_rule, ..Head::default() };
         let stages = graph.stages.iter();
         let stages = stages.map(|node| Stage::new(node.reference.clone(), node.requires.clone()));
         let mut execution = Self::assemble(id, limits, head, stages.collect());
@@ -149,6 +195,14 @@ impl Execution {
     /// Who wanted it to end, if anybody did.
     pub fn canceled(&self) -> Option<&Cancel> {
         self.head.canceled.as_ref()
+    }
+    /// Under which conditions it begins.
+    pub fn start_rule(&self) -> &StartRule {
+        &self.head.start_rule
+    }
+    /// The last time that somebody held it.
+    pub fn pause(&self) -> Option<&Pause> {
+        self.head.pause.as_ref()
     }
     /// When it began.
     pub fn start_time(&self) -> Option<Timestamp> {

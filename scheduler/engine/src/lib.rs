@@ -16,9 +16,10 @@ pub mod retry;
 pub mod stage;
 mod step;
 mod waiting;
+pub mod window;
 
 pub use encoding::DecodeError;
-pub use execution::{Cancel, Execution, Flight};
+pub use execution::{Cancel, Execution, Flight, Pause, StartRule};
 pub use outstanding::outstanding;
-pub use step::{Stale, Step};
+pub use step::{SYSTEM, Stale, Step};
 pub use waiting::{WaitingFor, WaitingKind, waiting_for};

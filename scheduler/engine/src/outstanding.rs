@@ -1,5 +1,7 @@
 //! What should be in flight, from the state alone.
 
+use shared_model::Status;
+
 use crate::command::{Command, Evaluate};
 use crate::event::{AttemptKey, StageIndex, Timer};
 use crate::execution::Execution;
@@ -8,7 +10,18 @@ use crate::stage::{Attempt, Phase, Stage};
 
 /// Every command that is still to be carried out. Carrying one out twice does no harm.
 pub fn outstanding(execution: &Execution) -> Vec<Command> {
-    execution.active.iter().flat_map(|index| execution.outstanding_of(*index)).collect()
+    let stages = execution.active.iter().flat_map(|index| execution.outstanding_of(*index));
+    start(execution).into_iter().chain(stages).collect()
+}
+
+/// What has not begun asks for room.
+fn start(execution: &Execution) -> Vec<Command> {
+    if execution.status() != Status::NotStarted {
+        return Vec::new();
+    }
+    let expiry = execution.start_rule().expires_at;
+    let expiry = expiry.map(|at| Command::Arm { timer: Timer::StartExpiry, at });
+    [Command::AskToStart].into_iter().chain(expiry).collect()
 }
 
 impl Execution {

@@ -2,15 +2,18 @@
 
 mod abort;
 mod attempts;
+mod begin;
 mod finish;
 mod start;
 mod tasks;
 mod unknown;
 
+pub use begin::SYSTEM;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared_model::{Epoch, Status, TaskIndex};
+use shared_model::{Epoch, TaskIndex};
 
 use crate::command::{Command, Fact};
 use crate::event::{AttemptKey, Event, StageIndex, Timer};
@@ -32,6 +35,9 @@ pub enum Stale {
     /// The execution has ended.
     #[error("the execution has ended")]
     ExecutionEnded,
+    /// The execution has begun already.
+    #[error("the execution has begun already")]
+    ExecutionBegan,
     /// The stage is not in the state that the event is about.
     #[error("the stage does not wait for that (any more)")]
     StageMovedOn,
@@ -86,6 +92,7 @@ impl Event {
             | Self::Judged { at, .. }
             | Self::WaitEnded { at, .. }
             | Self::OutcomeTold { at, .. }
+            | Self::Started { at }
             | Self::CancelRequested { at, .. } => *at,
         }
     }
@@ -95,17 +102,9 @@ impl<'a> Turn<'a> {
     /// The first step of an execution.
     pub(crate) fn begin(execution: &'a mut Execution, at: Timestamp) -> Step {
         let mut turn = Turn { execution, step: Step::default(), at };
-        turn.announce(Fact::ExecutionStarted);
         let count = turn.execution.stage_count();
         turn.step.touched.extend(0..count);
-        let roots: Vec<StageIndex> =
-            (0..count).filter(|index| turn.execution.stage(*index).requires.is_empty()).collect();
-        if roots.is_empty() {
-            turn.execution.head.verdict = Some(Status::Terminal);
-        }
-        for root in roots {
-            turn.make_ready(root);
-        }
+        turn.begin_or_wait();
         turn.finish_if_done();
         turn.step
     }
@@ -139,6 +138,7 @@ impl<'a> Turn<'a> {
             Event::Judged { stage, proceed, by, at: _ } => self.judged(stage, proceed, by),
             Event::WaitEnded { stage, by, at: _ } => self.wait_ended(stage, by),
             Event::OutcomeTold { stage, told, by, at: _ } => self.outcome_told(stage, told, by),
+            Event::Started { at: _ } => self.started(),
             Event::CancelRequested { by, reason, at: _ } => self.cancel(by, reason),
         }
     }
@@ -149,6 +149,7 @@ impl<'a> Turn<'a> {
             Timer::StageTimeout(stage) => self.time_is_up(stage),
             Timer::Retry(stage) => self.pause_is_over(stage),
             Timer::Abort(stage) => self.abort_was_ignored(stage),
+            Timer::StartExpiry => self.start_has_expired(),
         }
     }
 

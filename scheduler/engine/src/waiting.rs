@@ -1,7 +1,7 @@
 //! Why an execution is not moving: never stuck without saying so.
 
 use jiff::Timestamp;
-use shared_model::Capability;
+use shared_model::{Capability, Status};
 
 use crate::event::StageIndex;
 use crate::execution::Execution;
@@ -11,6 +11,8 @@ use crate::stage::{Attempt, Phase, Stage, Task};
 /// What kind of thing is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitingKind {
+    /// Room among the executions of its pipeline.
+    Slot,
     /// The scheduler itself, for a moment.
     Scheduler,
     /// A time.
@@ -36,6 +38,7 @@ pub enum WaitingKind {
 impl std::fmt::Display for WaitingKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Slot => "slot",
             Self::Scheduler => "scheduler",
             Self::Wait => "wait",
             Self::Judgment => "judgment",
@@ -53,8 +56,8 @@ impl std::fmt::Display for WaitingKind {
 /// One thing that an execution waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingFor {
-    /// The stage that waits.
-    pub stage: StageIndex,
+    /// The stage that waits; `None` if the execution as a whole does.
+    pub stage: Option<StageIndex>,
     /// What kind of thing it waits for.
     pub kind: WaitingKind,
     /// Since when.
@@ -70,14 +73,30 @@ pub struct WaitingFor {
 /// Everything that an execution waits for; empty only if it has ended.
 pub fn waiting_for(execution: &Execution) -> Vec<WaitingFor> {
     let waits = execution.active.iter();
-    waits.filter_map(|index| waiting(*index, execution.stage(*index))).collect()
+    let stages = waits.filter_map(|index| waiting(*index, execution.stage(*index)));
+    slot(execution).into_iter().chain(stages).collect()
+}
+
+fn slot(execution: &Execution) -> Option<WaitingFor> {
+    let rule = execution.start_rule();
+    if execution.status() != Status::NotStarted {
+        return None;
+    }
+    let most = rule.running_max.unwrap_or(1);
+    let turn = if rule.keeps_waiting { "; the oldest is next" } else { "; only the newest begins" };
+    let unblock = format!(
+        "the end of one of the pipeline's running executions, of which there may be {most}{turn}"
+    );
+    let (stage, kind) = (None, WaitingKind::Slot);
+    let until = rule.expires_at;
+    Some(WaitingFor { stage, kind, since: None, until, unblock, capability: None })
 }
 
 fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {
     let timeout = stage.body.as_ref().and_then(|body| body.timeout_at);
     let make = |kind, since, until, unblock: String| {
         let capability = (kind == WaitingKind::Worker).then(|| wanted(stage)).flatten();
-        Some(WaitingFor { stage: index, kind, since, until, unblock, capability })
+        Some(WaitingFor { stage: Some(index), kind, since, until, unblock, capability })
     };
     match stage.phase {
         Phase::Evaluating | Phase::PlanningAfter | Phase::PlanningOnFailure(_) => {

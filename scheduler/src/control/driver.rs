@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::children::Children;
 use super::evaluation::Shell;
+use super::lines::Lines;
 use super::loaded::Loaded;
 use super::outage::Outage;
 use super::ready::{Ready, Which};
@@ -80,6 +81,8 @@ pub(crate) struct Driver {
     pub(crate) missing: Missing,
     /// Who waits for the end of which execution.
     pub(crate) children: Children,
+    /// Who waits for room among the executions of its pipeline.
+    pub(super) lines: Lines,
     /// Messages that could not be sent yet.
     pub(crate) unsent: Vec<Outgoing>,
     /// Executions that are ahead of or behind the journal and must be loaded again.
@@ -150,6 +153,7 @@ impl Driver {
             timers: Timers::default(),
             missing: Missing::default(),
             children: Children::default(),
+            lines: Lines::default(),
             unsent: Vec::new(),
             reload: Vec::new(),
             outage: Arc::clone(&handle.outage),
@@ -209,6 +213,7 @@ impl Driver {
         !self.later.is_empty()
             || !self.admitted.is_empty()
             || self.children.has_work()
+            || self.lines.has_work()
             || self.share.has_work()
     }
 
@@ -252,6 +257,7 @@ impl Driver {
         self.ring_admitted(turn).await;
         self.tell_parents(turn).await;
         self.cancel_children(turn).await;
+        self.begin_waiting(turn).await;
     }
 
     async fn received(&mut self, turn: &mut Turn, next: Next) {

@@ -8,6 +8,7 @@ use scheduler_engine::Execution;
 use scheduler_engine::command::Evaluate;
 use scheduler_engine::event::{Event, StageIndex, StageStart};
 use scheduler_engine::native;
+use serde_json::Value;
 use shared_model::{Object, TaskAnswer, TaskError, TaskIndex, TaskResult};
 use shared_ports::Ports;
 use shared_ports::journal::StageBody;
@@ -96,8 +97,12 @@ fn start(shell: &Shell, scene: &Scene<'_>) -> Done {
         return Done { event, bodies: Vec::new(), planned: Vec::new() };
     }
     shell.expressions.evaluate_body(scene, &mut body);
+    if has_expired(&body.context, at) {
+        let event = Event::Evaluated { stage, start: StageStart::Skip, at };
+        return Done { event, bodies: Vec::new(), planned: Vec::new() };
+    }
     let stage_type = scene.content.stage_type(scene.engine, stage);
-    match planning::plan(shell, &stage_type, &body.context, at) {
+    match planning::plan(shell, scene, &stage_type, &body.context) {
         Ok(planned) => {
             let start = StageStart::Run {
                 settings: planned.settings,
@@ -117,6 +122,16 @@ fn start(shell: &Shell, scene: &Scene<'_>) -> Done {
             Done { event, bodies: vec![(stage, body)], planned: Vec::new() }
         }
     }
+}
+
+/// Whether it is too late for a stage to begin (scenarios H17).
+fn has_expired(context: &Object, at: Timestamp) -> bool {
+    let expiry = match context.get("startTimeExpiry") {
+        Some(Value::Number(millis)) => millis.as_i64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => None,
+    };
+    expiry.is_some_and(|expiry| expiry <= at.as_millisecond())
 }
 
 fn native(shell: &Shell, scene: &Scene<'_>, task: TaskIndex) -> Done {
@@ -156,7 +171,7 @@ fn bind_artifacts(body: &StageBody) -> TaskAnswer {
     let produced = super::inputs::own_artifacts(&body.outputs);
     match scheduler_engine::artifact_match::bind_produced(&expected, &produced) {
         Ok(resolved) => {
-            let list = resolved.into_iter().map(|found| serde_json::Value::Object(found.0));
+            let list = resolved.into_iter().map(|found| Value::Object(found.0));
             let outputs = Object::from_iter([(
                 "resolvedExpectedArtifacts".to_owned(),
                 list.collect::<Vec<_>>().into(),

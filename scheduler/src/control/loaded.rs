@@ -109,6 +109,7 @@ impl Loaded {
             stages: rows.collect(),
             history: changes.history.clone(),
             with: changes.with.clone(),
+            running_max: changes.running_max,
         }
     }
 
@@ -193,6 +194,8 @@ pub(crate) struct Changes {
     pub(crate) stepped: bool,
     /// The parent whose turn starts it: neither is stored without the other.
     pub(crate) with: Option<ExecutionId>,
+    /// How many executions of its pipeline may run, where it begins with this.
+    pub(crate) running_max: Option<u32>,
 }
 
 impl Changes {

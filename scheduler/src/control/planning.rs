@@ -1,15 +1,16 @@
 //! What a stage consists of, from its type and its evaluated context.
 
 use jiff::{SignedDuration, Timestamp};
-use scheduler_engine::native;
 use scheduler_engine::plan::{Settings, StagePlan, TaskKind, TaskPlan};
+use scheduler_engine::{native, window};
 use serde_json::Value;
 use shared_model::{Effects, ExpectedArtifact, Object, TaskError};
 use shared_plugin::StageDescriptor;
 use shared_ports::journal::StageBody;
 
-use super::evaluation::Shell;
+use super::evaluation::{Scene, Shell};
 use super::reach::Reach;
+use super::windows;
 
 /// Orca's name of the task that binds what a stage made.
 pub(crate) const BIND_ARTIFACTS: &str = "bindProducedArtifacts";
@@ -29,19 +30,23 @@ pub(crate) struct Planned {
 /// A [`TaskError`] for a type that nobody announced, and for fields that are not carried out (D18).
 pub(crate) fn plan(
     shell: &Shell,
+    scene: &Scene<'_>,
     stage_type: &str,
     context: &Object,
-    at: Timestamp,
 ) -> Result<Planned, TaskError> {
-    refuse_unsupported(context)?;
     let alias = context.get("alias").and_then(Value::as_str).unwrap_or_default();
-    let known = |name: &&str| shell.registry.find(name).is_some() || native::is_native(name);
+    let known = |name: &&str| {
+        let is_window = *name == window::STAGE_TYPE;
+        shell.registry.find(name).is_some() || native::is_native(name) || is_window
+    };
     let name = [alias, stage_type].into_iter().find(known);
     let name = name.ok_or_else(|| unknown(shell, stage_type))?;
-    match shell.registry.find(name) {
-        Some(descriptor) => Ok(of_workers(&shell.reach, descriptor, context)),
-        None => of_scheduler(name, context, at),
-    }
+    let planned = match shell.registry.find(name) {
+        Some(descriptor) => of_workers(&shell.reach, descriptor, context),
+        None if name == window::STAGE_TYPE => windows::wait(shell, scene, context)?,
+        None => of_scheduler(name, context, scene.at)?,
+    };
+    windows::before(planned, context)
 }
 
 fn unknown(shell: &Shell, stage_type: &str) -> TaskError {
@@ -114,7 +119,7 @@ pub(crate) fn expected_artifacts(context: &Object) -> Vec<ExpectedArtifact> {
 }
 
 /// The document's words about failure and time (reference §2.3); words in text count as well.
-fn settings(context: &Object, own_timeout: Option<SignedDuration>) -> Settings {
+pub(crate) fn settings(context: &Object, own_timeout: Option<SignedDuration>) -> Settings {
     let flag = |key: &str| context.get(key).and_then(truth);
     Settings {
         fail_pipeline: flag("failPipeline").unwrap_or(true),
@@ -127,7 +132,7 @@ fn settings(context: &Object, own_timeout: Option<SignedDuration>) -> Settings {
     }
 }
 
-fn truth(value: &Value) -> Option<bool> {
+pub(crate) fn truth(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(truth) => Some(*truth),
         Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
@@ -142,21 +147,6 @@ fn milliseconds(value: &Value) -> Option<SignedDuration> {
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     number.filter(|ms| *ms > 0).map(SignedDuration::from_millis)
-}
-
-/// Fields that change what a stage does and are not carried out: never silently ignored (D18).
-fn refuse_unsupported(context: &Object) -> Result<(), TaskError> {
-    let window = context.get("restrictExecutionDuringTimeWindow").and_then(truth) == Some(true);
-    let expiry = context.get("startTimeExpiry").is_some_and(|value| !value.is_null());
-    let found = [("restrictExecutionDuringTimeWindow", window), ("startTimeExpiry", expiry)];
-    match found.into_iter().find(|(_, asked)| *asked) {
-        None => Ok(()),
-        Some((field, _)) => Err(TaskError::new(
-            "UnsupportedField",
-            format!("the stage asks for `{field}`, which is not carried out yet"),
-        )
-        .and(format!("remove `{field}` from the stage, or start the pipeline when it may run"))),
-    }
 }
 
 #[cfg(test)]
@@ -189,14 +179,5 @@ mod tests {
         );
         assert_eq!(timeout(json!("soon")), own);
         assert_eq!(timeout(json!(-1)), own);
-    }
-
-    #[test]
-    fn an_execution_window_is_refused_by_name() {
-        let error =
-            refuse_unsupported(&context(json!({"restrictExecutionDuringTimeWindow": true})));
-        assert!(error.unwrap_err().messages[0].contains("restrictExecutionDuringTimeWindow"));
-        let off = context(json!({"restrictExecutionDuringTimeWindow": false}));
-        assert!(refuse_unsupported(&off).is_ok());
     }
 }

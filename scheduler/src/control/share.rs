@@ -103,6 +103,21 @@ impl Share {
     }
 }
 
+impl Share {
+    /// The messages that tell the owners of executions that there may be room at their pipeline.
+    pub(super) fn room<'a>(
+        &self,
+        pipeline: &str,
+        waiting: impl Iterator<Item = &'a ExecutionId>,
+    ) -> Vec<Outgoing> {
+        let others = waiting.filter(|id| !self.shards.own(id));
+        let shards: BTreeSet<u16> = others.map(|id| self.shards.of(id)).collect();
+        let room = Ring::Room { v: MESSAGE_VERSION, pipeline: pipeline.to_owned() };
+        let to = |shard| ring(shard, format!("{RING_ID}room:{pipeline}"), &room);
+        shards.into_iter().map(to).collect()
+    }
+}
+
 fn ring(shard: u16, id: String, ring: &Ring) -> Outgoing {
     let body = serde_json::to_vec(ring).map(Bytes::from).unwrap_or_default();
     Outgoing { queue: Queue::Reports(shard), id, body }
@@ -150,6 +165,7 @@ impl Driver {
                 *known = version.max(*known);
             }
             Ring::Ended { v: _, execution } => self.children.ended(&execution),
+            Ring::Room { v: _, pipeline } => self.lines.call(&pipeline),
         }
         Ok(())
     }
@@ -170,14 +186,13 @@ impl Driver {
         self.share.arriving.insert(id);
     }
 
-    /// What comes round for one of several schedulers.
+    /// What comes round: shards move, and what is to be loaded again is.
     pub(super) async fn share_upkeep(&mut self, turn: &mut Turn) {
-        if !self.share.shards.is_shared() {
-            return;
-        }
-        self.move_shards().await;
-        if self.share.shards.has_unlisted() {
-            self.list(turn).await;
+        if self.share.shards.is_shared() {
+            self.move_shards().await;
+            if self.share.shards.has_unlisted() {
+                self.list(turn).await;
+            }
         }
         self.arrive(turn).await;
     }

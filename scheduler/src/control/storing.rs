@@ -74,7 +74,7 @@ impl Driver {
     /// Another scheduler stored something of an execution since it was loaded here.
     fn overtaken(&mut self, work: Work, waiters: Vec<Waiter>, found: Version) {
         let Loaded { id, version, .. } = work.loaded;
-        tracing::debug!(execution = %id, found, "another scheduler changed it");
+        tracing::debug!(execution = %id, found, "another scheduler changed it, or took the room");
         self.forget(&id);
         for waiter in waiters {
             match waiter {
@@ -131,6 +131,10 @@ impl Driver {
         if status.is_complete() && version.is_some() {
             self.tell_parent(&work.loaded, messages);
         }
+        let has_begun = work.changes.running_max.is_some();
+        if (status.is_complete() || has_begun) && version.is_some() {
+            self.call_next(&work.loaded, messages).await;
+        }
         let place = self.share.place(&id, work.is_resumed);
         if place == Place::Here {
             self.carry_out(&mut work, messages);
@@ -181,6 +185,16 @@ impl Driver {
             Place::Again if !status.is_complete() => return self.take_up_again(id),
             Place::Here | Place::Again | Place::Elsewhere => return self.forget(&id),
         }
+        if status == Status::NotStarted {
+            self.lines.note(&id, &work.loaded.label);
+            if let Some(line) =
+                work.loaded.label.pipeline_config_id.as_ref().filter(|_| work.asks_to_start)
+            {
+                self.lines.call(line);
+            }
+        } else {
+            self.lines.forget(&id);
+        }
         if !work.later.is_empty() {
             self.later.push_back((id.clone(), work.later.into()));
         }
@@ -210,6 +224,7 @@ impl Driver {
         self.ready.forget(id);
         self.shell.counted.forget(id);
         self.timers.forget(id);
+        self.lines.forget(id);
         self.missing.forget(id);
     }
 

@@ -189,6 +189,7 @@ impl Driver {
             }
         }
         self.sweep_children(turn).await;
+        self.lines.call_all();
     }
 
     async fn sweep_some(

@@ -49,6 +49,8 @@ pub(crate) struct Work {
     pub(crate) watches: Vec<(StageIndex, ExecutionId)>,
     /// Executions to cancel once it is stored.
     pub(crate) cancels: Vec<ExecutionId>,
+    /// Whether it waits for room among the executions of its pipeline.
+    pub(crate) asks_to_start: bool,
 }
 
 impl Work {
@@ -67,6 +69,7 @@ impl Work {
             children: Vec::new(),
             watches: Vec::new(),
             cancels: Vec::new(),
+            asks_to_start: false,
         }
     }
 
@@ -189,6 +192,7 @@ impl Work {
                 self.messages.extend(worker.map(|worker| inputs::abort(&worker, attempt, epoch)));
             }
             Command::Arm { timer, at } => self.timers.push((timer, at)),
+            Command::AskToStart => self.asks_to_start = true,
             Command::Announce { fact } => self.announce(&fact, at),
         }
         Ok(None)

@@ -1,8 +1,9 @@
 //! What a document asks for and nobody carries out yet: said, never silently ignored (D18).
 
 use jiff::Timestamp;
+use scheduler_engine::window::{self, WINDOW, Window};
 use serde_json::Value;
-use shared_model::{Pipeline, Problem, Severity};
+use shared_model::{Object, Pipeline, Problem, Severity};
 use shared_ports::journal::HistoryEntry;
 
 use crate::Registry;
@@ -14,6 +15,7 @@ pub(super) fn of(pipeline: &Pipeline, registry: &Registry) -> Vec<Problem> {
     found.extend(no_stages(pipeline));
     found.extend(unbuilt_fields(pipeline));
     found.extend(unknown_types(pipeline, registry));
+    found.extend(impossible_windows(pipeline));
     found
 }
 
@@ -43,16 +45,10 @@ fn no_stages(pipeline: &Pipeline) -> Option<Problem> {
 }
 
 fn unbuilt_fields(pipeline: &Pipeline) -> Vec<Problem> {
-    let truth = |key: &str| pipeline.raw.get(key) == Some(&Value::Bool(true));
     let listed = |key: &str| !pipeline.list(key).is_empty();
-    let number = pipeline.raw.get("maxConcurrentExecutions").and_then(Value::as_i64);
-    let set = |key: &str| pipeline.raw.get(key).is_some_and(|value| !value.is_null());
     let unbuilt = [
         ("triggers", listed("triggers"), "no trigger starts it; start it by hand"),
         ("notifications", listed("notifications"), "nobody is notified"),
-        ("limitConcurrent", truth("limitConcurrent"), "executions of it may run side by side"),
-        ("maxConcurrentExecutions", number.is_some_and(|n| n > 0), "there is no limit on them"),
-        ("startTimeExpiry", set("startTimeExpiry"), "it starts however late it is"),
     ];
     let asked = unbuilt.into_iter().filter(|(_, asked, _)| *asked);
     asked.map(|(field, _, effect)| unbuilt_field(field, effect)).collect()
@@ -82,6 +78,23 @@ fn unknown_type(index: usize, kind: &str) -> Problem {
         format!("no worker ever announced the stage type `{kind}`: the stage will end TERMINAL"),
         "check the spelling, or start a worker that has it",
     )
+}
+
+/// Windows without an expression in them can be read before they are needed.
+fn impossible_windows(pipeline: &Pipeline) -> Vec<Problem> {
+    let stages = pipeline.stages();
+    let windows = stages.iter().enumerate().filter_map(|(index, stage)| {
+        let window = stage.raw.get(WINDOW).filter(|window| !window.to_string().contains("${"))?;
+        let is_on = stage.raw.get(window::STAGE_TYPE) == Some(&Value::Bool(true));
+        is_on.then(|| (index, Object::from_iter([(WINDOW.to_owned(), window.clone())])))
+    });
+    let problem = |(index, context)| {
+        let error = Window::read(&context).err()?;
+        let what = error.messages.first().cloned().unwrap_or_default();
+        let help = error.messages.get(1).cloned().unwrap_or_default();
+        Some(Problem::error("window-impossible", format!("/stages/{index}/{WINDOW}"), what, help))
+    };
+    windows.filter_map(problem).collect()
 }
 
 /// A problem as a line of the execution's history.

@@ -128,6 +128,7 @@ fn step(execution: &ExecutionId, expected: u64) -> Append {
         document: (expected == 0).then(|| json!({"stages": ["x".repeat(2000)]})),
         stages,
         with: None,
+        running_max: None,
         history: vec![HistoryEntry {
             at: Timestamp::UNIX_EPOCH,
             stage: Some(index.to_string()),

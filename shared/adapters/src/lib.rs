@@ -12,6 +12,7 @@ pub mod memory;
 mod objects;
 pub mod open;
 mod redis;
+mod room;
 mod sql;
 mod standing;
 

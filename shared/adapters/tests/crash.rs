@@ -205,6 +205,7 @@ fn append(appender: usize, expected: u64) -> Append {
         document: Some(json!({ "version": version })),
         stages: vec![stage(0), stage(1)],
         with: None,
+        running_max: None,
         history: vec![HistoryEntry {
             at: Timestamp::UNIX_EPOCH,
             stage: None,

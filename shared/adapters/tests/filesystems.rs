@@ -189,6 +189,7 @@ async fn append(
         document: (expected == 0).then(|| json!({})),
         stages: Vec::new(),
         with: None,
+        running_max: None,
         history: Vec::new(),
     };
     ports.journal.append(vec![append]).await

@@ -33,6 +33,9 @@ pub struct Append {
     pub history: Vec<HistoryEntry>,
     /// An execution whose append comes earlier in the batch: if that is a conflict, so is this one.
     pub with: Option<ExecutionId>,
+    /// How many executions of the [saved pipeline](Head::pipeline_config_id) may be running or paused
+    /// once this is stored, itself included: if there were more, it is a conflict (D24).
+    pub running_max: Option<u32>,
 }
 
 /// What an execution was made of.
@@ -77,6 +80,9 @@ pub struct Head {
     /// The engine's state of the execution as a whole, in the engine's own versioned encoding.
     pub state: Bytes,
 }
+
+/// Statuses of executions that take up room among those of their pipeline.
+pub const TAKES_ROOM: [Status; 2] = [Status::Running, Status::Paused];
 
 impl Head {
     /// What tells an application's pipelines apart: the saved one's id, else the name.
@@ -185,6 +191,8 @@ pub struct Query {
 /// - Compare-and-append: an append that was decided on another version than the stored one is a
 ///   conflict and changes nothing; others in the same batch are not touched by that, but for those
 ///   that are to be stored only [with](Append::with) it.
+/// - So is an append for which there is [no room](Append::running_max), whoever else appends at the
+///   same time. What ends makes room in the transaction that ends it.
 /// - Reads see every acknowledged append.
 #[async_trait]
 pub trait Journal: Send + Sync {

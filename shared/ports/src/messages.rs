@@ -144,6 +144,13 @@ pub enum Ring {
         /// Its version in the journal then.
         version: Version,
     },
+    /// There may be room among the executions of a saved pipeline, and one of the shard waits for it.
+    Room {
+        /// Version of the message.
+        v: u16,
+        /// The pipeline's id.
+        pipeline: String,
+    },
     /// This execution has ended: one of the shard may wait for that.
     Ended {
         /// Version of the message.

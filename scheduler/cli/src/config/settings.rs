@@ -6,6 +6,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
+use scheduler::Zone;
 use scheduler::api::ApiLimits;
 use scheduler::external::ExternalMetrics;
 use secrecy::SecretString;
@@ -96,6 +97,8 @@ pub(crate) struct Fleet {
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact; it can run any program.
     pub(crate) artifact_templates: bool,
+    /// By which clock the execution windows of stages open and close, e.g. `Europe/Berlin`.
+    pub(crate) window_zone: Zone,
 }
 
 /// This worker.
@@ -248,9 +251,14 @@ impl Settings {
 impl Default for Fleet {
     fn default() -> Self {
         let shards = NonZeroU16::new(64).unwrap_or(NonZeroU16::MIN);
-        let takeovers_max = Limits::default().takeovers_max;
-        let accounts = Vec::new();
-        Self { shards, accounts, takeovers_max, local_provider: false, artifact_templates: false }
+        Self {
+            shards,
+            accounts: Vec::new(),
+            takeovers_max: Limits::default().takeovers_max,
+            local_provider: false,
+            artifact_templates: false,
+            window_zone: Zone::default(),
+        }
     }
 }
 

@@ -114,6 +114,7 @@ fn control(settings: &Settings, name: String) -> Config {
             .executions_unfinished_per_application_max,
         accounts: kubernetes.chain(local).collect(),
         fleet: settings.autoscale.clone(),
+        window_zone: settings.fleet.window_zone.clone(),
         // Workers outlive us, and their leases with them.
         leases_are_fresh: false,
         sharing: Some(Sharing { name, shards: settings.fleet.shards.get() }),

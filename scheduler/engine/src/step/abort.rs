@@ -150,6 +150,10 @@ impl Turn<'_> {
             self.arm(Timer::StageTimeout(stage), until);
             return Ok(());
         }
+        if self.waits_for_window(stage) {
+            // Once it is open there is more time.
+            return Ok(());
+        }
         if body.settings.mark_successful_on_timeout {
             self.abort(stage, Status::Succeeded);
             return Ok(());

@@ -1,13 +1,15 @@
 //! Stages end, others begin, the execution ends.
 
+use jiff::SignedDuration;
 use shared_model::Status;
 
 use crate::command::{Cause, Command, Evaluate, Fact};
-use crate::event::StageIndex;
+use crate::event::{StageIndex, Timer};
 use crate::plan::Owner;
 use crate::stage::Phase;
 use crate::step::tasks::failure_status;
 use crate::step::{Stale, Turn};
+use crate::window;
 
 impl Turn<'_> {
     /// The tasks are done, or one of them halted: what the stage type plans behind them comes next.
@@ -105,6 +107,7 @@ impl Turn<'_> {
     }
 
     fn child_ended(&mut self, parent: StageIndex, child: StageIndex, status: Status) {
+        self.give_time_back(parent, child);
         if let Some(ending) = self.execution.stage(parent).ending() {
             if !self.has_active_children(parent) {
                 self.end(parent, ending.status);
@@ -120,6 +123,44 @@ impl Turn<'_> {
         if !self.has_active_children(parent) {
             self.children_done(parent);
         }
+    }
+
+    /// What a stage waited for its execution window does not count as its time (scenarios H40).
+    fn give_time_back(&mut self, parent: StageIndex, child: StageIndex) {
+        if !self.is_window(child) {
+            return;
+        }
+        let began = self.execution.stage(child).start_time.unwrap_or(self.at);
+        let waited = self.at.duration_since(began);
+        let mut above = Some(parent);
+        while let Some(stage) = above {
+            above = self.execution.stage(stage).synthetic().map(|synthetic| synthetic.parent);
+            self.postpone_timeout(stage, waited);
+        }
+    }
+
+    /// Moves the end of a stage's time.
+    pub(crate) fn postpone_timeout(&mut self, stage: StageIndex, by: SignedDuration) {
+        let timeout_at = self.execution.stage(stage).body.as_ref().and_then(|body| body.timeout_at);
+        let Some(later) = timeout_at.and_then(|at| at.checked_add(by).ok()) else { return };
+        if let Some(body) = self.touch(stage).body.as_mut() {
+            body.timeout_at = Some(later);
+        }
+        self.arm(Timer::StageTimeout(stage), later);
+    }
+
+    fn is_window(&self, stage: StageIndex) -> bool {
+        let synthetic = self.execution.stage(stage).synthetic();
+        synthetic.is_some_and(|synthetic| synthetic.stage_type == window::STAGE_TYPE)
+    }
+
+    /// Whether a stage, or one that it planned, waits for its execution window.
+    pub(crate) fn waits_for_window(&self, stage: StageIndex) -> bool {
+        let mut children = self.execution.stage(stage).children.iter();
+        children.any(|child| {
+            self.execution.active.contains(child)
+                && (self.is_window(*child) || self.waits_for_window(*child))
+        })
     }
 
     pub(crate) fn has_active_children(&self, parent: StageIndex) -> bool {
@@ -169,7 +210,8 @@ impl Turn<'_> {
     /// Ends the execution once nothing of it runs.
     pub(crate) fn finish_if_done(&mut self) {
         let head = &mut self.execution.head;
-        if !self.execution.active.is_empty() || head.status.is_complete() {
+        let waits = head.status == Status::NotStarted && head.verdict.is_none();
+        if !self.execution.active.is_empty() || head.status.is_complete() || waits {
             return;
         }
         let otherwise = if head.fails_at_end { Status::Terminal } else { Status::Succeeded };

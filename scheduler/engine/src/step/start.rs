@@ -7,6 +7,7 @@ use crate::event::{PlanFailed, StageIndex, StageStart, Timer};
 use crate::plan::{Owner, Settings, StagePlan, SyntheticPlan};
 use crate::stage::{Body, Phase, Stage, Synthetic, Task};
 use crate::step::{Stale, Turn};
+use crate::window;
 
 impl Turn<'_> {
     /// Everything before the stage is done: the shell is to evaluate it.
@@ -84,10 +85,13 @@ impl Turn<'_> {
     ) {
         self.touch(parent).phase = phase;
         let mut ready = Vec::new();
-        let mut previous = None;
+        let (mut previous, mut opening) = (None, None);
         for plan in plans.into_iter().take(self.execution.bounds.synthetic_stages_max) {
-            let requires = previous.filter(|_| plan.after_previous);
+            let is_window = plan.stage_type == window::STAGE_TYPE;
+            let requires = previous.filter(|_| plan.after_previous).or(opening);
             let index = self.add_child(parent, owner, plan, requires);
+            // Nothing begins before the execution window is open (scenarios H18).
+            opening = opening.or(is_window.then_some(index));
             if requires.is_none() {
                 ready.push(index);
             }

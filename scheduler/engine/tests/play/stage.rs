@@ -177,6 +177,7 @@ impl Player {
                 | Command::Grant { .. }
                 | Command::WatchChild { .. }
                 | Command::CancelChild { .. }
+                | Command::AskToStart
                 | Command::Abort { .. } => !known.contains(command),
                 Command::Arm { .. } | Command::Announce { .. } => false,
             };
@@ -241,7 +242,7 @@ impl Player {
                     self.finished(attempt, epoch, Outcome::Canceled);
                 }
             }
-            Command::WatchChild { .. } | Command::Grant { .. } => {}
+            Command::WatchChild { .. } | Command::Grant { .. } | Command::AskToStart => {}
             Command::CancelChild { stage } => {
                 self.note(&format!("cancel the child of {}", self.name(stage)));
             }

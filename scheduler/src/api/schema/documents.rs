@@ -218,10 +218,10 @@ struct Step {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct Waiting {
-    /// The `refId` of the stage.
-    stage: String,
-    stage_id: String,
-    /// `judgment`, `time`, `worker` …
+    /// The `refId` of the stage; absent where the execution as a whole waits.
+    stage: Option<String>,
+    stage_id: Option<String>,
+    /// `judgment`, `wait`, `worker`, `slot` …
     kind: String,
     #[schema(required)]
     since: Option<Timestamp>,

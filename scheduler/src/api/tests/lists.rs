@@ -129,6 +129,7 @@ async fn run_before(scene: &Scene, application: &str, count: u32, name: fn(u32) 
                 document: Some(document),
                 stages: (0..).zip(&stored.stages).map(stage).collect(),
                 with: None,
+                running_max: None,
                 history: Vec::new(),
             }
         });

@@ -17,6 +17,7 @@ use shared_ports::journal::{
 
 use self::record::Record;
 use crate::memory::lock;
+use crate::room::{self, Room};
 use crate::standing::{Admission, Standing};
 
 /// The journal in memory.
@@ -123,6 +124,15 @@ fn decide(
     batch: &[Append],
 ) -> Result<Vec<(Appended, Standing)>, PortError> {
     let mut standings = BTreeMap::<&ExecutionId, Standing>::new();
+    let mut room = Room::default();
+    for append in batch {
+        if let Some(line) = room.asked_for(append.running_max, &append.head) {
+            let all = executions.iter();
+            let of_it = all.filter(|(_, record)| room::is_of(&record.head, &line));
+            let running = of_it.map(|(id, _)| id.clone()).collect();
+            room.found(line, running);
+        }
+    }
     let mut decided = Vec::with_capacity(batch.len());
     let mut conflicts = BTreeSet::new();
     for append in batch {
@@ -136,10 +146,13 @@ fn decide(
             expected: append.expected,
             has_document: append.document.is_some(),
             stages: &indexes,
-            is_with_a_conflict: append.with.as_ref().is_some_and(|with| conflicts.contains(with)),
+            is_with_a_conflict: append.with.as_ref().is_some_and(|with| conflicts.contains(with))
+                || !room.has_room(&append.execution, &append.head, append.running_max),
         })?;
         if matches!(answer, Appended::Conflict { .. }) {
             conflicts.insert(&append.execution);
+        } else {
+            room.note(&append.execution, &append.head);
         }
         decided.push((answer, *standing));
     }

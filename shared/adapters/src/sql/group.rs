@@ -10,6 +10,7 @@ use shared_ports::PortError;
 use shared_ports::journal::Appended;
 
 use super::prepare::{HeadRow, HistoryRow, Listed, PreparedAppend};
+use crate::room::Room;
 use crate::standing::{Admission, Standing};
 
 /// What is stored of an execution that is about to be appended to.
@@ -24,6 +25,7 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Group {
     found: BTreeMap<ExecutionId, Found>,
+    room: Room,
     pub(super) executions: BTreeMap<ExecutionId, ExecutionRow>,
     pub(super) documents: BTreeMap<ExecutionId, Arc<str>>,
     pub(super) stages: BTreeMap<(ExecutionId, u32), Bytes>,
@@ -40,8 +42,8 @@ pub(super) struct ExecutionRow {
 
 impl Group {
     /// A group of appends to executions of which this much is stored.
-    pub(super) fn new(found: BTreeMap<ExecutionId, Found>) -> Self {
-        Self { found, ..Self::default() }
+    pub(super) fn new(found: BTreeMap<ExecutionId, Found>, room: Room) -> Self {
+        Self { found, room, ..Self::default() }
     }
 
     /// Takes in one caller's appends: all of them or, if one is refused, none.
@@ -49,18 +51,23 @@ impl Group {
         let mut standings = BTreeMap::new();
         let mut answers = Vec::with_capacity(batch.len());
         let mut conflicts = BTreeSet::new();
+        let mut room = self.room.clone();
         for append in batch {
             let standing = standings
                 .entry(&append.execution)
                 .or_insert_with(|| self.standing(&append.execution));
             let is_with_a_conflict =
                 append.with.as_ref().is_some_and(|with| conflicts.contains(with));
-            let answer = admit(standing, append, is_with_a_conflict)?;
+            let has_room = room.has_room(&append.execution, &*append.head, append.running_max);
+            let answer = admit(standing, append, is_with_a_conflict || !has_room)?;
             if matches!(answer, Appended::Conflict { .. }) {
                 conflicts.insert(&append.execution);
+            } else {
+                room.note(&append.execution, &*append.head);
             }
             answers.push((answer, *standing));
         }
+        self.room = room;
         for (append, (answer, standing)) in batch.iter().zip(&answers) {
             if matches!(answer, Appended::Stored(_)) {
                 self.apply(append, *standing);

@@ -11,6 +11,8 @@ use shared_ports::PortError;
 use shared_ports::documents::Change;
 use shared_ports::journal::{Append, Head, HistoryEntry, StageRow, Version};
 
+use crate::room::{self, Occupant};
+
 /// How deep stored JSON may nest: what is deeper could not be read again.
 const JSON_DEPTH_MAX: usize = 120;
 
@@ -25,6 +27,7 @@ pub(super) struct PreparedAppend {
     pub(super) stages: Vec<PreparedStage>,
     pub(super) history: Vec<HistoryRow>,
     pub(super) with: Option<ExecutionId>,
+    pub(super) running_max: Option<u32>,
     /// About how many bytes it stores.
     pub(super) bytes: usize,
 }
@@ -77,7 +80,8 @@ pub(super) struct PreparedChange {
 
 impl PreparedAppend {
     pub(super) fn new(append: Append) -> Result<Self, PortError> {
-        let Append { execution, expected, head, document, stages, history, with } = append;
+        let Append { execution, expected, head, document, stages, history, with, running_max } =
+            append;
         let doing = || format!("storing execution {execution}");
         let document = document.map(|document| json(&document, doing)).transpose()?;
         let mut stages: Vec<PreparedStage> = stages
@@ -94,7 +98,17 @@ impl PreparedAppend {
             + document.as_ref().map_or(0, |document| document.len())
             + stages.iter().map(PreparedStage::bytes).sum::<usize>()
             + history.iter().map(|entry| entry.message.len()).sum::<usize>();
-        Ok(Self { execution, expected, head, document, stages, history, with, bytes })
+        Ok(Self { execution, expected, head, document, stages, history, with, running_max, bytes })
+    }
+}
+
+impl Occupant for HeadRow {
+    fn line(&self) -> Option<&str> {
+        self.listed.pipeline_config_id.as_deref()
+    }
+
+    fn takes_room(&self) -> bool {
+        self.listed.status.parse().is_ok_and(room::takes_room)
     }
 }
 

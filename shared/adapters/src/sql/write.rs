@@ -4,16 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared_model::{ExecutionId, Status};
 use shared_ports::documents::Changed;
+use shared_ports::journal::{Kind, TAKES_ROOM};
 
 use super::connection::Connection;
 use super::group::{ExecutionRow, Found, Group};
-use super::prepare::PreparedChange;
+use super::prepare::{PreparedAppend, PreparedChange};
 use super::rows::{self, FOUND, signed};
 use super::statement::{Dialect, List, Sql, Value};
+use crate::room::Room;
 
 /// Rows that one statement of SQLite takes. Each number of rows is a statement of its own to
 /// prepare, so there must be few of them; and a trip to the connection is to be shared by many rows.
 const ROWS_MAX: usize = 32;
+
+/// Tells the locks of pipelines apart from others that the database may hold.
+const ROOM_LOCK: i64 = 0x726f_6f6d;
 
 /// Rows of one table, and the statement around them.
 struct Part<'a> {
@@ -49,6 +54,32 @@ pub(super) async fn find(
         }
     }
     Ok(all)
+}
+
+/// The executions that take up room of the pipelines of which some is asked for; nobody else takes
+/// up any until the transaction ends.
+///
+/// It comes before [`find`]: so nobody who waits here has what another who waits here needs.
+pub(super) async fn find_room(
+    connection: &mut Connection,
+    appends: impl Iterator<Item = &PreparedAppend>,
+) -> Result<Room, sqlx::Error> {
+    let mut room = Room::default();
+    let asked = appends.filter_map(|append| room.asked_for(append.running_max, &*append.head));
+    for line in asked.collect::<BTreeSet<_>>() {
+        if connection.dialect() == Dialect::Postgres {
+            let mut sql = Sql::new("SELECT pg_advisory_xact_lock(hashtextextended(");
+            sql.bind(line.as_str()).push(format_args!(", {ROOM_LOCK}))"));
+            connection.fetch(sql).await?;
+        }
+        let mut sql = Sql::new("SELECT id FROM execution WHERE kind = ");
+        sql.bind(Kind::Pipeline.number()).push(" AND pipeline_config_id = ").bind(line.as_str());
+        sql.push(" AND status IN (").bind_all(TAKES_ROOM.map(Status::name)).push(")");
+        let running = connection.fetch(sql).await?;
+        let running = running.iter().map(rows::id).collect::<Result<_, _>>()?;
+        room.found(line, running);
+    }
+    Ok(room)
 }
 
 /// Writes a group's rows: in PostgreSQL in one trip.

@@ -41,6 +41,7 @@ pub(crate) fn append(id: &str) -> Append {
         stages: vec![StageRow { body: Some(body), ..stage(0) }, stage(1)],
         history: vec![entry.clone(), entry],
         with: None,
+        running_max: None,
     }
 }
 

@@ -125,6 +125,7 @@ pub(crate) fn step(execution: &str, expected: u64, by: &str) -> Append {
         document: (expected == 0).then(|| json!({"name": "release"})),
         stages: if expected == 0 { vec![row(0), row(1)] } else { vec![row(1)] },
         with: None,
+        running_max: None,
         history: vec![HistoryEntry {
             at: Timestamp::UNIX_EPOCH,
             stage: None,

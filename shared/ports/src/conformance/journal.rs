@@ -21,6 +21,8 @@ pub fn journal() -> Suite<Subject<dyn Journal>> {
         append::creating_twice_is_a_conflict,
         append::a_conflict_touches_no_other_of_the_batch,
         append::what_is_stored_with_another_shares_its_conflict,
+        append::there_is_room_for_so_many,
+        append::of_several_at_once_so_many_get_room,
         append::appends_to_one_execution_follow_each_other_in_a_batch,
         append::of_several_at_once_one_is_stored,
         append::many_at_once_are_all_stored_and_read,

@@ -97,6 +97,7 @@ pub(super) fn creation(execution: &str) -> Append {
         stages: vec![stage(0, "first"), stage(1, "second")],
         history: vec![entry("created")],
         with: None,
+        running_max: None,
     }
 }
 
@@ -111,5 +112,6 @@ pub(super) fn step(execution: &str, expected: Version) -> Append {
         stages: Vec::new(),
         history: Vec::new(),
         with: None,
+        running_max: None,
     }
 }

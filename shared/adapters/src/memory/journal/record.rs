@@ -25,8 +25,7 @@ impl Record {
     }
 
     pub(super) fn apply(&mut self, append: Append, standing: Standing) {
-        let Append { execution: _, expected: _, head, document, mut stages, history, with: _ } =
-            append;
+        let Append { head, document, mut stages, history, .. } = append;
         self.standing = standing;
         self.head = head;
         if let Some(document) = document {

@@ -146,7 +146,9 @@ async fn store(
     requests: &[Request],
 ) -> Result<Vec<Outcome>, sqlx::Error> {
     connection.begin().await?;
-    let mut group = Group::new(write::find(connection, &executions(requests)).await?);
+    let room = write::find_room(connection, appends(requests)).await?;
+    let found = write::find(connection, &executions(requests)).await?;
+    let mut group = Group::new(found, room);
     let mut outcomes = Vec::with_capacity(requests.len());
     for request in requests {
         outcomes.push(match request {
@@ -162,11 +164,15 @@ async fn store(
 }
 
 fn executions(requests: &[Request]) -> BTreeSet<&ExecutionId> {
+    appends(requests).map(|append| &append.execution).collect()
+}
+
+fn appends(requests: &[Request]) -> impl Iterator<Item = &PreparedAppend> {
     let batches = requests.iter().filter_map(|request| match request {
         Request::Append { batch, answer: _ } => Some(batch),
         Request::Change { .. } => None,
     });
-    batches.flatten().map(|append| &append.execution).collect()
+    batches.flatten()
 }
 
 fn doing(batch: &[PreparedAppend]) -> String {

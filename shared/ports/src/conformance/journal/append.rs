@@ -124,6 +124,51 @@ pub(super) async fn what_is_stored_with_another_shares_its_conflict(subject: Sub
     assert_eq!(append(&*journal, vec![with("c", "a")]).await, [Appended::Stored(1)]);
 }
 
+pub(super) async fn there_is_room_for_so_many(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    let waiting = |id: &str, pipeline: &str| Append {
+        head: Head { pipeline_config_id: Some(pipeline.into()), ..head(Status::NotStarted) },
+        ..creation(id)
+    };
+    let turn = |id: &str, pipeline: &str, expected, status| Append {
+        head: Head { pipeline_config_id: Some(pipeline.into()), ..head(status) },
+        running_max: Some(2),
+        ..step(id, expected)
+    };
+    let start = |id: &str, pipeline: &str| turn(id, pipeline, 1, Status::Running);
+    let all = ["a", "b", "c", "d"].map(|id| waiting(id, "p")).into_iter();
+    append(&*journal, all.chain([waiting("x", "other")]).collect()).await;
+    let batch = vec![start("a", "p"), start("b", "p"), start("c", "p"), start("x", "other")];
+    let (stored, full) = (Appended::Stored(2), Appended::Conflict { found: 1 });
+    assert_eq!(
+        append(&*journal, batch).await,
+        [stored.clone(), stored.clone(), full.clone(), stored.clone()]
+    );
+    assert_eq!(append(&*journal, vec![start("c", "p")]).await[0], full);
+    // Who has room keeps it, paused or not, and goes on.
+    let goes_on = vec![turn("a", "p", 2, Status::Paused), start("c", "p")];
+    assert_eq!(append(&*journal, goes_on).await, [Appended::Stored(3), full.clone()]);
+    // What ends makes room, also for what comes in the same transaction.
+    let ends = vec![turn("b", "p", 2, Status::Succeeded), start("c", "p"), start("d", "p")];
+    assert_eq!(append(&*journal, ends).await, [Appended::Stored(3), stored, full]);
+    // Who asks for nothing is not kept.
+    let free = Append { running_max: None, ..start("d", "p") };
+    assert_eq!(append(&*journal, vec![free]).await, [Appended::Stored(2)]);
+}
+
+pub(super) async fn of_several_at_once_so_many_get_room(subject: Subject<dyn Journal>) {
+    let journal = subject.port;
+    let ids: Vec<String> = (0..12).map(|number| format!("e{number}")).collect();
+    let waiting = |id: &String| Append { head: head(Status::NotStarted), ..creation(id) };
+    append(&*journal, ids.iter().map(waiting).collect()).await;
+    let start = |id: &String| journal.append(vec![Append { running_max: Some(3), ..step(id, 1) }]);
+    let answers = join_all(ids.iter().map(start)).await;
+    let is_stored = |answer: &Result<Vec<Appended>, _>| {
+        answer.as_ref().expect("appending") == &[Appended::Stored(2)]
+    };
+    assert_eq!(answers.iter().filter(|answer| is_stored(answer)).count(), 3);
+}
+
 pub(super) async fn appends_to_one_execution_follow_each_other_in_a_batch(
     subject: Subject<dyn Journal>,
 ) {

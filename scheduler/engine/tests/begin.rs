@@ -1,0 +1,138 @@
+//! How an execution begins, by the ids of the handler rules.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use jiff::{SignedDuration, Timestamp};
+use scheduler_engine::command::{Command, Evaluate, Fact};
+use scheduler_engine::event::{Event, Timer};
+use scheduler_engine::graph::graph;
+use scheduler_engine::{Execution, StartRule, Step, WaitingKind, outstanding, waiting_for};
+use serde_json::{Value, json};
+use shared_model::{ExecutionId, Limits, Pipeline, Status};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn later(seconds: i64) -> Timestamp {
+    NOW + SignedDuration::from_secs(seconds)
+}
+
+fn submit(stages: Value, rule: StartRule) -> (Execution, Step) {
+    let document = json!({"application": "a", "name": "p", "stages": stages});
+    let pipeline = Pipeline::from_value(document).unwrap();
+    let limits = Limits::default();
+    let graph = graph(&pipeline, &limits).0.unwrap();
+    Execution::submit_under(ExecutionId::new("e"), &graph, &limits, rule, NOW)
+}
+
+fn stages(references: &[&str]) -> Value {
+    references.iter().map(|reference| json!({"refId": reference, "type": "t"})).collect()
+}
+
+fn limited(running_max: u32) -> StartRule {
+    StartRule { running_max: Some(running_max), ..StartRule::default() }
+}
+
+fn started(step: &Step) -> Vec<u32> {
+    let starts = step.commands.iter().filter_map(|command| match command {
+        Command::Evaluate { stage, what: Evaluate::Start } => Some(*stage),
+        _ => None,
+    });
+    starts.collect()
+}
+
+fn cancel(at: Timestamp) -> Event {
+    Event::CancelRequested { by: "me".into(), reason: String::new(), at }
+}
+
+#[test]
+fn h01_the_root_starts() {
+    let (execution, step) = submit(stages(&["1"]), StartRule::default());
+    assert_eq!((execution.status(), started(&step)), (Status::Running, vec![0]));
+    assert!(step.commands.contains(&Command::Announce { fact: Fact::ExecutionStarted }));
+}
+
+#[test]
+fn h02_every_root_starts() {
+    let (_, step) = submit(stages(&["1", "2", "3"]), StartRule::default());
+    assert_eq!(started(&step), [0, 1, 2]);
+}
+
+#[test]
+fn h04_what_is_cancelled_before_it_begins_never_does() {
+    let (mut execution, _) = submit(stages(&["1"]), limited(1));
+    let step = execution.step(cancel(later(1))).unwrap();
+    assert!(started(&step).is_empty());
+    assert_eq!((execution.status(), execution.start_time()), (Status::Canceled, None));
+    assert_eq!(execution.stage(0).status(), Status::NotStarted);
+    assert!(execution.step(Event::Started { at: later(2) }).is_err());
+    assert!(outstanding(&execution).is_empty());
+}
+
+#[test]
+fn h05_too_late_is_never() {
+    let rule = StartRule { expires_at: Some(later(-1)), ..StartRule::default() };
+    let (execution, step) = submit(stages(&["1"]), rule);
+    assert!(started(&step).is_empty());
+    let cancel = execution.canceled().unwrap();
+    assert_eq!((execution.status(), cancel.by.as_str()), (Status::Canceled, "spinnaker"));
+    assert_eq!(cancel.reason, "Could not begin execution before start time expiry");
+}
+
+#[test]
+fn h05_what_waits_for_too_long_never_begins() {
+    let rule = StartRule { expires_at: Some(later(9)), ..limited(1) };
+    let (mut execution, step) = submit(stages(&["1"]), rule);
+    let (timer, at) = (Timer::StartExpiry, later(9));
+    assert!(step.commands.contains(&Command::Arm { timer, at }));
+    assert!(outstanding(&execution).contains(&Command::Arm { timer, at }), "after a crash too");
+    execution.step(Event::TimerFired { timer, at: later(8) }).unwrap();
+    assert_eq!(execution.status(), Status::NotStarted, "the clock was wrong");
+    execution.step(Event::TimerFired { timer, at }).unwrap();
+    assert_eq!(execution.status(), Status::Canceled);
+    let (mut execution, _) = submit(stages(&["1"]), rule);
+    execution.step(Event::Started { at: later(1) }).unwrap();
+    assert!(execution.step(Event::TimerFired { timer, at }).is_err(), "it has begun in time");
+}
+
+#[test]
+fn h06_what_is_limited_waits_and_says_so() {
+    let (mut execution, step) = submit(stages(&["1", "2"]), limited(1));
+    assert_eq!(step.commands, [Command::AskToStart]);
+    assert_eq!(outstanding(&execution), [Command::AskToStart]);
+    assert_eq!((execution.status(), execution.start_time()), (Status::NotStarted, None));
+    let waits = waiting_for(&execution);
+    assert_eq!((waits.len(), waits[0].kind, waits[0].stage), (1, WaitingKind::Slot, None));
+    let step = execution.step(Event::Started { at: later(5) }).unwrap();
+    assert_eq!((execution.status(), started(&step)), (Status::Running, vec![0, 1]));
+    assert_eq!(execution.start_time(), Some(later(5)));
+    assert!(execution.step(Event::Started { at: later(6) }).is_err(), "it begins once");
+}
+
+#[test]
+fn h07_what_is_not_limited_starts() {
+    let (execution, _) =
+        submit(stages(&["1"]), StartRule { keeps_waiting: true, ..StartRule::default() });
+    assert_eq!(execution.status(), Status::Running);
+}
+
+#[test]
+fn h09_a_limit_of_three_asks_too() {
+    let (execution, step) = submit(stages(&["1"]), limited(3));
+    assert_eq!(
+        (execution.status(), step.commands),
+        (Status::NotStarted, vec![Command::AskToStart])
+    );
+}
+
+#[test]
+fn a_row_of_the_format_before_is_read() {
+    let (execution, _) = submit(stages(&["1"]), StartRule::default());
+    let mut head = execution.encode_head();
+    // The rule (three fields) and the pause (none) were not there.
+    head.truncate(head.len() - 4);
+    head[0] = 3;
+    let rows = [execution.encode_stage(0)];
+    let limits = Limits::default();
+    let read = Execution::decode(execution.id(), &head, &rows, &limits).unwrap();
+    assert_eq!(read.encode_head(), execution.encode_head());
+}
