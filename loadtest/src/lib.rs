@@ -4,3 +4,5 @@ pub mod embedded;
 pub mod noisy;
 pub mod serve;
 pub mod sim;
+pub mod stand;
+pub mod workload;

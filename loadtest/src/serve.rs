@@ -1,6 +1,6 @@
 //! How the real program is from the outside: starts, memory, and what it does over HTTP.
 
-mod http;
+pub mod http;
 mod process;
 
 use std::path::{Path, PathBuf};

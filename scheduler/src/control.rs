@@ -1,19 +1,25 @@
 //! The handle by which everybody else reaches the loop.
 
+mod admission;
 mod children;
+#[cfg(feature = "corpus")]
+pub mod corpus;
 mod driver;
 mod evaluation;
 mod expressions;
 mod facts;
 mod fold;
+mod found;
 mod inputs;
 mod joining;
 mod lines;
 mod loaded;
+mod lost;
 mod notices;
 mod outage;
 mod planning;
 mod presence;
+mod reach;
 mod ready;
 mod requests;
 mod seats;
@@ -79,6 +85,8 @@ pub struct Config {
     pub bodies_cached_max: usize,
     /// Executions that have not ended: further ones are refused, but those that a stage starts.
     pub executions_unfinished_max: usize,
+    /// The same of one application.
+    pub executions_unfinished_per_application_max: usize,
     /// Accounts that stages deploy to, by name.
     pub accounts: Vec<Account>,
     /// How many workers are wished for.
@@ -98,6 +106,7 @@ impl Default for Config {
             turn_events_max: 256,
             bodies_cached_max: 1_000,
             executions_unfinished_max: 100_000,
+            executions_unfinished_per_application_max: 100_000,
             accounts: Vec::new(),
             fleet: fleet::Config::default(),
             window_zone: Zone::default(),
@@ -206,6 +215,7 @@ impl Scheduler {
     pub async fn submit(&self, start: Start) -> Result<ExecutionId, SubmitError> {
         let now = self.ports.clock.now();
         let id = start.id.clone().unwrap_or_else(|| ExecutionId::new(self.ports.clock.new_id()));
+        let start = self.expanded(start).await?;
         let prior = self.prior_artifacts(&start).await?;
         let submission =
             start::prepare(&id, start, &prior, &self.registry, &self.config.limits, now)?;
@@ -214,6 +224,13 @@ impl Scheduler {
         self.requests.send(input).await.map_err(|_| ControlError::Stopping)?;
         answer.await.map_err(|_| ControlError::Stopping)??;
         Ok(id)
+    }
+
+    /// A start whose document is no configuration of a template any more.
+    async fn expanded(&self, mut start: Start) -> Result<Start, SubmitError> {
+        let document = std::mem::take(&mut start.document);
+        start.document = self.library().expanded(document).await?;
+        Ok(start)
     }
 
     /// An execution in Gate's shape, with what it waits for; `None` if there is none.
@@ -229,7 +246,13 @@ impl Scheduler {
     /// # Errors
     /// [`PortError`] if it cannot be read.
     pub async fn look(&self, id: &ExecutionId, detail: Detail) -> Result<Option<Value>, PortError> {
-        view::load(&*self.ports.journal, id, &self.config.limits, detail).await
+        let found = view::load(&*self.ports.journal, id, &self.config.limits, detail).await?;
+        let Some(mut found) = found else { return Ok(None) };
+        if view::waits_for_workers(&found) {
+            let fleet = self.fleet().await;
+            view::tell_workers(&mut found, fleet.as_deref());
+        }
+        Ok(Some(found))
     }
 
     /// An execution's own row; `None` if there is none.

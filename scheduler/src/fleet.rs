@@ -83,7 +83,9 @@ impl Fleet {
         if let Some(name) = &self.name {
             parts.extend(told::heard(name, ports).await?);
         }
-        let view = Arc::new(self.view(live, &parts, known, at));
+        let mut view = self.view(live, &parts, known, at);
+        view.held_up = ports.leases.are_given_out().await.err().map(|error| error.with_causes());
+        let view = Arc::new(view);
         *last = Some((now, Arc::clone(&view)));
         Ok(view)
     }
@@ -126,7 +128,8 @@ impl Fleet {
             let pool = pools.iter().find(|pool| pool.has(&beat.worker));
             WorkerView::of(beat, *beaten, pool.map(|pool| pool.name.clone()), at)
         });
-        FleetView { at, workers: workers.collect(), capabilities, pools: pool_views }
+        let (workers, held_up) = (workers.collect(), None);
+        FleetView { at, workers, capabilities, pools: pool_views, held_up }
     }
 
     fn wanted(

@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod library;
 pub mod registry;
 pub mod start;
+pub mod template;
 pub mod view;
 pub mod zones;
 

@@ -9,6 +9,7 @@ mod applications;
 mod error;
 mod operations;
 mod pipelines;
+mod templates;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use shared_ports::{Clock, Documents, PortError, Ports};
 
 pub use self::error::LibraryError;
 pub use self::operations::Operation;
+pub use self::templates::Version;
 
 use crate::Registry;
 

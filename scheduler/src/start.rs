@@ -13,7 +13,9 @@ use shared_runtime::telemetry::TraceContext;
 
 use crate::Registry;
 use crate::control::{Changes, Content, ControlError, Expressions, Label, Loaded, TRACE_CALLER};
+use crate::library::LibraryError;
 
+mod literals;
 mod rule;
 mod warnings;
 
@@ -60,12 +62,38 @@ pub enum SubmitError {
         /// How many there are.
         unfinished: usize,
     },
+    /// Too many executions of one application have not ended.
+    #[error(
+        "{unfinished} executions of the application `{application}` have not ended, which is as many as \
+         one may have (executions_unfinished_per_application_max); try again when some have"
+    )]
+    TooManyOfApplication {
+        /// Of which.
+        application: String,
+        /// How many there are.
+        unfinished: usize,
+    },
     /// The store or the broker failed, or the scheduler is stopping.
     #[error(transparent)]
     Control(#[from] ControlError),
     /// The store failed.
     #[error("the execution was not stored")]
     Port(#[from] PortError),
+}
+
+impl From<LibraryError> for SubmitError {
+    fn from(error: LibraryError) -> Self {
+        match error {
+            LibraryError::Invalid { problems } => Self::Refused { problems },
+            LibraryError::Port(error) => Self::Port(error),
+            LibraryError::NotFound { .. } | LibraryError::Conflict { .. } => {
+                let hint = "look at what is saved, and try again";
+                let problem =
+                    Problem::error("template-unknown", "/template", error.to_string(), hint);
+                Self::Refused { problems: vec![problem] }
+            }
+        }
+    }
 }
 
 /// An execution that is ready to be stored.
@@ -92,6 +120,7 @@ pub fn check(
     };
     let (_, mut problems) = graph::graph(&pipeline, limits);
     problems.extend(warnings::of(&pipeline, registry));
+    problems.extend(literals::of(&pipeline));
     problems.sort_by_key(|problem| problem.severity);
     let line = |problem: &Problem| parse::line_of(source?, &problem.pointer);
     problems

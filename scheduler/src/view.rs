@@ -4,10 +4,12 @@ use scheduler_engine::event::StageIndex;
 use scheduler_engine::plan::Owner;
 use scheduler_engine::{Execution, waiting_for};
 use serde_json::{Value, json};
-use shared_model::{Artifact, ExecutionId, Limits, Object, StageRef};
+use shared_model::{Artifact, Capability, ExecutionId, Limits, Object, StageRef};
 use shared_ports::journal::{Query, StageBody, Stored};
 use shared_ports::{Journal, PortError};
 use uuid::Uuid;
+
+use crate::fleet::FleetView;
 
 /// How much of an execution is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +72,28 @@ pub async fn artifacts_of_newest(
     let found = journal.search(query).await?;
     let Some((id, _)) = found.first() else { return Ok(Vec::new()) };
     let bodies = journal.bodies(id, &[]).await?;
-    let lists = bodies.iter().filter_map(|body| body.outputs.get("artifacts"));
-    let objects = lists.filter_map(Value::as_array).flatten().filter_map(Value::as_object);
-    Ok(objects.cloned().map(Artifact).collect())
+    let stored = journal.load(id).await?;
+    let trigger = stored.and_then(|stored| stored.document.get("trigger").cloned());
+    let outputs = bodies.iter().rev().map(|body| &body.outputs);
+    Ok(artifacts_of(outputs, &trigger.unwrap_or_default()))
+}
+
+/// Every artifact of an execution: those of its stages, in the order in which these are given, then the
+/// trigger's.
+pub fn artifacts_of<'a>(
+    outputs: impl Iterator<Item = &'a Object>,
+    trigger: &'a Value,
+) -> Vec<Artifact> {
+    let lists = outputs.map(|outputs| outputs.get("artifacts")).chain([trigger.get("artifacts")]);
+    let objects =
+        lists.flatten().filter_map(Value::as_array).flatten().filter_map(Value::as_object);
+    let mut found: Vec<Artifact> = Vec::new();
+    for artifact in objects.cloned().map(Artifact) {
+        if !found.contains(&artifact) {
+            found.push(artifact);
+        }
+    }
+    found
 }
 
 /// Gate's id of a stage: derived, so that it is the same however often it is asked for.
@@ -98,7 +119,9 @@ pub fn execution(engine: &Execution, document: &Value, bodies: &[StageBody]) -> 
     view.insert("canceled".into(), engine.canceled().is_some().into());
     if let Some(cancel) = engine.canceled() {
         view.insert("canceledBy".into(), cancel.by.clone().into());
-        view.insert("cancellationReason".into(), cancel.reason.clone().into());
+        if !cancel.reason.is_empty() {
+            view.insert("cancellationReason".into(), cancel.reason.clone().into());
+        }
     }
     let empty = StageBody::default();
     let stages = (0..engine.stage_count()).map(|index| {
@@ -155,9 +178,12 @@ fn stage(engine: &Execution, document: &Value, index: StageIndex, body: &StageBo
         "endTime": stage.end_time().map(jiff::Timestamp::as_millisecond),
         "context": body.context,
         "outputs": body.outputs,
-        "tasks": tasks(engine, index),
+        "tasks": tasks(engine, index, body),
         "requisiteStageRefIds": requisites,
     });
+    if let Some(by) = body.context.get("lastModifiedBy") {
+        view["lastModified"] = json!({ "user": by, "allowedAccounts": [] });
+    }
     if let (Some(synthetic), Some(view)) = (stage.synthetic(), view.as_object_mut()) {
         let parent = engine.stage(synthetic.parent).reference();
         view.insert("parentStageId".into(), stage_id(engine.id(), parent).into());
@@ -170,12 +196,12 @@ fn stage(engine: &Execution, document: &Value, index: StageIndex, body: &StageBo
     view
 }
 
-fn tasks(engine: &Execution, index: StageIndex) -> Vec<Value> {
+fn tasks(engine: &Execution, index: StageIndex, body: &StageBody) -> Vec<Value> {
     let stage = engine.stage(index);
     let count = stage.task_count();
     let task = |task: usize| {
         let found = stage.task(task as u16);
-        json!({
+        let mut view = json!({
             "id": (task + 1).to_string(),
             "name": found.name,
             "implementingClass": found.name,
@@ -186,7 +212,11 @@ fn tasks(engine: &Execution, index: StageIndex) -> Vec<Value> {
             "stageEnd": task + 1 == count,
             "loopStart": false,
             "loopEnd": false,
-        })
+        });
+        if let Some(failure) = body.failures.get(&(task as u16)) {
+            view["taskExceptionDetails"] = json!({ "exception": failure });
+        }
+        view
     };
     (0..count).map(task).collect()
 }
@@ -201,6 +231,7 @@ fn waiting(engine: &Execution, document: &Value) -> Value {
             "since": waiting.since.or(built.filter(|_| waiting.stage.is_none())),
             "until": waiting.until,
             "unblock": waiting.unblock,
+            "capability": waiting.capability,
         });
         if let (Some(index), Some(view)) = (waiting.stage, view.as_object_mut()) {
             let stage = engine.stage(index).reference();
@@ -212,11 +243,47 @@ fn waiting(engine: &Execution, document: &Value) -> Value {
     Value::Array(list.collect())
 }
 
+/// Whether a view says that workers are waited for.
+pub(crate) fn waits_for_workers(view: &Value) -> bool {
+    let list = view.get("waitingFor").and_then(Value::as_array);
+    list.is_some_and(|list| list.iter().any(|wait| wait["capability"].is_string()))
+}
+
+/// Says which workers there are wherever none can do what waits, and why none begins anything.
+pub(crate) fn tell_workers(view: &mut Value, fleet: Result<&FleetView, &PortError>) {
+    let list = view.get_mut("waitingFor").and_then(Value::as_array_mut);
+    for wait in list.into_iter().flatten() {
+        let Some(capability) = wait["capability"].as_str().map(Capability::new) else { continue };
+        let told = match fleet {
+            Ok(fleet) => [fleet.who_cannot(&capability), fleet.held_up.clone()],
+            Err(error) => [None, Some(error.with_causes())],
+        };
+        if let Some(Value::String(unblock)) = wait.get_mut("unblock") {
+            for why in told.into_iter().flatten() {
+                unblock.push_str("; ");
+                unblock.push_str(&why);
+            }
+        }
+    }
+}
+
 /// The fields of a view that expressions see as `execution`.
 pub(crate) fn for_expressions(
     engine: &Execution,
     document: &Value,
     bodies: &[StageBody],
 ) -> Object {
-    execution(engine, document, bodies).as_object().cloned().unwrap_or_default()
+    let mut view = execution(engine, document, bodies).as_object().cloned().unwrap_or_default();
+    // Nobody in particular has no name there.
+    if let Some(who) = view.get_mut("authentication").and_then(Value::as_object_mut)
+        && who.get("user") == Some(&json!("anonymous"))
+    {
+        who.remove("user");
+    }
+    if let Some(stages) = view.get_mut("stages").and_then(Value::as_array_mut) {
+        // Orca's stores list them so, and `#stage` takes the first of a name.
+        let reference = |stage: &Value| stage["refId"].as_str().unwrap_or_default().to_owned();
+        stages.sort_by_key(reference);
+    }
+    view
 }

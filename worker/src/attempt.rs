@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::Value;
 use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{Catalog, EndSignal, Ending, StageLog, StageType, TaskContext};
+use shared_plugin::{Catalog, EndSignal, Ending, Secrets, StageLog, StageType, TaskContext};
 use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
     TaskInput,
@@ -265,6 +265,7 @@ impl Bench {
             let why = format!("this worker has no stage type `{stage_type}`");
             return TaskAnswer::terminal(TaskError::new("NoSuchStageType", why));
         };
+        let secrets = self.catalog.secrets();
         let log = Arc::new(self.log(&ready.attempt));
         let cx = TaskContext {
             attempt: ready.attempt.clone(),
@@ -279,6 +280,7 @@ impl Bench {
         let work = async {
             let answer = self.bounded(Arc::clone(&found), &cx, ready.needs_grant).await;
             self.make_good(found, &cx, &answer).await;
+            let answer = without_secrets(secrets, answer);
             ended.cancel();
             answer
         };
@@ -292,7 +294,8 @@ impl Bench {
         let name =
             LogName { execution: attempt.execution.to_string(), stage: attempt.stage.to_string() };
         let (blobs, clock) = (Arc::clone(&self.ports.blobs), Arc::clone(&self.ports.clock));
-        BlobLog::new(name, blobs, clock, self.config.log_bytes_max)
+        let secrets = self.catalog.secrets().clone();
+        BlobLog::new(name, blobs, clock, self.config.log_bytes_max).hiding(secrets)
     }
 
     /// Runs the task; one that does not end within its grace once it is told to is cut off.
@@ -419,6 +422,21 @@ impl Bench {
             pause = (pause * 2).min(longest);
         }
     }
+}
+
+/// What stages read of secrets is in nothing that is stored.
+fn without_secrets(secrets: &Secrets, answer: TaskAnswer) -> TaskAnswer {
+    if !secrets.are_known() {
+        return answer;
+    }
+    let hidden = serde_json::to_value(&answer).and_then(|mut value| {
+        secrets.hide_all(&mut value);
+        serde_json::from_value(value)
+    });
+    hidden.unwrap_or_else(|_| {
+        let why = "its answer cannot be told without what is secret in it";
+        TaskAnswer::terminal(TaskError::new("SecretInAnswer", why))
+    })
 }
 
 fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> TaskAnswer {

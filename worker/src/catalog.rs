@@ -1,10 +1,11 @@
 //! The list of everything plugged in: one line per stage type.
 
 pub use bake::{Config as BakeConfig, PackerConfig};
-pub use deploy_kubernetes::{Account, AccountError, Accounts};
+use deploy_kubernetes::DeployManifest;
+pub use deploy_kubernetes::{Account, AccountError, Accounts, ClusterSecrets, ServiceAccount};
 use deploy_local::{DeployLocal, OperateLocal, Operation};
 pub use deploy_local::{LOCAL, LocalConfig, balancer_main, sample};
-use shared_plugin::Catalog;
+use shared_plugin::{Catalog, Secrets};
 
 use crate::stages::webhook::Webhook;
 pub use crate::stages::webhook::{AllowEntry, AllowError, AllowList, WebhookConfig};
@@ -21,6 +22,8 @@ pub struct CatalogConfig {
     pub local: Option<LocalConfig>,
     /// What webhooks may ask.
     pub webhook: WebhookConfig,
+    /// What references to secrets mean.
+    pub secrets: Secrets,
 }
 
 /// Every stage type of this binary.
@@ -28,8 +31,9 @@ pub fn catalog(config: CatalogConfig) -> Catalog {
     let catalog = Catalog::default()
         .with(bake::BakeManifest::new(config.bake))
         .with(bake::Bake::new(config.packer))
-        .with(deploy_kubernetes::DeployManifest::new(config.kubernetes))
-        .with(Webhook::new(config.webhook));
+        .with(DeployManifest::new(config.kubernetes).with_secrets(config.secrets.clone()))
+        .with(Webhook::new(WebhookConfig { secrets: config.secrets.clone(), ..config.webhook }))
+        .with_secrets(config.secrets);
     match config.local {
         Some(config) => with_local(catalog, &config),
         None => catalog,

@@ -10,6 +10,7 @@ pub mod pod;
 pub mod probes;
 mod queues;
 mod runner;
+pub mod secrets;
 pub mod stages;
 mod standing;
 mod vitals;
@@ -100,7 +101,15 @@ pub async fn start(
     Ok(standing)
 }
 
-/// What a worker with this catalog can do.
+/// What a worker with this catalog can do, and in which accounts.
+pub fn capabilities_by_account(catalog: &Catalog) -> Vec<Capability> {
+    let mut found = catalog.capabilities();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What a worker with this catalog can do where it is the only one: whatever it is asked.
 pub fn capabilities(catalog: &Catalog) -> Vec<Capability> {
     let tasks = catalog.descriptors().into_iter().flat_map(|descriptor| descriptor.tasks);
     let mut found: Vec<Capability> = tasks.map(|task| task.capability).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use shared_plugin::StageLog;
+use shared_plugin::{Secrets, StageLog};
 use shared_ports::{Blobs, Clock, LogName, PortError};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,7 @@ pub(crate) struct BlobLog {
     blobs: Arc<dyn Blobs>,
     clock: Arc<dyn Clock>,
     bytes_max: u64,
+    secrets: Secrets,
     state: Mutex<State>,
 }
 
@@ -54,7 +55,13 @@ impl BlobLog {
         clock: Arc<dyn Clock>,
         bytes_max: u64,
     ) -> Self {
-        Self { name, blobs, clock, bytes_max, state: Mutex::default() }
+        let (secrets, state) = Default::default();
+        Self { name, blobs, clock, bytes_max, secrets, state }
+    }
+
+    /// The same without what is secret.
+    pub(crate) fn hiding(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Stores lines soon after they were added, until `ended`. Not to be dropped before.
@@ -159,7 +166,7 @@ impl StageLog for BlobLog {
         if state.full {
             return;
         }
-        let mut line = format!("{stamp:.3} {}\n", clean(text));
+        let mut line = format!("{stamp:.3} {}\n", clean(&self.secrets.hide(text)));
         if state.written + line.len() as u64 > self.bytes_max {
             let limit = self.bytes_max;
             line =

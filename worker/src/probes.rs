@@ -142,7 +142,7 @@ impl Served {
         let control = Queue::Control(worker.clone());
         let (broker, leases, blobs) = tokio::join!(
             check("broker", Matters::Much, async { ports.broker.depth(&control).await.map(drop) }),
-            check("leases", Matters::Little, async { ports.leases.live().await.map(drop) }),
+            check("leases", Matters::Little, ports.leases.are_given_out()),
             check("blobs", Matters::Much, ports.blobs.ready()),
         );
         let checks = [self.taking(), broker, leases, blobs];

@@ -1,18 +1,21 @@
-//! A kubeconfig → accounts → clients.
+//! The accounts that documents name, and a client for each.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
+use kube::config::Kubeconfig;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take; watches renew themselves within it.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::credentials::{self, Print};
+use crate::service_account::ServiceAccount;
+
+/// How long a client is used. What it was made of is looked at before every use; this is for what only
+/// a plugin knows: a certificate that it gave is not asked for again by itself.
+const CLIENT_KEPT: Duration = Duration::from_mins(10);
 
 /// One cluster, as documents name it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,14 +67,50 @@ pub enum AccountError {
         /// Those that exist.
         known: String,
     },
+    /// The cluster that this runs in cannot be used.
+    #[error("the cluster that this runs in cannot be used: {why}")]
+    OwnCluster {
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Two accounts have one name.
+    #[error(
+        "`{account}` names a context of the kubeconfig already; give the cluster that this runs in \
+         another name"
+    )]
+    Twice {
+        /// The name.
+        account: String,
+    },
+    /// There are no credentials for a cluster.
+    #[error("the account `{account}` has no credentials: {why}")]
+    Credentials {
+        /// The account.
+        account: String,
+        /// Why not, without anything secret.
+        why: String,
+    },
 }
 
 /// Every account, and a client for each that was used.
 #[derive(Clone, Default)]
 pub struct Accounts {
-    file: Option<PathBuf>,
-    accounts: BTreeMap<String, Account>,
-    clients: Arc<Mutex<BTreeMap<String, Cluster>>>,
+    accounts: BTreeMap<String, (Account, Source)>,
+    clients: Arc<Mutex<BTreeMap<String, Kept>>>,
+}
+
+/// Where an account's credentials come from.
+#[derive(Debug, Clone)]
+enum Source {
+    Kubeconfig(PathBuf),
+    OwnCluster(ServiceAccount),
+}
+
+/// A client, and what it was made of.
+struct Kept {
+    cluster: Cluster,
+    print: Print,
+    since: Instant,
 }
 
 /// A cluster that can be talked to.
@@ -114,22 +153,47 @@ impl Accounts {
         let own = contexts
             .into_iter()
             .map(|context| (context.clone(), Account { context, ..Account::default() }));
-        let accounts = own.chain(more).collect();
-        Ok(Self { file: Some(file.to_owned()), accounts, clients: Arc::default() })
+        let source = Source::Kubeconfig(file.to_owned());
+        let sourced = own.chain(more).map(|(name, account)| (name, (account, source.clone())));
+        Ok(Self { accounts: sourced.collect(), clients: Arc::default() })
     }
 
-    /// A client for an account.
+    /// The same, and the cluster that this runs in, reached by a service account, under a name.
     ///
     /// # Errors
-    /// [`AccountError`] if there is no such account or its kubeconfig cannot be used.
-    pub(crate) async fn cluster(&self, name: &str) -> Result<Cluster, AccountError> {
-        let account = self.accounts.get(name).ok_or_else(|| self.unknown(name))?;
-        let mut clients = self.clients.lock().await;
-        if let Some(cluster) = clients.get(name) {
-            return Ok(cluster.clone());
+    /// [`AccountError`] if the name is taken, or the service account has no files.
+    pub fn and_own_cluster(
+        mut self,
+        name: &str,
+        service_account: &ServiceAccount,
+    ) -> Result<Self, AccountError> {
+        service_account.check()?;
+        let account = Account { context: name.to_owned(), ..Account::default() };
+        let source = Source::OwnCluster(service_account.clone());
+        match self.accounts.insert(name.to_owned(), (account, source)) {
+            None => Ok(self),
+            Some(_) => Err(AccountError::Twice { account: name.to_owned() }),
         }
-        let cluster = self.connect(name, account).await?;
-        clients.insert(name.to_owned(), cluster.clone());
+    }
+
+    /// A client for an account, with its credentials as they are now.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is no such account or its credentials cannot be used.
+    pub(crate) async fn cluster(&self, name: &str) -> Result<Cluster, AccountError> {
+        let (account, source) = self.accounts.get(name).ok_or_else(|| self.unknown(name))?;
+        let config = source.config(name)?;
+        let print = credentials::print(&config);
+        let is_good = |kept: &&Kept| kept.print == print && kept.since.elapsed() < CLIENT_KEPT;
+        if let Some(kept) = self.clients.lock().await.get(name).filter(is_good) {
+            return Ok(kept.cluster.clone());
+        }
+        // Not under the lock: a plugin may take its time, and others have clients already.
+        let (client, default_namespace) = source.connect(name, config, account).await?;
+        let (account, own) = (account.clone(), name.to_owned());
+        let cluster = Cluster { client, default_namespace, account, name: own };
+        let kept = Kept { cluster: cluster.clone(), print, since: Instant::now() };
+        self.clients.lock().await.insert(name.to_owned(), kept);
         Ok(cluster)
     }
 
@@ -142,29 +206,39 @@ impl Accounts {
         };
         AccountError::Unknown { account: name.to_owned(), known }
     }
+}
 
-    async fn connect(&self, name: &str, account: &Account) -> Result<Cluster, AccountError> {
-        let file = self.file.clone().unwrap_or_default();
-        let wrong = |why: String| AccountError::Kubeconfig { file: file.clone(), why };
-        let options =
-            KubeConfigOptions { context: Some(account.context.clone()), ..Default::default() };
-        let kubeconfig = read(&file)?;
-        if let Some(user) = missing_user(&kubeconfig, &account.context) {
-            let context = &account.context;
-            return Err(wrong(format!(
-                "its context `{context}` names the user `{user}`, who is not in it"
-            )));
+impl Source {
+    /// What there is now; it may have changed since the last time.
+    fn config(&self, name: &str) -> Result<Kubeconfig, AccountError> {
+        match self {
+            Self::Kubeconfig(file) => read(file),
+            Self::OwnCluster(service_account) => service_account.config(name),
         }
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| wrong(error.to_string()))?;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.read_timeout = Some(READ_TIMEOUT);
-        config.write_timeout = Some(READ_TIMEOUT);
-        let default_namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| wrong(error.to_string()))?;
-        let (account, name) = (account.clone(), name.to_owned());
-        Ok(Cluster { client, default_namespace, account, name })
+    }
+
+    async fn connect(
+        &self,
+        name: &str,
+        config: Kubeconfig,
+        account: &Account,
+    ) -> Result<(Client, String), AccountError> {
+        if let Self::Kubeconfig(file) = self
+            && let Some(user) = missing_user(&config, &account.context)
+        {
+            let context = &account.context;
+            let why = format!("its context `{context}` names the user `{user}`, who is not in it");
+            return Err(AccountError::Kubeconfig { file: file.clone(), why });
+        }
+        let connected = credentials::connect(config, account.context.clone()).await;
+        connected.map_err(|why| match self {
+            Self::Kubeconfig(file) if !why.is_of_plugin => {
+                AccountError::Kubeconfig { file: file.clone(), why: why.text }
+            }
+            Self::Kubeconfig(_) | Self::OwnCluster(_) => {
+                AccountError::Credentials { account: name.to_owned(), why: why.text }
+            }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::Value;
 use shared_model::EffectKey;
+use shared_plugin::Secrets;
 use shared_ports::Clock;
 
 use crate::account::Cluster;
@@ -13,6 +14,7 @@ use crate::manifest::Manifest;
 use crate::ownership::{FIELD_MANAGER, migration};
 use crate::place::Place;
 use crate::refusal::{ApplyFailure, explain, may_pass, never};
+use crate::secrets::revealed;
 
 /// How long is waited for what may come in a moment: a new namespace's service account, the end of
 /// somebody else's change.
@@ -41,9 +43,13 @@ pub(crate) async fn apply(
     place: &Place,
     manifest: &mut Manifest,
     key: &EffectKey,
-    clock: &dyn Clock,
+    (secrets, clock): (&Secrets, &dyn Clock),
 ) -> Result<Applied, ApplyFailure> {
+    // Of what the document says: nothing that is secret is hashed.
     let hash = sign(manifest, key);
+    let manifest = &revealed(secrets, manifest).await.map_err(|error| {
+        never("SecretUnavailable", format!("`{}`: {error}", manifest.full_name()))
+    })?;
     let mut waited = Duration::ZERO;
     loop {
         let tried = match manifest.name() {

@@ -1,5 +1,7 @@
 //! Runs a folder of stability cases: `verdicts.tsv` and the manifests that it names.
 
+pub mod artifacts;
+
 use std::path::Path;
 
 use serde_json::Value;

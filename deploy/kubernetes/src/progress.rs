@@ -87,7 +87,7 @@ fn object(value: Value) -> Object {
 }
 
 /// The artifact that a deployed object is.
-fn created(account: &str, manifest: &Manifest, name: &str, namespace: &str) -> Artifact {
+pub(crate) fn created(account: &str, manifest: &Manifest, name: &str, namespace: &str) -> Artifact {
     Artifact(object(json!({
         "type": format!("kubernetes/{}", lower_first(manifest.kind())),
         "name": name,

@@ -4,6 +4,7 @@ use kube::core::Status;
 use serde_json::Value;
 use shared_model::{Retry, TaskError};
 
+use crate::credentials;
 use crate::manifest::Manifest;
 
 /// Longest text of a server that is shown, in characters: a refused pod comes with all its fields.
@@ -215,7 +216,10 @@ fn without_data(manifest: &Manifest, said: &str) -> String {
 }
 
 /// An error with its causes; addresses stay, nothing else of the configuration is in it.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(why) = credentials::of_plugin(error) {
+        return why;
+    }
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

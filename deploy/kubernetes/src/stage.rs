@@ -9,10 +9,13 @@ use shared_model::{
     Artifact, Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult,
 };
 use shared_plugin::context::embedded_bytes;
-use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_plugin::{
+    Ending, Secrets, StageDescriptor, StageType, TaskContext, TaskDescriptor, When,
+};
 
 use crate::account::{Accounts, Cluster};
 use crate::apply::apply;
+use crate::bind::Target;
 use crate::manifest::{self, Manifest};
 use crate::place::Places;
 use crate::progress::Progress;
@@ -28,12 +31,19 @@ const WAIT: &str = "waitForManifestToStabilize";
 #[derive(Clone)]
 pub struct DeployManifest {
     accounts: Accounts,
+    secrets: Secrets,
 }
 
 impl DeployManifest {
     /// The stage type, with the clusters that it may deploy to.
     pub fn new(accounts: Accounts) -> Self {
-        Self { accounts }
+        Self { accounts, secrets: Secrets::default() }
+    }
+
+    /// The same, with what references to secrets mean.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 }
 
@@ -61,6 +71,10 @@ impl StageType for DeployManifest {
             ],
             timeout: SignedDuration::from_mins(30),
         }
+    }
+
+    fn accounts(&self) -> Vec<String> {
+        self.accounts.names().map(str::to_owned).collect()
     }
 
     async fn run(&self, task: &str, cx: &TaskContext) -> TaskAnswer {
@@ -164,7 +178,12 @@ fn bind_images(
     if enabled {
         candidates.extend(cx.input.artifacts.iter().cloned());
     }
-    let bound = bind::bind(manifests, &candidates);
+    let target = Target {
+        account: cx.text("account"),
+        namespace: cx.text("namespaceOverride"),
+        names_only: false,
+    };
+    let bound = bind::bind(manifests, &candidates, target);
     match bind::unbound(required, &bound).first() {
         None => Ok(bound),
         Some(artifact) => Err(TaskError::new(
@@ -207,7 +226,7 @@ impl DeployManifest {
         let applied = tokio::select! {
             biased;
             why = cx.told_to_end() => Err(why),
-            applied = apply_all(cx, &cluster, manifests, &mut progress) => Ok(applied),
+            applied = apply_all(cx, &self.secrets, &cluster, manifests, &mut progress) => Ok(applied),
         };
         match applied {
             // Whoever takes it over finds what was applied by its keys.
@@ -270,6 +289,7 @@ impl DeployManifest {
 /// Applies one manifest after the other; what can be known to be wrong is known before the first.
 async fn apply_all(
     cx: &TaskContext,
+    secrets: &Secrets,
     cluster: &Cluster,
     manifests: Vec<Manifest>,
     progress: &mut Progress<'_>,
@@ -284,7 +304,8 @@ async fn apply_all(
         // After its namespace is known: an annotation tells it.
         labels::write(&mut manifest, app, skip);
         let applied =
-            apply(cluster, &place, &mut manifest, &cx.effect(ordinal), &*cx.clock).await?;
+            apply(cluster, &place, &mut manifest, &cx.effect(ordinal), (secrets, &*cx.clock))
+                .await?;
         let shown = if place.namespace.is_empty() { "the cluster" } else { &place.namespace };
         cx.log.line(&format!("{} {} in {shown}", manifest.full_name(), applied.done)).await;
         progress.add(&manifest, &place.namespace, &applied);
@@ -328,7 +349,8 @@ fn schema() -> Value {
         "type": "object",
         "required": ["account"],
         "properties": {
-            "account": { "type": "string" },
+            "account": { "type": "string", "format": "account" },
+            "credentials": { "type": "string", "format": "account" },
             "source": { "enum": ["text", "artifact"] },
             "manifests": { "type": "array" },
             "manifestArtifactId": { "type": "string" },

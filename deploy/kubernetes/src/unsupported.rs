@@ -4,6 +4,7 @@ use serde_json::Value;
 use shared_model::{Object, TaskError};
 
 use crate::manifest::Manifest;
+use crate::secrets::is_unread;
 
 const PREFIX: &str = "strategy.spinnaker.io/";
 
@@ -63,15 +64,21 @@ pub(crate) fn warnings(manifests: &[Manifest]) -> Vec<String> {
         ["ConfigMap", "Secret"].contains(&manifest.kind())
             && manifest.annotation("strategy.spinnaker.io/versioned") != Some("false")
     });
-    versioned
-        .map(|manifest| {
-            format!(
-                "`{}` is applied without a version: its name stays as it is, and pods that use it are \
+    let unread = manifests.iter().filter(|manifest| is_unread(manifest)).map(|manifest| {
+        format!(
+            "`{}` has a reference to a secret, which is applied as it is: it is read only in `stringData` \
+             and `data` of a Secret",
+            manifest.full_name()
+        )
+    });
+    let versioned = versioned.map(|manifest| {
+        format!(
+            "`{}` is applied without a version: its name stays as it is, and pods that use it are \
                  not restarted by it",
-                manifest.full_name()
-            )
-        })
-        .collect()
+            manifest.full_name()
+        )
+    });
+    versioned.chain(unread).collect()
 }
 
 #[cfg(test)]

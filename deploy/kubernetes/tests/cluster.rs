@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+#[path = "cluster/credentials.rs"]
+mod credentials;
 #[path = "cluster/effects.rs"]
 mod effects;
 #[path = "cluster/kinds.rs"]
@@ -17,6 +19,8 @@ mod ownership;
 mod refusals;
 #[path = "cluster/scene.rs"]
 mod scene;
+#[path = "cluster/secrets.rs"]
+mod secrets;
 #[path = "cluster/stalling.rs"]
 mod stalling;
 #[path = "cluster/waiting.rs"]

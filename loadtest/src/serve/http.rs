@@ -8,13 +8,18 @@ use anyhow::{Context, Result, bail};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) struct Connection {
+/// One client's connection.
+pub struct Connection {
     address: String,
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub(super) fn open(address: &str) -> Result<Self> {
+    /// Opens it to `HOST:PORT`.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
@@ -22,8 +27,25 @@ impl Connection {
     }
 
     /// The status and the body of the answer.
-    pub(super) fn send(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
-        self.ask(method, path, body)?;
+    ///
+    /// # Errors
+    /// There is no answer, or one that cannot be read.
+    pub fn send(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+        self.send_with(method, path, &[], body)
+    }
+
+    /// The same, with headers.
+    ///
+    /// # Errors
+    /// There is no answer, or one that cannot be read.
+    pub fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(u16, String)> {
+        self.ask(method, path, headers, body)?;
         let (status, length) = self.head()?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
@@ -31,8 +53,8 @@ impl Connection {
     }
 
     /// What is answered up to a line, and the one after it.
-    pub(super) fn read_until(&mut self, path: &str, line: &str) -> Result<String> {
-        self.ask("GET", path, "")?;
+    pub(crate) fn read_until(&mut self, path: &str, line: &str) -> Result<String> {
+        self.ask("GET", path, &[], "")?;
         let (mut read, mut is_near) = (String::new(), 0);
         while is_near < 3 {
             if self.stream.read_line(&mut read)? == 0 {
@@ -43,10 +65,18 @@ impl Connection {
         Ok(read)
     }
 
-    fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<()> {
+    fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<()> {
+        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers: String = headers.collect();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             {headers}Content-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
         );

@@ -14,7 +14,7 @@ use worker::catalog::AllowEntry;
 
 use crate::application::ApplicationArgs;
 use crate::completion::{self, CompletionArgs};
-use crate::config::ConfigArgs;
+use crate::config::{ConfigArgs, SecretSources};
 use crate::execution::ExecutionArgs;
 use crate::fleet::FleetArgs;
 use crate::pipeline::PipelineArgs;
@@ -222,6 +222,12 @@ pub(crate) struct EngineArgs {
         value_delimiter = ','
     )]
     pub(crate) allow_urls: Vec<AllowEntry>,
+    /// The folder of secrets: `secret://file/name#key` is the file `key` in the folder `name` below it.
+    #[arg(long, value_name = "DIR", env = "CAPSTAN_SECRETS_DIR")]
+    pub(crate) secrets_dir: Option<PathBuf>,
+    /// A variable of the environment that `secret://env/NAME` may read; may be repeated.
+    #[arg(long = "secret-env", value_name = "NAME")]
+    pub(crate) secret_env: Vec<String>,
     /// What is logged to stderr: a level, or a filter such as `worker=debug` [default: what happens
     /// to executions for `dev`, warnings for `run`, which shows its progress by itself].
     #[arg(long, value_name = "FILTER", env = "CAPSTAN_LOG",
@@ -240,6 +246,12 @@ pub(crate) const LOG_CHANGES: &str =
     "warn,scheduler=info,worker=info,kube_client=off,lapin=off,opentelemetry=off";
 
 impl EngineArgs {
+    /// Where secrets come from.
+    pub(crate) fn secrets(&self) -> SecretSources {
+        let (folder, env) = (self.secrets_dir.clone(), self.secret_env.clone());
+        SecretSources { folder, env, kubernetes: None }
+    }
+
     /// Where docker listens; like docker, an empty one in the environment is none.
     pub(crate) fn docker_host(&self) -> Option<&OsStr> {
         self.docker_host.as_deref().filter(|host| !host.is_empty())
@@ -283,17 +295,22 @@ pub(crate) struct LimitArgs {
     /// Executions that have not ended; further ones are refused for as long, but those of stages.
     #[arg(long, value_name = "COUNT", default_value_t = Self::default().executions_unfinished_max, env = "CAPSTAN_EXECUTIONS_UNFINISHED_MAX")]
     pub(crate) executions_unfinished_max: usize,
+    /// The same of one application.
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().executions_unfinished_per_application_max, env = "CAPSTAN_EXECUTIONS_UNFINISHED_PER_APPLICATION_MAX")]
+    pub(crate) executions_unfinished_per_application_max: usize,
 }
 
 impl Default for LimitArgs {
     fn default() -> Self {
         let api = ApiLimits::default();
-        let unfinished = scheduler::Config::default().executions_unfinished_max;
+        let scheduler = scheduler::Config::default();
         Self {
             connections_max: None,
             requests_per_second_max: api.requests_per_second_max,
             requests_burst_max: api.requests_burst_max,
-            executions_unfinished_max: unfinished,
+            executions_unfinished_max: scheduler.executions_unfinished_max,
+            executions_unfinished_per_application_max: scheduler
+                .executions_unfinished_per_application_max,
         }
     }
 }

@@ -21,7 +21,7 @@ use figment2::Figment;
 use self::entry::Entry;
 pub(crate) use self::error::missing;
 pub(crate) use self::given::Given;
-pub(crate) use self::settings::{Log, Settings, Start};
+pub(crate) use self::settings::{KubernetesSecrets, Log, SecretSources, Settings, Start};
 use self::shape::Shape;
 pub(crate) use self::show::{ConfigArgs, run};
 

@@ -86,6 +86,7 @@ async fn serve(
     shared_runtime::telemetry::start_export(&supervisor)?;
     let config = Config {
         executions_unfinished_max: limits.executions_unfinished_max,
+        executions_unfinished_per_application_max: limits.executions_unfinished_per_application_max,
         accounts: stages.accounts(),
         window_zone: arguments.window_zone.clone(),
         ..Config::default()

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::output::{Rows, text};
+use crate::say::say;
 use crate::server::{EXIT_CODES, ServerArgs, Session, with_server};
 
 /// Attempts of a worker that are shown; the others are counted.
@@ -30,6 +31,9 @@ async fn show(session: &Session) -> Result<u8> {
     session
         .format
         .print_tables(&fleet, || vec![workers(&fleet), capabilities(&fleet), pools(&fleet)])?;
+    if let Some(why) = fleet["heldUp"].as_str() {
+        say(&format!("nothing new begins for now: {why}"));
+    }
     Ok(0)
 }
 

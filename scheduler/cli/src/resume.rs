@@ -47,6 +47,12 @@ fn options(arguments: &RunArgs) -> Vec<String> {
     for name in &engine.packer_env {
         option("--packer-env", name.clone());
     }
+    if let Some(folder) = &engine.secrets_dir {
+        option("--secrets-dir", path(folder));
+    }
+    for name in &engine.secret_env {
+        option("--secret-env", name.clone());
+    }
     if arguments.output == Output::Json {
         option("-o", "json".into());
     }
@@ -64,7 +70,7 @@ mod tests {
     fn what_the_first_run_was_told_is_told_again() {
         let told = "--data-dir d --kubeconfig k --account a=b --artifacts-root r --helm ./h \
                     --allow-url *.x:80 --allow-url 10.0.0.0/8 --packer ./p --recipes c \
-                    --docker-host unix:///s --packer-env A -o json";
+                    --docker-host unix:///s --packer-env A --secrets-dir s --secret-env B -o json";
         let words = "capstan run p.json -p x=1".split(' ').chain(told.split(' '));
         let Command::Run(arguments) = Cli::parse_from(words).command else { panic!("no run") };
         assert_eq!(options(&arguments).join(" "), told);

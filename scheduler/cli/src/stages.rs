@@ -4,16 +4,19 @@ mod tools;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use shared_plugin::{Catalog, StageDescriptor};
+use anyhow::{Context, Result, ensure};
+use shared_plugin::{Catalog, Secrets, StageDescriptor};
 use shared_runtime::tool::GuardCommand;
 use worker::catalog::{
-    Account, AccountError, Accounts, AllowEntry, AllowList, CatalogConfig, LOCAL, LocalConfig,
-    WebhookConfig, catalog,
+    Account, AccountError, Accounts, AllowEntry, AllowList, CatalogConfig, ClusterSecrets, LOCAL,
+    LocalConfig, ServiceAccount, WebhookConfig, catalog,
 };
+use worker::secrets::{Environment, Files};
 
 use crate::args::EngineArgs;
+use crate::config::{KubernetesSecrets, SecretSources};
 
 /// What somebody chose, by flags or settings.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub(crate) struct Chosen {
     /// Below it lie the runs of tools, and server groups.
     pub(crate) data_dir: PathBuf,
     pub(crate) kubeconfig: Option<PathBuf>,
+    /// The account that means the cluster which this process runs in.
+    pub(crate) in_cluster: Option<String>,
     pub(crate) accounts: Vec<(String, String)>,
     pub(crate) artifacts_root: Option<PathBuf>,
     pub(crate) helm: String,
@@ -29,6 +34,9 @@ pub(crate) struct Chosen {
     pub(crate) docker_host: Option<OsString>,
     pub(crate) packer_env: Vec<String>,
     pub(crate) allow_urls: Vec<AllowEntry>,
+    /// How long a tool may go on once its worker is gone, where that is not the tool's own.
+    pub(crate) tool_grace: Option<Duration>,
+    pub(crate) secrets: SecretSources,
     /// Whether stages may start processes here (D27).
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact (D27).
@@ -40,6 +48,7 @@ pub(crate) struct Stages {
     clusters: Accounts,
     tools: tools::Configured,
     webhook: WebhookConfig,
+    secrets: Secrets,
     /// Where server groups lie, if there may be any.
     local: Option<PathBuf>,
 }
@@ -52,6 +61,7 @@ impl Chosen {
         Self {
             data_dir: arguments.data_dir.clone(),
             kubeconfig,
+            in_cluster: None,
             accounts: arguments.accounts.clone(),
             artifacts_root: arguments.artifacts_root.clone(),
             helm: arguments.helm.clone(),
@@ -60,6 +70,8 @@ impl Chosen {
             docker_host: arguments.docker_host().map(OsString::from),
             packer_env: arguments.packer_env.clone(),
             allow_urls: arguments.allow_urls.clone(),
+            tool_grace: None,
+            secrets: arguments.secrets(),
             local_provider: true,
             artifact_templates: true,
         }
@@ -72,8 +84,10 @@ impl Stages {
     /// # Errors
     /// What is not there, and what to do.
     pub(crate) fn look(chosen: &Chosen) -> Result<Self> {
+        let clusters = clusters(chosen)?;
         Ok(Self {
-            clusters: clusters(chosen)?,
+            secrets: secrets(chosen, &clusters)?,
+            clusters,
             tools: tools::configured(chosen)?,
             webhook: webhook(chosen),
             local: chosen.local_provider.then(|| chosen.data_dir.clone()),
@@ -95,10 +109,10 @@ impl Stages {
     /// # Errors
     /// If this program cannot be found, or no folder be made.
     pub(crate) fn catalog(self) -> Result<Catalog> {
-        let Self { clusters: kubernetes, tools, webhook, local } = self;
+        let Self { clusters: kubernetes, tools, webhook, secrets, local } = self;
         let tools::Configured { bake, packer } = tools;
         let local = local.map(|data| local_config(&data)).transpose()?;
-        Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook }))
+        Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook, secrets }))
     }
 }
 
@@ -111,7 +125,9 @@ pub(crate) fn descriptors(with_local: bool) -> Result<Vec<StageDescriptor>> {
     let tools::Configured { bake, packer } = tools::anywhere()?;
     let local = with_local.then(|| local_config(Path::new("."))).transpose()?;
     let (kubernetes, webhook) = (Accounts::none(), WebhookConfig::default());
-    Ok(catalog(CatalogConfig { bake, packer, kubernetes, local, webhook }).descriptors())
+    let secrets = Secrets::default();
+    let config = CatalogConfig { bake, packer, kubernetes, local, webhook, secrets };
+    Ok(catalog(config).descriptors())
 }
 
 fn webhook(chosen: &Chosen) -> WebhookConfig {
@@ -127,8 +143,45 @@ fn local_config(data: &Path) -> Result<LocalConfig> {
     LocalConfig::new(data, balancer, path).context("no folder for server groups")
 }
 
-/// The clusters of the kubeconfig.
+/// What references to secrets mean here.
+fn secrets(chosen: &Chosen, clusters: &Accounts) -> Result<Secrets> {
+    let SecretSources { folder, env, kubernetes } = &chosen.secrets;
+    let mut secrets = Secrets::default();
+    if let Some(folder) = folder {
+        let shown = folder.display();
+        ensure!(
+            folder.is_dir(),
+            "the folder of secrets, `{shown}`, is not there or no folder; name another with \
+             `worker.secrets.folder` (--secrets-dir)"
+        );
+        secrets = secrets.with("file", Files::below(folder));
+    }
+    if !env.is_empty() {
+        secrets = secrets.with("env", Environment::of(env.iter().cloned()));
+    }
+    if let Some(KubernetesSecrets { account, namespace }) = kubernetes {
+        ensure!(
+            clusters.names().any(|name| name == account),
+            "`worker.secrets.kubernetes.account` is `{account}`, which this worker does not reach; \
+             name one of its accounts: {}",
+            clusters.names().collect::<Vec<_>>().join(", ")
+        );
+        let source = ClusterSecrets::new(clusters.clone(), account, namespace);
+        secrets = secrets.with("kubernetes", source);
+    }
+    Ok(secrets)
+}
+
+/// The clusters of the kubeconfig, and the one that this runs in.
 fn clusters(chosen: &Chosen) -> Result<Accounts> {
+    let of_file = of_kubeconfig(chosen)?;
+    match &chosen.in_cluster {
+        None => Ok(of_file),
+        Some(name) => Ok(of_file.and_own_cluster(name, &ServiceAccount::of_pod()?)?),
+    }
+}
+
+fn of_kubeconfig(chosen: &Chosen) -> Result<Accounts> {
     let more = chosen.accounts.iter().map(|(name, context)| {
         (name.clone(), Account { context: context.clone(), ..Account::default() })
     });
@@ -139,7 +192,11 @@ fn clusters(chosen: &Chosen) -> Result<Accounts> {
                  file with --kubeconfig",
                 file.display()
             ),
-            AccountError::Kubeconfig { .. } | AccountError::Unknown { .. } => error.into(),
+            AccountError::Kubeconfig { .. }
+            | AccountError::Unknown { .. }
+            | AccountError::OwnCluster { .. }
+            | AccountError::Twice { .. }
+            | AccountError::Credentials { .. } => error.into(),
         }),
         None if chosen.accounts.is_empty() => Ok(Accounts::none()),
         None => anyhow::bail!("--account needs a kubeconfig; give one with --kubeconfig"),

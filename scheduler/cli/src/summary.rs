@@ -44,11 +44,15 @@ async fn show_stage(engine: &Engine, execution: &Value, stage: &Value) {
         let by = context["lastModifiedBy"].as_str().unwrap_or("anonymous");
         say(&format!("    {by} judged that it stops here"));
     }
-    let errors = context["exception"]["details"]["errors"].as_array();
-    if errors.is_none_or(Vec::is_empty) {
+    let tasks = stage["tasks"].as_array().into_iter().flatten();
+    let of_tasks = tasks.map(|task| &task["taskExceptionDetails"]["exception"]);
+    let exceptions = std::iter::once(&context["exception"]).chain(of_tasks);
+    let errors = exceptions.filter_map(|exception| exception["details"]["errors"].as_array());
+    let errors: Vec<&str> = errors.flatten().filter_map(Value::as_str).collect();
+    if errors.is_empty() {
         return;
     }
-    for error in errors.into_iter().flatten().filter_map(Value::as_str) {
+    for error in errors {
         say(&format!("    {}", error.replace('\n', "\n    ")));
     }
     show_log(engine, execution, stage).await;

@@ -7,6 +7,8 @@
     reason = "a test fails where it stands, and waits by the machine's own clock"
 )]
 
+#[path = "distributed/accounts.rs"]
+mod accounts;
 #[path = "journeys/application.rs"]
 mod application;
 #[path = "distributed/bridge.rs"]
@@ -50,6 +52,8 @@ mod refusals;
 mod role;
 #[path = "distributed/scene.rs"]
 mod scene;
+#[path = "distributed/secrets.rs"]
+mod secrets;
 #[path = "distributed/server.rs"]
 #[expect(dead_code, reason = "the storm uses all of it")]
 mod server;

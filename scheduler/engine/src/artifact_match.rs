@@ -72,8 +72,22 @@ pub fn bind_produced(
     expected: &[ExpectedArtifact],
     produced: &[Artifact],
 ) -> Result<Vec<ExpectedArtifact>, MatchError> {
+    resolve_each(expected, produced, &[], false)
+}
+
+/// Binds each expected artifact: to what was received, else an earlier execution's, else its default.
+///
+/// # Errors
+/// [`MatchError`] for the first that cannot be resolved; with `unique` also for one that more than one
+/// artifact fits.
+pub fn resolve_each(
+    expected: &[ExpectedArtifact],
+    received: &[Artifact],
+    prior: &[Artifact],
+    unique: bool,
+) -> Result<Vec<ExpectedArtifact>, MatchError> {
     let bind = |expected: &ExpectedArtifact| {
-        resolve(expected, produced, &[], false).map(|bound| expected.clone().bind(&bound))
+        resolve(expected, received, prior, unique).map(|bound| expected.clone().bind(&bound))
     };
     expected.iter().map(bind).collect()
 }

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod retry;
 pub mod stage;
 mod step;
+pub mod trigger_match;
 mod waiting;
 pub mod window;
 

@@ -7,8 +7,15 @@ use shared_model::{Object, Status, TaskAnswer, TaskError};
 use crate::plan::{StagePlan, SyntheticPlan, TaskKind, TaskPlan};
 
 /// Every stage type that needs no worker.
-pub const NATIVE_TYPES: [&str; 6] =
-    ["checkPreconditions", "evaluateVariables", "manualJudgment", "noop", "pipeline", "wait"];
+pub const NATIVE_TYPES: [&str; 7] = [
+    "checkPreconditions",
+    "evaluateVariables",
+    "findArtifactFromExecution",
+    "manualJudgment",
+    "noop",
+    "pipeline",
+    "wait",
+];
 /// Task of a wait.
 pub const WAIT: &str = "wait";
 /// Task of a judgment.
@@ -19,8 +26,14 @@ pub const EVALUATE_VARIABLES: &str = "evaluateVariables";
 pub const CHECK_PRECONDITION: &str = "checkPrecondition";
 /// Task of a stage that starts another pipeline.
 pub const START_PIPELINE: &str = "startPipeline";
+/// Task of a stage that looks for artifacts of another execution.
+pub const FIND_ARTIFACTS: &str = "findArtifactFromExecution";
 /// Task of a stage that waits for another execution.
 pub const MONITOR_PIPELINE: &str = "monitorPipeline";
+/// Kind of the failure of a condition that does not hold.
+pub const CONDITION_FAILED: &str = "ConditionFailed";
+/// Kind of the failure of a stage whose document says that it stops here.
+pub const JUDGED_TO_STOP: &str = "JudgmentStopped";
 /// How long another execution may take where the document does not say.
 const CHILD_TIMEOUT: SignedDuration = SignedDuration::from_hours(12);
 /// How long a judgment may take where the document does not say.
@@ -56,6 +69,7 @@ pub fn plan(stage_type: &str, context: &Object, at: Timestamp) -> Result<NativeP
         }
         "evaluateVariables" => Ok(one_task(EVALUATE_VARIABLES, TaskKind::Native, None)),
         "checkPreconditions" => preconditions(context),
+        "findArtifactFromExecution" => Ok(one_task(FIND_ARTIFACTS, TaskKind::Native, None)),
         "pipeline" => Ok(child_pipeline(context)),
         "noop" => Ok(NativePlan::default()),
         _ => Err(TaskError::new("NoSuchStageType", format!("`{stage_type}` needs a worker"))),
@@ -154,7 +168,9 @@ fn precondition_stage(precondition: &Object, parent: &Object) -> (SyntheticPlan,
     child.insert("preconditionType".into(), kind);
     child.entry("context").or_insert_with(|| json!({}));
     child.insert("type".into(), "checkPreconditions".into());
-    for inherited in ["continuePipeline", "failOnFailedExpressions"] {
+    for inherited in
+        ["completeOtherBranchesThenFail", "continuePipeline", "failOnFailedExpressions"]
+    {
         if let Some(value) = parent.get(inherited) {
             child.entry(inherited).or_insert_with(|| value.clone());
         }
@@ -176,7 +192,7 @@ pub fn answer(task: &str, context: &Object) -> Option<TaskAnswer> {
         ))),
         WAIT_FOR_JUDGMENT if preset_judgment(context) == Some(true) => Some(TaskAnswer::done()),
         WAIT_FOR_JUDGMENT => Some(TaskAnswer::terminal(TaskError::new(
-            "JudgmentStopped",
+            JUDGED_TO_STOP,
             "the document's judgmentStatus is `stop`",
         ))),
         _ => None,

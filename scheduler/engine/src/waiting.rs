@@ -1,7 +1,7 @@
 //! Why an execution is not moving: never stuck without saying so.
 
 use jiff::Timestamp;
-use shared_model::Status;
+use shared_model::{Capability, Status};
 
 use crate::event::StageIndex;
 use crate::execution::Execution;
@@ -66,6 +66,8 @@ pub struct WaitingFor {
     pub until: Option<Timestamp>,
     /// Who or what can unblock it.
     pub unblock: String,
+    /// What a worker must be able to do, where one is waited for.
+    pub capability: Option<Capability>,
 }
 
 /// Everything that an execution waits for; empty only if it has ended.
@@ -86,13 +88,15 @@ fn slot(execution: &Execution) -> Option<WaitingFor> {
         "the end of one of the pipeline's running executions, of which there may be {most}{turn}"
     );
     let (stage, kind) = (None, WaitingKind::Slot);
-    Some(WaitingFor { stage, kind, since: None, until: rule.expires_at, unblock })
+    let until = rule.expires_at;
+    Some(WaitingFor { stage, kind, since: None, until, unblock, capability: None })
 }
 
 fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {
     let timeout = stage.body.as_ref().and_then(|body| body.timeout_at);
     let make = |kind, since, until, unblock: String| {
-        Some(WaitingFor { stage: Some(index), kind, since, until, unblock })
+        let capability = (kind == WaitingKind::Worker).then(|| wanted(stage)).flatten();
+        Some(WaitingFor { stage: Some(index), kind, since, until, unblock, capability })
     };
     match stage.phase {
         Phase::Evaluating | Phase::PlanningAfter | Phase::PlanningOnFailure(_) => {
@@ -105,6 +109,13 @@ fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {
         }
         // Its synthetic stages say what they wait for.
         Phase::Before | Phase::After | Phase::OnFailure(_) | Phase::Idle => None,
+    }
+}
+
+fn wanted(stage: &Stage) -> Option<Capability> {
+    match &stage.current()?.1.kind {
+        TaskKind::Worker { capability, .. } => Some(capability.clone()),
+        TaskKind::Native | TaskKind::Wait { .. } | TaskKind::Child | TaskKind::Judgment => None,
     }
 }
 
@@ -133,14 +144,19 @@ fn of_task(stage: &Stage, task: &Task) -> Found {
         TaskKind::Native | TaskKind::Child => {
             (WaitingKind::Scheduler, None, None, "the scheduler's next turn".into())
         }
-        TaskKind::Worker { capability, .. } => of_attempt(&task.attempt, capability.as_str()),
+        TaskKind::Worker { capability, .. } => of_attempt(&task.attempt, capability),
     }
 }
 
-fn of_attempt(attempt: &Attempt, capability: &str) -> Found {
+fn of_attempt(attempt: &Attempt, capability: &Capability) -> Found {
     match attempt {
         Attempt::Queued { since, .. } => {
-            let unblock = format!("a worker with a free slot for `{capability}`");
+            let unblock = match capability.account() {
+                None => format!("a worker with a free slot for `{capability}`"),
+                Some((what, account)) => format!(
+                    "a worker with a free slot for `{what}` that reaches the account `{account}`"
+                ),
+            };
             (WaitingKind::Worker, Some(*since), None, unblock)
         }
         Attempt::Leased { worker, since, .. } => {

@@ -1,5 +1,8 @@
 //! Why an expression has no value.
 
+/// How the message begins of what a function (`#name(…)`) says.
+pub(crate) const IN_FUNCTION: &str = "EL1023E: a problem occurred in a function";
+
 /// Why an expression has no value. The text stays as it is then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -32,11 +35,12 @@ impl Error {
     pub fn exception_type(&self) -> &'static str {
         match self {
             Self::Parse { .. } => "org.springframework.expression.ParseException",
-            Self::Evaluate(_) | Self::Limit { .. } => {
-                "org.springframework.expression.spel.SpelEvaluationException"
+            Self::Evaluate(why) if why.ends_with("/ by zero") => "java.lang.ArithmeticException",
+            Self::Evaluate(why) if why.starts_with(IN_FUNCTION) => {
+                "com.netflix.spinnaker.kork.expressions.SpelHelperFunctionException"
             }
-            Self::Forbidden(_) => {
-                "com.netflix.spinnaker.kork.expressions.ExpressionsSupport$ForbiddenExpression"
+            Self::Evaluate(_) | Self::Limit { .. } | Self::Forbidden(_) => {
+                "org.springframework.expression.spel.SpelEvaluationException"
             }
         }
     }

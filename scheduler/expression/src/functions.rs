@@ -60,7 +60,7 @@ pub(crate) fn call<'a>(run: &mut Run<'a>, name: &str, args: Vec<Val<'a>>) -> Res
 }
 
 fn failed(why: impl std::fmt::Display) -> Error {
-    Error::Evaluate(format!("EL1023E: a problem occurred in a function: {why}"))
+    Error::Evaluate(format!("{}: {why}", crate::error::IN_FUNCTION))
 }
 
 pub(crate) fn unknown(name: &str, count: usize) -> Error {

@@ -166,9 +166,24 @@ fn with_variables(
 ) -> crate::Evaluated {
     let mut evaluated = crate::evaluate(value, context, keep);
     let Some(list) = value.get("variables").and_then(Value::as_array) else { return evaluated };
-    let (made, summary) = crate::variables(list, context);
+    // What stands beside them is there before them.
+    let mut root = context.root.clone();
+    for (key, value) in evaluated.value.as_object().into_iter().flatten() {
+        if key != "variables" && root.contains_key(key) {
+            root.insert(key.clone(), value.clone());
+        }
+    }
+    let (made, summary) = crate::variables(list, &Context { root: &root, ..*context });
     evaluated.summary.merge(summary);
     evaluated.made.push("/variables".into());
-    evaluated.value["variables"] = Value::Array(made);
+    let kept = made.into_iter().map(|mut variable| {
+        // Where nothing was evaluated there is nothing that it came from.
+        let is_text = variable["sourceValue"].is_string();
+        if let Some(fields) = variable.as_object_mut() {
+            fields.retain(|key, value| !value.is_null() && (is_text || key != "sourceValue"));
+        }
+        variable
+    });
+    evaluated.value["variables"] = Value::Array(kept.collect());
     evaluated
 }

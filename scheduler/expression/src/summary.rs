@@ -64,7 +64,7 @@ impl Summary {
         level: Level,
         at: Timestamp,
     ) {
-        let timestamp = at.as_millisecond();
+        let (expression, timestamp) = (with_execution(&expression), at.as_millisecond());
         let entry = SummaryEntry { description, exception_type, timestamp, level };
         self.failures.entry(expression).or_default().push(entry);
     }
@@ -83,5 +83,60 @@ impl Summary {
         self.failures.extend(other.failures);
         self.evaluated += other.evaluated;
         self.failed += other.failed;
+    }
+}
+
+/// Functions that Spinnaker hands the execution as a first argument, which its summaries show.
+const OF_EXECUTION: [&str; 17] = [
+    "canaryConfigNameToId",
+    "cfServiceKey",
+    "currentStage",
+    "currentUser",
+    "deployedServerGroups",
+    "judgement",
+    "judgment",
+    "manifestLabelValue",
+    "pipelineId",
+    "pipelineIdInApplication",
+    "pipelineIdOrNull",
+    "resolvedArtifacts",
+    "stage",
+    "stageByRefId",
+    "stageExists",
+    "triggerResolvedArtifact",
+    "triggerResolvedArtifactByType",
+];
+
+/// An expression as Spinnaker's summaries name it.
+fn with_execution(expression: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), expression);
+    while let Some((before, after)) = rest.split_once('#') {
+        shown.push_str(before);
+        shown.push('#');
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(after.len());
+        let (name, behind) = after.split_at(end);
+        shown.push_str(name);
+        rest = match behind.strip_prefix('(') {
+            Some(arguments) if OF_EXECUTION.contains(&name) => {
+                let is_empty = arguments.starts_with(')');
+                shown.push_str(if is_empty { "( #root.execution" } else { "( #root.execution, " });
+                arguments
+            }
+            Some(_) | None => behind,
+        };
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_the_execution_that_functions_are_handed() {
+        let shown = with_execution("#stage('a').x == #toInt('1')");
+        assert_eq!(shown, "#stage( #root.execution, 'a').x == #toInt('1')");
+        assert_eq!(with_execution("#currentStage().name"), "#currentStage( #root.execution).name");
+        assert_eq!(with_execution("a # b"), "a # b");
     }
 }

@@ -141,6 +141,10 @@ impl From<SubmitError> for ApiError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-executions", message)
                     .retry_after(RETRY_SUBMIT)
             }
+            SubmitError::TooManyOfApplication { .. } => {
+                let code = "too-many-executions-of-application";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).retry_after(RETRY_SUBMIT)
+            }
             SubmitError::Control(error) => error.into(),
             SubmitError::Port(error) => error.into(),
         }

@@ -3,10 +3,12 @@
 pub(super) mod applications;
 pub(super) mod credentials;
 pub(super) mod executions;
+pub(super) mod expressions;
 pub(super) mod pipelines;
 pub(super) mod search;
 pub(super) mod session;
 pub(super) mod tasks;
+pub(super) mod templates;
 
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -38,6 +40,15 @@ pub(super) fn router() -> OpenApiRouter<State> {
             }),
         )
         .routes(routes!(executions::patch_stage))
+        .routes(routes!(expressions::expression))
+        .routes(routes!(expressions::expression_of_stage))
+        .routes(routes!(expressions::variables))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::create))
+        .routes(routes!(templates::plan))
+        .routes(routes!(templates::update))
+        .routes(routes!(templates::dependents))
+        .routes(routes!(templates::get, templates::delete))
         .routes(routes!(tasks::start))
         .routes(routes!(tasks::get))
 }

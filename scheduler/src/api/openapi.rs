@@ -92,6 +92,7 @@ fn tags() -> Value {
         { "name": "probes", "description": "Whether it is there, and what it is." },
         { "name": "session", "description": "Who asks." },
         { "name": "tasks", "description": "Operations outside of pipelines." },
+        { "name": "templates", "description": "What pipelines are made of." },
         { "name": "tokens", "description": "Who may ask." },
     ])
 }

@@ -11,8 +11,8 @@ use shared_model::{Object, Problem};
 use utoipa::ToSchema;
 
 pub(super) use self::documents::{
-    Attributes, Execution, Job, NewPipeline, Operations, Pipeline, StagePatch, StartedPipeline,
-    Trigger,
+    Attributes, Evaluation, Execution, Job, NewPipeline, Operations, Pipeline, SavedTemplate,
+    StagePatch, StartedPipeline, Template, Trigger,
 };
 use crate::access::Token;
 

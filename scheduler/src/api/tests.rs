@@ -15,10 +15,13 @@ mod described;
 mod library;
 mod lists;
 mod slow;
+mod templates;
 mod tokens;
 
 /// Executions of a scene that may be unfinished.
 const UNFINISHED_MAX: usize = 5;
+/// The same of one application.
+const PER_APPLICATION_MAX: usize = 3;
 
 /// The API over a scheduler of its own, with one execution that waits for a judgment.
 struct Scene {
@@ -62,8 +65,12 @@ impl Scene {
         let (ports, guard) = open::open(&open::Config::embedded(folder.path())).await.unwrap();
         let supervisor = Supervisor::new();
         let accounts = vec![crate::Account::new("local", "local")];
-        let config =
-            Config { accounts, executions_unfinished_max: UNFINISHED_MAX, ..Config::default() };
+        let config = Config {
+            accounts,
+            executions_unfinished_max: UNFINISHED_MAX,
+            executions_unfinished_per_application_max: PER_APPLICATION_MAX,
+            ..Config::default()
+        };
         let scheduler = Scheduler::start(config, ports, Vec::new(), &supervisor).await.unwrap();
         let document = json!({
             "application": "shop", "name": "release",

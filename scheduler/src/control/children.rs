@@ -215,8 +215,15 @@ async fn prepare(
     };
     let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let document = trigger::with(config, scene, body);
+    let library =
+        Library::new(&shell.ports, Arc::clone(&shell.registry), shell.config.limits.clone());
+    let document = match library.expanded(Value::Object(document)).await {
+        Ok(document) => document,
+        Err(LibraryError::Port(error)) => return Err(error),
+        Err(error) => return Ok(Err(TaskError::new(NOT_STARTABLE, error.to_string()))),
+    };
     let start = Start {
-        document: Value::Object(document),
+        document,
         user: user(scene.content),
         id: Some(id.clone()),
         is_child: true,
@@ -251,6 +258,7 @@ fn not_started(name: &str, error: &SubmitError) -> TaskError {
         }
         SubmitError::Exists(_)
         | SubmitError::TooMany { .. }
+        | SubmitError::TooManyOfApplication { .. }
         | SubmitError::Control(_)
         | SubmitError::Port(_) => TaskError::new(NOT_STARTABLE, first).and(error.to_string()),
     }

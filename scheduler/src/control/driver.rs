@@ -15,6 +15,7 @@ use shared_runtime::metrics::metrics;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Admission;
 use super::children::Children;
 use super::evaluation::Shell;
 use super::lines::Lines;
@@ -92,6 +93,8 @@ pub(crate) struct Driver {
     pub(super) later: VecDeque<(ExecutionId, Vec<Command>)>,
     /// Attempts that wait for their turn, or in the broker.
     pub(super) ready: Ready,
+    /// How many of each application have not ended.
+    pub(super) admission: Admission,
     /// Messages of attempts that this turn made ready.
     pub(super) fresh: BTreeMap<Which, AttemptReady>,
     /// Attempts whose turn it is and whose messages are to be made.
@@ -156,7 +159,8 @@ impl Driver {
             outage: Arc::clone(&handle.outage),
             returned: Vec::new(),
             later: VecDeque::new(),
-            ready: Ready::default(),
+            ready: Ready::new(Arc::clone(&shell.reach)),
+            admission: Admission::default(),
             fresh: BTreeMap::new(),
             admitted: VecDeque::new(),
             next_sweep: shell.config.sweep_interval,
@@ -288,6 +292,12 @@ impl Driver {
         if unfinished >= self.shell.config.executions_unfinished_max {
             return drop(reply.send(Err(SubmitError::TooMany { unfinished })));
         }
+        let application = submission.loaded.label.application.clone();
+        let unfinished = self.admission.of(&application);
+        if unfinished >= self.shell.config.executions_unfinished_per_application_max {
+            let refused = SubmitError::TooManyOfApplication { application, unfinished };
+            return drop(reply.send(Err(refused)));
+        }
         let known = self.executions.contains_key(&id) || turn.works.contains_key(&id);
         let stored = self.shell.ports.journal.load(&id).await;
         match stored {
@@ -299,7 +309,10 @@ impl Driver {
         work.changes = submission.changes;
         let now = self.shell.ports.clock.now();
         match work.carry_out(&self.shell, submission.commands, now).await {
-            Ok(()) => drop(turn.works.insert(id, (work, vec![Waiter::Submit(reply)]))),
+            Ok(()) => {
+                self.admission.note(&id, &application);
+                turn.works.insert(id, (work, vec![Waiter::Submit(reply)]));
+            }
             Err(error) => drop(reply.send(Err(error.into()))),
         }
     }

@@ -8,13 +8,15 @@ use scheduler_engine::Execution;
 use scheduler_engine::command::Evaluate;
 use scheduler_engine::event::{Event, StageIndex, StageStart};
 use scheduler_engine::native;
-use serde_json::Value;
+use scheduler_engine::plan::{TaskKind, TaskPlan};
+use serde_json::{Value, json};
 use shared_model::{Object, TaskAnswer, TaskError, TaskIndex, TaskResult};
 use shared_ports::Ports;
 use shared_ports::journal::StageBody;
 
 use super::expressions::{self, Expressions};
 use super::loaded::Content;
+use super::reach::Reach;
 use super::{Config, Scheduler, fold, planning};
 use crate::Registry;
 use crate::fleet::Counted;
@@ -29,6 +31,8 @@ pub(crate) struct Shell {
     pub(crate) shards: u16,
     /// What is asked of workers here.
     pub(crate) counted: Arc<Counted>,
+    /// Which workers reach which accounts.
+    pub(crate) reach: Arc<Reach>,
 }
 
 impl Shell {
@@ -40,6 +44,7 @@ impl Shell {
             expressions: Expressions::default(),
             shards,
             counted: Arc::clone(&handle.fleet.counted),
+            reach: Arc::new(Reach::new(handle.config.sharing.is_some())),
         }
     }
 }
@@ -100,6 +105,10 @@ fn start(shell: &Shell, scene: &Scene<'_>) -> Done {
     let stage_type = scene.content.stage_type(scene.engine, stage);
     match planning::plan(shell, scene, &stage_type, &body.context) {
         Ok(planned) => {
+            let asks = |task: &TaskPlan| task.kind == TaskKind::Judgment;
+            if planned.plan.tasks.iter().any(asks) && !body.context.contains_key("notifications") {
+                fold::patch(&mut body, &Object::from_iter([("notifications".into(), json!([]))]));
+            }
             let start = StageStart::Run {
                 settings: planned.settings,
                 plan: planned.plan,
@@ -110,7 +119,11 @@ fn start(shell: &Shell, scene: &Scene<'_>) -> Done {
         }
         Err(error) => {
             let name = scene.content.name(scene.engine, stage);
-            fold::exception(&mut body, &name, &error, false, at);
+            let operation = match error.kind == planning::NO_SUCH_TYPE {
+                true => format!("{name}:ConstructAfterStages"),
+                false => name,
+            };
+            fold::exception(&mut body, &operation, &error, false, at);
             let failed = Object::from_iter([("beforeStagePlanningFailed".to_owned(), true.into())]);
             fold::patch(&mut body, &failed);
             let start = StageStart::Fail { started: error.kind != planning::NO_SUCH_TYPE };

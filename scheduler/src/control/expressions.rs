@@ -148,7 +148,7 @@ impl Expressions {
             return TaskAnswer::Succeeded { result };
         }
         let message = message.unwrap_or_else(|| format!("the expression `{text}` does not hold"));
-        let error = TaskError::new("PreconditionFailureException", message);
+        let error = TaskError::new(native::CONDITION_FAILED, message);
         TaskAnswer::Failed { error, retry: shared_model::Retry::Never, result }
     }
 
@@ -275,14 +275,15 @@ pub(crate) async fn refresh(
 }
 
 /// Adds the descriptions of failed expressions to a stage's exception (scenario H59).
-pub(crate) fn explain_failures(body: &mut StageBody, operation: &str, at: Timestamp) {
+/// False if there is none.
+pub(crate) fn explain_failures(body: &mut StageBody) -> bool {
     let summary = body.context.get(SUMMARY).and_then(Value::as_object).cloned().unwrap_or_default();
     let entries = summary.values().filter_map(Value::as_array).flatten();
     let lines = entries.filter_map(|entry| entry.get("description")?.as_str());
     let messages: Vec<String> = lines.map(str::to_owned).collect();
     if messages.is_empty() {
-        return;
+        return false;
     }
-    let error = TaskError { kind: "Failed Expression Evaluation".into(), messages };
-    fold::exception(body, operation, &error, false, at);
+    fold::failed_expressions(body, &messages);
+    true
 }

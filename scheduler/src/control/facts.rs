@@ -7,21 +7,22 @@ use scheduler_engine::event::{AttemptKey, StageIndex, Told};
 use shared_model::{Status, WorkerId};
 use shared_ports::journal::HistoryEntry;
 
-/// A fact as a line of history. `name` gives a stage's name.
+/// A fact as a line of history. `lost` names workers, `name` gives a stage's name.
 pub(crate) fn entry(
     execution: &Execution,
     fact: &Fact,
     at: Timestamp,
+    lost: Option<&str>,
     name: &dyn Fn(StageIndex) -> String,
 ) -> HistoryEntry {
-    let (kind, stage, text) = words(fact, name);
+    let (kind, stage, text) = words(fact, lost, name);
     let stage = stage.map(|index| execution.stage(index).reference().to_string());
     HistoryEntry { at, stage, kind: kind.to_owned(), text }
 }
 
 type Words = (&'static str, Option<StageIndex>, String);
 
-fn words(fact: &Fact, name: &dyn Fn(StageIndex) -> String) -> Words {
+fn words(fact: &Fact, lost: Option<&str>, name: &dyn Fn(StageIndex) -> String) -> Words {
     match fact {
         Fact::ExecutionStarted => ("execution-started", None, "the execution began".into()),
         Fact::ExecutionFinished { status } => {
@@ -64,7 +65,7 @@ fn words(fact: &Fact, name: &dyn Fn(StageIndex) -> String) -> Words {
             ("attempt-handed-over", Some(attempt.stage), text)
         }
         Fact::StageGaveUp { stage, cause } => {
-            ("stage-gave-up", Some(*stage), format!("{}: {}", name(*stage), why(*cause)))
+            ("stage-gave-up", Some(*stage), format!("{}: {}", name(*stage), why(*cause, lost)))
         }
         Fact::Judged { stage, proceed, by } => {
             let verdict = if *proceed { "go on" } else { "stop" };
@@ -98,18 +99,26 @@ fn task(attempt: &AttemptKey) -> String {
     format!("task {} (attempt {})", attempt.task + 1, attempt.number)
 }
 
-/// Why a stage gave up, for people.
-pub(crate) fn why(cause: Cause) -> String {
+/// Why a stage gave up, for people; `lost` names the workers that it took down.
+pub(crate) fn why(cause: Cause, lost: Option<&str>) -> String {
     match cause {
         Cause::TimedOut => {
             "it took longer than its time limit (stageTimeoutMs, else the stage type's own); \
              raise stageTimeoutMs if it needs longer"
                 .into()
         }
-        Cause::TakeoversSpent { takeovers } => format!(
-            "its workers stopped answering {takeovers} times, so it is not given out again; look \
-             at the workers' logs (out of memory?), then start it anew"
-        ),
+        Cause::TakeoversSpent { takeovers } => {
+            let who = match lost {
+                None | Some("") => "its workers' logs".to_owned(),
+                Some(lost) => format!(
+                    "the logs of the workers that stopped answering while they had it: {lost}"
+                ),
+            };
+            format!(
+                "it was taken over {takeovers} times, as often as is allowed, and is not given out again; \
+                 look at {who} (out of memory?), then start it anew"
+            )
+        }
         Cause::AttemptsSpent { attempts } => format!("it failed {attempts} times in a row"),
         Cause::ExpressionsFailed => "expressions failed and failOnFailedExpressions is set; see \
              expressionEvaluationSummary in its context"

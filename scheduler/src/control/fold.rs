@@ -3,11 +3,19 @@
 use jiff::Timestamp;
 use scheduler_engine::command::Cause;
 use scheduler_engine::event::Outcome;
+use scheduler_engine::native;
 use serde_json::{Value, json};
 use shared_model::{Object, Retry, TaskAnswer, TaskError, TaskIndex, TaskResult};
 use shared_ports::journal::StageBody;
 
 use super::facts;
+
+/// Failures that are an answer and no accident: Orca leaves no `exception` in the stage's context for
+/// them; here the task tells why.
+const WITHOUT_EXCEPTION: [&str; 3] =
+    [native::CONDITION_FAILED, native::JUDGED_TO_STOP, "WebhookFailed"];
+/// Orca's text for every failure that it was not ready for; what happened is in `errors`.
+const UNEXPECTED: &str = "Unexpected Task Failure";
 
 /// What of an answer decides what follows.
 pub(crate) fn outcome(answer: &TaskAnswer) -> Outcome {
@@ -39,6 +47,9 @@ pub(crate) fn answer(
     match answer {
         TaskAnswer::Again { checkpoint, .. } | TaskAnswer::HandedOver { checkpoint } => {
             body.checkpoints.insert(task, checkpoint.clone());
+        }
+        TaskAnswer::Failed { error, .. } if WITHOUT_EXCEPTION.contains(&error.kind.as_str()) => {
+            body.failures.insert(task, exception_of(task_name, error, &[], false, at));
         }
         TaskAnswer::Failed { error, retry, .. } => {
             exception(body, task_name, error, *retry == Retry::Later, at);
@@ -99,26 +110,60 @@ pub(crate) fn exception(
     should_retry: bool,
     at: Timestamp,
 ) {
-    let mut errors: Vec<Value> = error.messages.iter().map(|line| json!(line)).collect();
+    let earlier = earlier_errors(body);
+    let exception = exception_of(operation, error, &earlier, should_retry, at);
+    patch(body, &Object::from_iter([("exception".to_owned(), exception)]));
+}
+
+fn earlier_errors(body: &StageBody) -> Vec<Value> {
     let earlier = body.context.get("exception").and_then(|e| e.pointer("/details/errors"));
-    if let Some(Value::Array(earlier)) = earlier {
-        errors.extend(
-            earlier.iter().filter(|line| !errors.contains(line)).cloned().collect::<Vec<_>>(),
-        );
-    }
-    let exception = json!({
+    earlier.and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+fn exception_of(
+    operation: &str,
+    error: &TaskError,
+    earlier: &[Value],
+    should_retry: bool,
+    at: Timestamp,
+) -> Value {
+    let errors = with_earlier(&error.messages, earlier);
+    json!({
         "timestamp": at.as_millisecond(),
         "exceptionType": error.kind,
         "operation": operation,
-        "details": { "error": error.messages.first(), "errors": errors },
+        "details": { "error": UNEXPECTED, "errors": errors },
         "shouldRetry": should_retry,
-    });
+    })
+}
+
+fn with_earlier(messages: &[String], earlier: &[Value]) -> Vec<Value> {
+    let mut errors: Vec<Value> = messages.iter().map(|line| json!(line)).collect();
+    let more: Vec<Value> = earlier.iter().filter(|line| !errors.contains(line)).cloned().collect();
+    errors.extend(more);
+    errors
+}
+
+/// Adds to a stage's exception which of its expressions failed; there may be no other reason.
+pub(crate) fn failed_expressions(body: &mut StageBody, messages: &[String]) {
+    let mut exception = body
+        .context
+        .get("exception")
+        .cloned()
+        .unwrap_or_else(|| json!({ "details": { "error": "Failed Expression Evaluation" } }));
+    exception["details"]["errors"] = with_earlier(messages, &earlier_errors(body)).into();
     patch(body, &Object::from_iter([("exception".to_owned(), exception)]));
 }
 
 /// Writes into a stage's context why the engine gave it up.
-pub(crate) fn gave_up(body: &mut StageBody, operation: &str, cause: Cause, at: Timestamp) {
-    let error = TaskError::new(facts::exception_type(cause), facts::why(cause));
+pub(crate) fn gave_up(
+    body: &mut StageBody,
+    operation: &str,
+    cause: Cause,
+    lost: Option<&str>,
+    at: Timestamp,
+) {
+    let error = TaskError::new(facts::exception_type(cause), facts::why(cause, lost));
     exception(body, operation, &error, false, at);
 }
 

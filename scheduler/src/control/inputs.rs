@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use scheduler_engine::event::{AttemptKey, StageIndex};
 use serde_json::Value;
 use shared_model::{Artifact, AttemptId, Capability, Epoch, ExpectedArtifact, Object, WorkerId};
+use shared_plugin::secrets::SCHEME;
 use shared_ports::messages::{
     AttemptReady, Control, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, TaskInput,
 };
@@ -52,7 +53,7 @@ pub(crate) async fn message(
         effect_key: id.effect(0),
         attempt: id,
         epoch,
-        capability,
+        capability: shell.reach.queue(&capability),
         tenant: work.loaded.label.application.clone(),
         priority: 0,
         deadline,
@@ -97,8 +98,21 @@ async fn task_input(
         checkpoint: body.checkpoints.get(&attempt.task).cloned(),
         artifacts: artifacts(content, &visible),
         bound: bound(content, &visible),
+        made: if names_secrets(&body.context) { body.evaluated } else { Vec::new() },
         context: body.context,
     })
+}
+
+fn names_secrets(context: &Object) -> bool {
+    fn found(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains(SCHEME),
+            Value::Array(list) => list.iter().any(found),
+            Value::Object(map) => names_secrets(map),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    context.values().any(found)
 }
 
 /// A stage and its ancestors, nearest first, as far as their outputs hold anything.
@@ -130,7 +144,7 @@ pub(crate) fn artifacts(content: &Content, visible: &[StageIndex]) -> Vec<Artifa
 }
 
 /// Expected artifacts by id, as far as they are bound: by the nearest ancestor, else the trigger.
-fn bound(content: &Content, visible: &[StageIndex]) -> BTreeMap<String, Artifact> {
+pub(crate) fn bound(content: &Content, visible: &[StageIndex]) -> BTreeMap<String, Artifact> {
     const KEY: &str = "resolvedExpectedArtifacts";
     let produced = visible.iter().flat_map(|index| {
         let list = content.bodies.get(index).and_then(|body| body.outputs.get(KEY));

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use scheduler_engine::command::Fact;
 use scheduler_engine::event::{AttemptKey, StageIndex};
 use serde_json::Value;
-use shared_model::{Epoch, Status, WorkerId};
+use shared_model::{Status, WorkerId};
 use shared_runtime::metrics::metrics;
 use shared_runtime::telemetry::is_exporting;
 
 use super::evaluation::Shell;
 use super::inputs;
 use super::loaded::{Content, Loaded};
+use super::lost::Lost;
 use super::traces::{Seen, Trace};
 
 /// Whose lines these are: the file that they come from says nothing to anybody.
@@ -34,8 +35,8 @@ pub(crate) struct Notice {
     stage: Option<Seen>,
     /// Of a stage that failed: the kind of error, and what was said.
     error: Option<(String, String)>,
-    /// Of an attempt that was lost: its epoch, and since when its worker had it.
-    lost: Option<(Epoch, Timestamp)>,
+    /// Of an attempt that was lost: what was known of it.
+    lost: Option<Lost>,
 }
 
 /// What is to be told of a fact.
@@ -44,7 +45,7 @@ pub(crate) fn see(
     content: &Content,
     fact: &Fact,
     at: Timestamp,
-    lost: Option<(Epoch, Timestamp)>,
+    lost: Option<Lost>,
 ) -> Notice {
     let index = stage_of(fact);
     let stage = index.map(|index| seen(loaded, content, index));
@@ -188,26 +189,15 @@ impl Notice {
                 attempt = attempt.number, worker, takeovers },
             "a worker was lost; its attempt is given out again"
         );
-        if let (Some(trace), Some((epoch, since))) = (trace, self.lost) {
+        if let (Some(trace), Some(Lost { epoch, since, .. })) = (trace, self.lost.as_ref()) {
             let attempt = inputs::attempt_id(loaded, attempt);
-            trace.lost_span(&attempt, epoch, stage, (since, self.at)).export();
+            trace.lost_span(&attempt, *epoch, stage, (*since, self.at)).export();
         }
     }
 }
 
-/// The attempt that a worker has, as long as it is known which epoch of it: before the event that
-/// says it is lost.
-pub(crate) fn held(
-    loaded: &Loaded,
-    attempt: AttemptKey,
-    epoch: Epoch,
-) -> Option<(Epoch, Timestamp)> {
-    let mut flights = loaded.engine.in_flight();
-    let held = flights.find(|flight| flight.attempt == attempt && flight.epoch == epoch)?;
-    held.leased.then_some((held.epoch, held.since))
-}
-
-fn stage_of(fact: &Fact) -> Option<StageIndex> {
+/// The stage that a fact is about.
+pub(crate) fn stage_of(fact: &Fact) -> Option<StageIndex> {
     match fact {
         Fact::ExecutionStarted | Fact::ExecutionFinished { .. } | Fact::CancelRequested { .. } => {
             None
@@ -244,9 +234,9 @@ fn seen(loaded: &Loaded, content: &Content, index: StageIndex) -> Seen {
 /// Of what kind a stage's failure is, and what it says, without secrets.
 fn error_of(content: &Content, stage: StageIndex) -> Option<(String, String)> {
     let body = content.bodies.get(&stage)?;
-    let exception = body.context.get("exception")?;
+    let exception = body.context.get("exception").or_else(|| body.failures.values().last())?;
     let text = |pointer: &str| exception.pointer(pointer).and_then(Value::as_str).unwrap_or("");
-    let (kind, why) = (text("/exceptionType"), text("/details/error"));
+    let (kind, why) = (text("/exceptionType"), text("/details/errors/0"));
     let parameters = content.document.pointer("/trigger/parameters");
     let mut why = without_secrets(why, parameters).into_owned();
     why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));

@@ -9,6 +9,7 @@ use shared_plugin::StageDescriptor;
 use shared_ports::journal::StageBody;
 
 use super::evaluation::{Scene, Shell};
+use super::reach::Reach;
 use super::windows;
 
 /// Orca's name of the task that binds what a stage made.
@@ -41,7 +42,7 @@ pub(crate) fn plan(
     let name = [alias, stage_type].into_iter().find(known);
     let name = name.ok_or_else(|| unknown(shell, stage_type))?;
     let planned = match shell.registry.find(name) {
-        Some(descriptor) => of_workers(descriptor, context),
+        Some(descriptor) => of_workers(&shell.reach, descriptor, context),
         None if name == window::STAGE_TYPE => windows::wait(shell, scene, context)?,
         None => of_scheduler(name, context, scene.at)?,
     };
@@ -55,11 +56,12 @@ fn unknown(shell: &Shell, stage_type: &str) -> TaskError {
         .and(format!("known stage types: {}", names.join(", ")))
 }
 
-fn of_workers(descriptor: &StageDescriptor, context: &Object) -> Planned {
+fn of_workers(reach: &Reach, descriptor: &StageDescriptor, context: &Object) -> Planned {
+    let account = descriptor.account(context);
     let worker = |task: &shared_plugin::TaskDescriptor| TaskPlan {
         name: task.name.clone(),
         kind: TaskKind::Worker {
-            capability: task.capability.clone(),
+            capability: reach.of_stage(&task.capability, account),
             effects: effects(task.effects, context),
         },
     };

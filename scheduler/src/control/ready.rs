@@ -3,6 +3,7 @@
 //! not delay others, and what is cancelled before its turn never reaches the broker.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use scheduler_engine::event::{AttemptKey, StageIndex};
@@ -14,6 +15,7 @@ use shared_ports::{Heartbeat, Outgoing};
 use super::driver::{Driver, Turn};
 use super::inputs;
 use super::loaded::Loaded;
+use super::reach::{Reach, Slots};
 use super::turn::Work;
 
 /// Attempts of one capability that wait in the broker while nobody knows its workers.
@@ -21,7 +23,7 @@ const SENT_BLINDLY: usize = 64;
 /// What waits in the broker beyond the free slots: as much as begins in this time, so that no slot
 /// rests meanwhile, and within these bounds, the latter for each slot. Whatever is there is before
 /// everything that comes after it, whosever it is.
-const SENT_AHEAD: Duration = Duration::from_millis(50);
+const SENT_AHEAD: Duration = Duration::from_millis(20);
 const SENT_AHEAD_MIN: usize = 2;
 const SENT_AHEAD_PER_SLOT_MAX: usize = 4;
 
@@ -33,8 +35,8 @@ pub(crate) type Which = (ExecutionId, StageIndex);
 pub(crate) struct Ready {
     lines: BTreeMap<Capability, Line>,
     places: BTreeMap<Which, Place>,
-    /// Slots of the workers that were heard last.
-    slots: BTreeMap<Capability, usize>,
+    /// The workers that were heard last.
+    reach: Arc<Reach>,
     /// When workers were counted last.
     counted: Duration,
 }
@@ -52,10 +54,12 @@ struct Line {
 
 impl Line {
     /// How many may wait in the broker.
-    fn room(&self, slots: usize) -> usize {
-        if slots == 0 {
-            return SENT_BLINDLY;
-        }
+    fn room(&self, slots: Slots) -> usize {
+        let slots = match slots {
+            Slots::Of(slots) => slots,
+            Slots::Unknown => return SENT_BLINDLY,
+            Slots::NotYet => return 0,
+        };
         let ahead = (self.began_per_second * SENT_AHEAD.as_secs_f64()).ceil() as usize;
         let most = (slots * SENT_AHEAD_PER_SLOT_MAX).max(SENT_AHEAD_MIN);
         slots.saturating_sub(self.running) + ahead.clamp(SENT_AHEAD_MIN, most)
@@ -90,6 +94,11 @@ pub(crate) struct Standing<'a> {
 }
 
 impl Ready {
+    /// Nothing is ready.
+    pub(crate) fn new(reach: Arc<Reach>) -> Self {
+        Self { reach, ..Self::default() }
+    }
+
     /// How an attempt stands now; `None` if the stage has none in flight.
     pub(crate) fn note(&mut self, which: &Which, standing: Option<Standing<'_>>) {
         let Some(standing) = standing else { return self.remove(which) };
@@ -169,7 +178,7 @@ impl Ready {
     pub(crate) fn admit(&mut self) -> Vec<Which> {
         let mut admitted = Vec::new();
         for (capability, line) in &mut self.lines {
-            let room = line.room(self.slots.get(capability).copied().unwrap_or_default());
+            let room = line.room(self.reach.slots(capability));
             while line.sent < room
                 && let Some((_, _, which)) = line.fair.take_next()
             {
@@ -191,12 +200,7 @@ impl Ready {
     /// Takes note of the slots that there are. What other schedulers gave out is not known here: each
     /// may fill them all.
     pub(crate) fn note_workers(&mut self, live: &[Heartbeat], now: Duration) {
-        self.slots.clear();
-        for beat in live.iter().filter(|beat| !beat.draining) {
-            for capability in &beat.capabilities {
-                *self.slots.entry(capability.clone()).or_default() += usize::from(beat.slots);
-            }
-        }
+        self.reach.note(live);
         let passed = now.saturating_sub(std::mem::replace(&mut self.counted, now));
         for line in self.lines.values_mut().filter(|_| !passed.is_zero()) {
             let measured = f64::from(std::mem::take(&mut line.began)) / passed.as_secs_f64();
@@ -274,7 +278,10 @@ impl Driver {
                 let beats: Vec<Heartbeat> = live.into_iter().map(|(beat, _)| beat).collect();
                 self.ready.note_workers(&beats, self.shell.ports.clock.elapsed());
             }
-            Err(error) => tracing::debug!(%error, "workers cannot be counted for now"),
+            Err(error) => {
+                self.shell.reach.cannot_be_told();
+                tracing::debug!(%error, "workers cannot be counted for now");
+            }
         }
     }
 }
@@ -343,7 +350,7 @@ mod tests {
         });
         let beats = [serde_json::from_value(beat).unwrap()];
         ready.note_workers(&beats, Duration::from_secs(1));
-        for n in 0..200 {
+        for n in 0..1_000 {
             ready.note(&which(n), standing(&helm, "flood", 1, false));
         }
         assert_eq!(ready.admit().len(), 8 + SENT_AHEAD_MIN);
@@ -353,13 +360,13 @@ mod tests {
         assert!(ready.admit().is_empty(), "two wait, and no slot is free");
         ready.note(&which(0), None);
         assert_eq!(ready.admit(), [which(10)]);
-        for n in 10..100 {
+        for n in 10..600 {
             ready.note(&which(n), standing(&helm, "flood", 1, true));
             ready.note(&which(n), None);
         }
-        ready.note_workers(&beats, Duration::from_secs(2));
+        ready.note_workers(&beats, Duration::from_millis(1_250));
         let more = ready.admit().len();
-        assert!((2..=5).contains(&more), "{more}: work that is short is given out ahead");
+        assert!((3..=8).contains(&more), "{more}: work that is short is given out ahead");
     }
 
     #[test]

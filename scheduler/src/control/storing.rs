@@ -201,6 +201,7 @@ impl Driver {
         if work.loaded.content.is_some() {
             self.with_content.push_back(id.clone());
         }
+        self.admission.note(&id, &work.loaded.label.application);
         self.executions.insert(id, work.loaded);
     }
 
@@ -219,6 +220,7 @@ impl Driver {
 
     pub(super) fn forget(&mut self, id: &ExecutionId) {
         self.executions.remove(id);
+        self.admission.forget(id);
         self.ready.forget(id);
         self.shell.counted.forget(id);
         self.timers.forget(id);

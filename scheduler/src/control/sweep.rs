@@ -250,7 +250,8 @@ impl Driver {
             return Ok(());
         }
         let Some(loaded) = self.executions.get(id) else { return Ok(()) };
-        let Some(capability) = ready::capability(loaded, attempt).cloned() else { return Ok(()) };
+        let Some(capability) = ready::capability(loaded, attempt) else { return Ok(()) };
+        let capability = self.shell.reach.queue(capability);
         if !self.queue_is_empty(&capability, depths).await? {
             return Ok(());
         }

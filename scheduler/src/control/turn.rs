@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use scheduler_engine::command::{Cause, Command, Evaluate, Fact};
 use scheduler_engine::event::{Event, StageIndex, Timer};
 use scheduler_engine::{Stale, Step, native};
-use shared_model::{Epoch, ExecutionId};
+use shared_model::ExecutionId;
 use shared_ports::journal::StageBody;
 use shared_ports::messages::AttemptReady;
 use shared_ports::{Journal, Outgoing, PortError};
 
 use super::evaluation::{self, Scene, Shell};
 use super::loaded::{Changes, Loaded};
+use super::lost::Lost;
 use super::notices::{self, Notice};
 use super::{expressions, facts, fold, inputs};
 use crate::start::Submission;
@@ -40,8 +41,8 @@ pub(crate) struct Work {
     pub(crate) timers: Vec<(Timer, Timestamp)>,
     /// What to tell once it is stored.
     pub(crate) notices: Vec<Notice>,
-    /// The newest attempt whose worker was lost in this turn: its epoch, and since when it was held.
-    lost: Option<(Epoch, Timestamp)>,
+    /// The newest attempt whose worker was lost in this turn.
+    lost: Option<Lost>,
     /// Executions that its stages start, to be stored with it.
     pub(crate) children: Vec<Submission>,
     /// Stages that wait for other executions.
@@ -86,7 +87,7 @@ impl Work {
     ) -> Result<Result<(), Stale>, PortError> {
         self.loaded.content(&*shell.ports.journal).await?;
         if let Event::LeaseExpired { attempt, epoch, .. } = &event {
-            self.lost = notices::held(&self.loaded, *attempt, *epoch);
+            self.lost = Lost::held(&self.loaded, *attempt, *epoch);
         }
         let step = match self.loaded.engine.step(event) {
             Ok(step) => step,
@@ -166,6 +167,11 @@ impl Work {
             {
                 return self.start_child(shell, stage, task, at).await;
             }
+            Command::Evaluate { stage, what: Evaluate::Native(task) }
+                if self.loaded.engine.stage(stage).task(task).name == native::FIND_ARTIFACTS =>
+            {
+                return self.find_artifacts(shell, stage, task, at).await;
+            }
             Command::WatchChild { stage } => return self.watch_child(shell, stage, at).await,
             Command::CancelChild { stage } => self.cancel_child(shell, stage).await?,
             Command::Evaluate { stage, what } => {
@@ -210,21 +216,46 @@ impl Work {
     }
 
     fn announce(&mut self, fact: &Fact, at: Timestamp) {
+        let lost_of = self.note_lost(fact, at);
         let Some(content) = &self.loaded.content else { return };
         let engine = &self.loaded.engine;
-        let entry = facts::entry(engine, fact, at, &|index| content.name(engine, index));
-        self.changes.history.push(entry);
-        let lost = self.lost.filter(|_| matches!(fact, Fact::AttemptLost { .. }));
+        let name = |index| content.name(engine, index);
+        self.changes.history.push(facts::entry(engine, fact, at, lost_of.as_deref(), &name));
+        let lost = self.lost.clone().filter(|_| matches!(fact, Fact::AttemptLost { .. }));
         self.notices.push(notices::see(&self.loaded, content, fact, at, lost));
-        if let Fact::StageGaveUp { stage, cause } = fact {
+        if let Fact::StageFinished { stage, .. } = fact {
+            // However it ended: what could not be evaluated is told.
             let mut body = content.body(*stage);
-            let name = content.name(engine, *stage);
-            fold::gave_up(&mut body, &name, *cause, at);
-            if *cause == Cause::ExpressionsFailed {
-                expressions::explain_failures(&mut body, &name, at);
+            if expressions::failed(&body.context) && expressions::explain_failures(&mut body) {
+                self.set_body(*stage, body);
+            }
+            return;
+        }
+        if let Fact::StageGaveUp { stage, cause } = fact {
+            let (mut body, name) = (content.body(*stage), name(*stage));
+            let has_told =
+                *cause == Cause::ExpressionsFailed && expressions::explain_failures(&mut body);
+            if !has_told {
+                fold::gave_up(&mut body, &name, *cause, lost_of.as_deref(), at);
             }
             self.set_body(*stage, body);
         }
+    }
+
+    /// Notes a lost worker with its stage; everybody who was lost so, if that is why it is given up.
+    fn note_lost(&mut self, fact: &Fact, at: Timestamp) -> Option<String> {
+        let is_told = matches!(
+            fact,
+            Fact::AttemptLost { .. }
+                | Fact::StageGaveUp { cause: Cause::TakeoversSpent { .. }, .. }
+        );
+        let (content, lost) = (self.loaded.content.as_ref()?, self.lost.as_ref()?);
+        let stage = notices::stage_of(fact).filter(|stage| is_told && *stage == lost.stage())?;
+        let mut body = content.body(stage);
+        lost.note(&mut body, at);
+        let told = lost.told(&body);
+        self.set_body(stage, body);
+        Some(told)
     }
 
     /// Puts a stage's body in place, to be stored.

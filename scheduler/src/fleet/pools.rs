@@ -27,7 +27,7 @@ pub struct Config {
 pub struct Pool {
     /// Its name.
     pub name: String,
-    /// What its workers can do; of several pools with the same capability the first is asked. None:
+    /// What its workers can do, in whatever account or in one (`deploy.kubernetes@prod`); of several pools with the same capability the first is asked. None:
     /// whatever no other pool names.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
@@ -52,6 +52,15 @@ impl Share<'_> {
 }
 
 impl Config {
+    /// Whether a pool names it: itself or, where no pool does so, the same in whatever account.
+    fn is_listed(&self, pool: &Pool, name: &Capability) -> bool {
+        let names =
+            |pool: &Pool, what: &str| pool.capabilities.iter().any(|one| one.as_str() == what);
+        let is_named = || self.pools.iter().any(|pool| names(pool, name.as_str()));
+        names(pool, name.as_str())
+            || name.account().is_some_and(|(what, _)| names(pool, what) && !is_named())
+    }
+
     /// Gives each capability to one pool, and each worker to the one whose work it can do most of.
     pub(super) fn split<'a, 'c>(
         &self,
@@ -61,8 +70,7 @@ impl Config {
         let mut left: BTreeSet<Capability> = capabilities.cloned().collect();
         let mut shares: Vec<Share<'a>> = Vec::new();
         for pool in &self.pools {
-            let listed = pool.capabilities.iter().filter(|name| left.remove(name));
-            let capabilities = listed.cloned().collect();
+            let capabilities = left.extract_if(.., |name| self.is_listed(pool, name)).collect();
             let policy = pool.policy.unwrap_or(self.policy);
             shares.push(Share { name: pool.name.clone(), capabilities, policy, workers: vec![] });
         }

@@ -197,6 +197,27 @@ async fn a_pool_that_names_nothing_does_the_rest() {
     assert_eq!(fleet.pools[0].capabilities, ["bake", "paint"]);
 }
 
+#[tokio::test]
+async fn a_pool_does_in_every_account_what_it_names_unless_one_has_that_account() {
+    let pool = |name: &str, can: &str| Pool {
+        name: name.into(),
+        capabilities: vec![Capability::new(can)],
+        policy: None,
+    };
+    let pools = vec![pool("painters", "paint"), pool("prod", "paint@prod"), pool("rest", "bake")];
+    let scene = Scene::new(Config { pools, ..Config::default() }).await;
+    scene.beat("one", &["paint", "paint@test", "paint@home"], Vec::new()).await;
+    scene.beat("two", &["paint", "paint@prod"], Vec::new()).await;
+    let fleet = scene.look(2).await;
+    let can: Vec<_> = fleet.pools.iter().map(|pool| pool.capabilities.join(" ")).collect();
+    assert_eq!(can, ["paint paint@home paint@test", "paint@prod", "bake"]);
+    let told = fleet.who_cannot(&Capability::new("paint@moon")).unwrap();
+    let all =
+        "no live worker reaches `moon`; there are one (accounts: test, home), two (accounts: prod)";
+    assert_eq!(told, all);
+    assert_eq!(fleet.who_cannot(&Capability::new("paint@prod")), None);
+}
+
 fn sharing(name: &str) -> Option<Sharing> {
     Some(Sharing { name: name.into(), shards: 16 })
 }

@@ -21,6 +21,9 @@ pub struct FleetView {
     pub capabilities: Vec<CapabilityView>,
     /// Pools of workers, in the order in which they are configured.
     pub pools: Vec<PoolView>,
+    /// Why no worker begins anything for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_up: Option<String>,
 }
 
 /// A live worker.
@@ -127,6 +130,61 @@ pub struct PoolView {
     pub wanted: u32,
     /// Why that many.
     pub why: String,
+}
+
+/// Workers that are named in one sentence.
+const TOLD_MAX: usize = 5;
+
+impl FleetView {
+    /// Which workers there are, if none of them that takes work can do this; `None` if one can.
+    pub(crate) fn who_cannot(&self, capability: &Capability) -> Option<String> {
+        let (what, account) = match capability.account() {
+            Some((what, account)) => (what, Some(account)),
+            None => (capability.as_str(), None),
+        };
+        let taking: Vec<&WorkerView> = self.workers.iter().filter(|one| !one.draining).collect();
+        let says = |worker: &WorkerView| accounts(worker, what).next().is_some();
+        let can = |worker: &&WorkerView| {
+            let does = |name: &str| worker.capabilities.iter().any(|one| one == name);
+            // An older one that does not say which accounts it reaches may reach this one.
+            does(capability.as_str()) || (account.is_some() && does(what) && !says(worker))
+        };
+        if taking.iter().any(can) {
+            return None;
+        }
+        Some(match account {
+            _ if taking.is_empty() => "there is no live worker".to_owned(),
+            None => format!("no live worker can do that; there are {}", listed(&taking, |_| None)),
+            Some(account) => {
+                let reached = |worker: &WorkerView| {
+                    let names: Vec<&str> = accounts(worker, what).collect();
+                    let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+                    Some(format!("accounts: {names}"))
+                };
+                format!(
+                    "no live worker reaches `{account}`; there are {}",
+                    listed(&taking, reached)
+                )
+            }
+        })
+    }
+}
+
+/// The accounts in which a worker does something.
+fn accounts<'a>(worker: &'a WorkerView, what: &'a str) -> impl Iterator<Item = &'a str> {
+    let own = worker.capabilities.iter().filter_map(|name| name.split_once('@'));
+    own.filter(move |(of, _)| *of == what).map(|(_, account)| account)
+}
+
+fn listed(workers: &[&WorkerView], more: impl Fn(&WorkerView) -> Option<String>) -> String {
+    let named = workers.iter().take(TOLD_MAX).map(|worker| match more(worker) {
+        None => worker.name.clone(),
+        Some(more) => format!("{} ({more})", worker.name),
+    });
+    let rest = workers.len().saturating_sub(TOLD_MAX);
+    let named: Vec<String> = named.collect();
+    let named = named.join(", ");
+    if rest == 0 { named } else { format!("{named} and {rest} more") }
 }
 
 impl WorkerView {

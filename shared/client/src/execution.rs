@@ -93,8 +93,12 @@ impl<'a> Stage<'a> {
 
     /// Why it failed.
     pub fn errors(self) -> impl Iterator<Item = &'a str> {
-        let errors = self.0.pointer("/context/exception/details/errors");
-        errors.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        let of_stage = self.0.pointer("/context/exception/details/errors");
+        let tasks = self.0["tasks"].as_array().into_iter().flatten();
+        let of_tasks =
+            tasks.filter_map(|task| task.pointer("/taskExceptionDetails/exception/details/errors"));
+        let errors = of_stage.into_iter().chain(of_tasks);
+        errors.filter_map(Value::as_array).flatten().filter_map(Value::as_str)
     }
 }
 

@@ -13,6 +13,19 @@ pub struct Artifact(pub Object);
 /// The type of an artifact whose reference is its content in base64.
 pub const EMBEDDED_BASE64: &str = "embedded/base64";
 
+/// The fields that Spinnaker knows beside `metadata`.
+const FIELDS: [&str; 9] = [
+    "type",
+    "customKind",
+    "name",
+    "version",
+    "location",
+    "reference",
+    "artifactAccount",
+    "provenance",
+    "uuid",
+];
+
 impl Artifact {
     /// An artifact whose content travels with it; `content` is already in base64.
     pub fn embedded(name: &str, content: String) -> Self {
@@ -48,6 +61,37 @@ impl Artifact {
         self.text("artifactAccount")
     }
 
+    /// The same with an account, where one is named.
+    #[must_use]
+    pub fn with_account(mut self, account: &str) -> Self {
+        if !account.is_empty() {
+            self.0.insert("artifactAccount".into(), account.into());
+        }
+        self
+    }
+
+    /// The same as Spinnaker reads it: fields that it does not know are metadata.
+    #[must_use]
+    pub fn normal(&self) -> Self {
+        let mut fields = Object::new();
+        let mut metadata = self.0.get("metadata").and_then(Value::as_object).cloned();
+        for (key, value) in self.0.iter().filter(|(key, _)| *key != "metadata") {
+            if FIELDS.contains(&key.as_str()) {
+                fields.insert(key.clone(), value.clone());
+            } else {
+                metadata.get_or_insert_default().insert(key.clone(), value.clone());
+            }
+        }
+        fields.insert("metadata".into(), metadata.unwrap_or_default().into());
+        Self(fields)
+    }
+
+    /// Whether two are the same thing, whichever account reads it.
+    pub fn is_same_thing(&self, other: &Self) -> bool {
+        let key = ["type", "name", "version", "location", "reference"];
+        key.into_iter().all(|field| self.text(field) == other.text(field))
+    }
+
     /// The text of a field; empty if it is absent or not text.
     pub fn text(&self, key: &str) -> &str {
         self.0.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -76,9 +120,13 @@ impl ExpectedArtifact {
     pub fn use_prior(&self) -> bool {
         self.flag("usePriorArtifact") || self.flag("usePriorExecution")
     }
-    /// What it was bound to, once it was.
+    /// What it was bound to, once it was; with the account of what it must look like if it has none.
     pub fn bound(&self) -> Option<Artifact> {
-        self.artifact("boundArtifact")
+        let bound = self.artifact("boundArtifact")?;
+        if !bound.account().is_empty() {
+            return Some(bound);
+        }
+        Some(bound.with_account(self.match_artifact().account()))
     }
     /// The same, bound to an artifact.
     #[must_use]

@@ -65,6 +65,27 @@ text_id! {
     EffectKey
 }
 
+/// Longest name of an account that has a queue of its own, in bytes: the queue's name holds it.
+const ACCOUNT_BYTES_MAX: usize = 128;
+
+impl Capability {
+    /// The same for what is done in one account: only workers that have its credentials can do it. A
+    /// name that cannot be part of a queue's leaves it as it is.
+    #[must_use]
+    pub fn in_account(&self, account: &str) -> Self {
+        let fits = (1..=ACCOUNT_BYTES_MAX).contains(&account.len());
+        if !fits || account.contains(char::is_control) || self.account().is_some() {
+            return self.clone();
+        }
+        Self(format!("{}@{account}", self.0))
+    }
+
+    /// What it is without the account, and the account; `None` where it is of no account.
+    pub fn account(&self) -> Option<(&str, &str)> {
+        self.0.split_once('@')
+    }
+}
+
 impl FromStr for ExecutionId {
     type Err = IdError;
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{StageDescriptor, StageType};
+use shared_model::Capability;
+
+use crate::{Secrets, StageDescriptor, StageType};
 
 /// Stage types by name and alias.
 #[derive(Clone, Default)]
 pub struct Catalog {
     by_name: BTreeMap<String, Arc<dyn StageType>>,
+    secrets: Secrets,
 }
 
 impl Catalog {
@@ -23,9 +26,29 @@ impl Catalog {
         self
     }
 
+    /// The same with the secrets that its stage types read: what they read is in nothing that a worker
+    /// says.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The secrets that its stage types read.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// The stage type that a document calls `name`.
     pub fn find(&self, name: &str) -> Option<Arc<dyn StageType>> {
         self.by_name.get(name).cloned()
+    }
+
+    /// What a worker with it can do, task by task: of stages that name an account, what is done in
+    /// those that the worker has credentials for. One may come more than once.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let types = self.by_name.iter().map(|(name, kind)| (name, kind, kind.describe()));
+        let once = types.filter(|(name, _, found)| **name == found.name);
+        once.flat_map(|(_, kind, descriptor)| reached(&**kind, &descriptor)).collect()
     }
 
     /// Every descriptor, once, by name.
@@ -33,4 +56,19 @@ impl Catalog {
         let named = self.by_name.iter().map(|(name, kind)| (name, kind.describe()));
         named.filter(|(name, found)| **name == found.name).map(|(_, found)| found).collect()
     }
+}
+
+/// What can be done of a stage type. What stages without an account of their own ask for, or older
+/// schedulers, is there as soon as any account is.
+fn reached(kind: &dyn StageType, descriptor: &StageDescriptor) -> Vec<Capability> {
+    let tasks = descriptor.tasks.iter().map(|task| task.capability.clone());
+    if descriptor.account_fields().next().is_none() {
+        return tasks.collect();
+    }
+    let accounts = kind.accounts();
+    let of_task = |capability: Capability| {
+        let own = accounts.iter().map(|account| capability.in_account(account));
+        own.chain([capability.clone()]).collect::<Vec<_>>()
+    };
+    if accounts.is_empty() { Vec::new() } else { tasks.flat_map(of_task).collect() }
 }

@@ -11,7 +11,8 @@ use shared_model::{Artifact, AttemptId, EffectKey, Epoch, Object, TaskAnswer, Ta
 use shared_ports::messages::TaskInput;
 use shared_ports::{Blobs, Clock};
 
-use crate::{EndSignal, Ending};
+use crate::secrets::SCHEME;
+use crate::{EndSignal, Ending, SecretError, Secrets};
 
 /// Largest artifact body that is decoded in memory, in bytes.
 pub const ARTIFACT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -110,6 +111,35 @@ impl TaskContext {
     /// A text of the stage's context; empty if it is absent or no text.
     pub fn text(&self, key: &str) -> &str {
         self.context().get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether the document itself says what is at a JSON pointer into the context; else an expression or
+    /// an earlier task made it.
+    pub fn is_of_document(&self, pointer: &str) -> bool {
+        let covers = |made: &String| {
+            pointer
+                .strip_prefix(made.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        !self.input.made.iter().any(covers)
+    }
+
+    /// A value with what its references to secrets mean, wherever the document itself has them; `at` is
+    /// the pointer to it in the context. Elsewhere they stay texts: whoever sends a payload must not
+    /// choose which secret goes where.
+    ///
+    /// # Errors
+    /// [`SecretError`] for the first that means nothing on this worker.
+    pub async fn reveal(
+        &self,
+        secrets: &Secrets,
+        at: &str,
+        value: &Value,
+    ) -> Result<Value, SecretError> {
+        match value.to_string().contains(SCHEME) {
+            true => secrets.reveal_all(value, at, &|pointer| self.is_of_document(pointer)).await,
+            false => Ok(value.clone()),
+        }
     }
 
     /// Names the `ordinal`-th effect of this task, whichever attempt makes it (D5).

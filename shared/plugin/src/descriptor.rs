@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared_model::{Capability, Effects, Object};
 
+/// The format, in a stage's schema, of a field that names an account.
+const ACCOUNT_FORMAT: &str = "account";
+
 /// Everything the scheduler knows about a kind of stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageDescriptor {
@@ -84,6 +87,21 @@ impl StageDescriptor {
     pub fn is_called(&self, name: &str) -> bool {
         self.name == name || self.aliases.iter().any(|alias| alias == name)
     }
+
+    /// The fields of its stages that name an account: those of the schema's format `account`. Of
+    /// several that are set the first counts.
+    pub fn account_fields(&self) -> impl Iterator<Item = &str> {
+        let properties = self.schema.get("properties").and_then(Value::as_object);
+        let is_one = |schema: &Value| schema.get("format") == Some(&Value::from(ACCOUNT_FORMAT));
+        let named = properties.into_iter().flatten().filter(move |(_, schema)| is_one(schema));
+        named.map(|(field, _)| field.as_str())
+    }
+
+    /// The account that a stage with this context names.
+    pub fn account<'a>(&'a self, context: &'a Object) -> Option<&'a str> {
+        let named = self.account_fields().filter_map(|field| context.get(field)?.as_str());
+        named.into_iter().find(|name| !name.is_empty())
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +125,29 @@ mod tests {
             assert_eq!(When::AllSet(fields.clone()).holds(context), all, "{context:?}");
             assert_eq!(When::NotAllSet(fields.clone()).holds(context), !all, "{context:?}");
             assert!(When::Always.holds(context));
+        }
+    }
+
+    #[test]
+    fn the_account_of_a_stage_is_in_the_first_field_that_names_one() {
+        let descriptor = StageDescriptor {
+            name: "deploy".into(),
+            aliases: Vec::new(),
+            summary: String::new(),
+            schema: json!({ "properties": {
+                "account": { "type": "string", "format": "account" },
+                "credentials": { "type": "string", "format": "account" },
+                "name": { "type": "string" },
+            } }),
+            tasks: Vec::new(),
+            timeout: SignedDuration::from_mins(1),
+        };
+        for (context, account) in [
+            (json!({ "account": "prod", "credentials": "test" }), Some("prod")),
+            (json!({ "account": "", "credentials": "test" }), Some("test")),
+            (json!({ "name": "prod", "account": 7 }), None),
+        ] {
+            assert_eq!(descriptor.account(context.as_object().unwrap()), account, "{context}");
         }
     }
 

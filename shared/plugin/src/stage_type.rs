@@ -11,6 +11,13 @@ pub trait StageType: Send + Sync {
     /// Name, schema, tasks, capability. Announced to the scheduler by every worker that has it.
     fn describe(&self) -> StageDescriptor;
 
+    /// The accounts that this worker has credentials for; a stage that names another one goes to a
+    /// worker that has those. Only asked of types one of whose fields names an account
+    /// ([`StageDescriptor::account_fields`]).
+    fn accounts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Runs the task named `task`. Repeatable under the same effect keys; returns soon after
     /// `cx.told_to_end()`: with what stands half-done undone if that says `Cancel`, with everything
     /// left where it is if it says `HandOver`.

@@ -114,6 +114,8 @@ pub struct StageBody {
     pub evaluated: Vec<String>,
     /// What the running tasks need to know of their earlier runs, by task index.
     pub checkpoints: std::collections::BTreeMap<u16, Value>,
+    /// Why tasks failed whose stages have no `exception` for it, by task index.
+    pub failures: std::collections::BTreeMap<u16, Value>,
 }
 
 /// One line of history.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared_model::{AttemptId, Capability, Epoch, WorkerId};
+use shared_model::{AttemptId, Capability, Epoch, ExecutionId, StageRef, WorkerId};
 
 use crate::PortError;
 
@@ -161,6 +161,22 @@ pub trait Leases: Send + Sync {
         &self,
         attempts: &[AttemptId],
     ) -> Result<Vec<Option<(WorkerId, Epoch)>>, PortError>;
+
+    /// Whether leases are given out: for a while after their store came up empty they are not, since
+    /// whoever held one before may still be at work.
+    ///
+    /// # Errors
+    /// [`PortError`] says why not, and for how long.
+    async fn are_given_out(&self) -> Result<(), PortError> {
+        let nobody = AttemptId {
+            execution: ExecutionId::new("readiness"),
+            stage: StageRef::new("0"),
+            run: 0,
+            task: 0,
+            number: 0,
+        };
+        self.holders(&[nobody]).await.map(drop)
+    }
 
     /// The last beat of every live worker, and when it came.
     ///

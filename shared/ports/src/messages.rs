@@ -83,6 +83,10 @@ pub struct TaskInput {
     pub task: String,
     /// The stage's context, evaluated, with what its earlier tasks added.
     pub context: Object,
+    /// JSON pointers into it, to what the document does not say itself: what expressions and earlier
+    /// tasks made. A reference to a secret in there means nothing (D26). Empty where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<String>,
     /// Every artifact that the stage can see: its ancestors', nearest first, then the trigger's.
     pub artifacts: Vec<Artifact>,
     /// Expected artifacts by their id, as far as they are bound.

@@ -1,6 +1,7 @@
 //! The program of the commit before this one: what a rolling restart begins with.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -14,7 +15,7 @@ const PROGRAM: &str = "capstan";
 
 /// Builds it if need be, and prints the variable by which a test finds it.
 pub(crate) fn run() -> Result<ExitCode> {
-    println!("{}={}", env::PREVIOUS, ensure()?.display());
+    writeln!(std::io::stdout().lock(), "{}={}", env::PREVIOUS, ensure()?.display())?;
     Ok(ExitCode::SUCCESS)
 }
 

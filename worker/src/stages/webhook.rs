@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared_model::{Capability, Effects, Object, Retry, TaskAnswer, TaskError, TaskResult};
-use shared_plugin::{StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
+use shared_plugin::{Secrets, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 pub use shared_runtime::http::{AllowEntry, AllowError, AllowList, HttpLimits};
 use shared_runtime::http::{GuardedHttp, HttpError, Resolver};
 use tokio::sync::Semaphore;
@@ -57,6 +57,8 @@ pub struct WebhookConfig {
     pub poll_slower_after: Duration,
     /// How long the call of a `cancelEndpoint` may take.
     pub cancel_timeout: Duration,
+    /// What references to secrets mean.
+    pub secrets: Secrets,
 }
 
 impl Default for WebhookConfig {
@@ -72,6 +74,7 @@ impl Default for WebhookConfig {
             poll_interval_slow: Duration::from_secs(15),
             poll_slower_after: Duration::from_secs(60),
             cancel_timeout: Duration::from_secs(5),
+            secrets: Secrets::default(),
         }
     }
 }

@@ -133,6 +133,11 @@ impl Scene {
         }
     }
 
+    /// The same with another stage type.
+    pub(crate) fn with(self, stage_type: DeployManifest) -> Self {
+        Self { stage_type, ..self }
+    }
+
     /// Deploys manifests, and waits until they are stable.
     pub(crate) async fn deploy(&self, execution: &str, manifests: &[Value]) -> Ended {
         self.stage(execution, json!({ "manifests": manifests })).await

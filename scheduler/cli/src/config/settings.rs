@@ -12,6 +12,7 @@ use scheduler::external::ExternalMetrics;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared_adapters::{Amqp, Embedded, Objects, Postgres, Redis, TlsClient, masked};
+use shared_model::Limits;
 
 use crate::args::{DEFAULT_PORT, LimitArgs, LogFormat};
 
@@ -76,6 +77,8 @@ pub(crate) struct Api {
     pub(crate) requests_burst_max: NonZeroU32,
     /// Executions that have not ended; further ones are refused for as long.
     pub(crate) executions_unfinished_max: usize,
+    /// The same of one application.
+    pub(crate) executions_unfinished_per_application_max: usize,
 }
 
 /// What holds for all of them.
@@ -87,6 +90,9 @@ pub(crate) struct Fleet {
     pub(crate) shards: NonZeroU16,
     /// The Kubernetes accounts that clients are told of.
     pub(crate) accounts: Vec<String>,
+    /// How often an attempt is taken over (lost workers, and those that stop): work that takes down worker
+    /// after worker ends after that.
+    pub(crate) takeovers_max: u32,
     /// Whether stages may start server groups of processes on a worker's machine (provider `local`).
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact; it can run any program.
@@ -108,11 +114,16 @@ pub(crate) struct Worker {
     pub(crate) token: Option<SecretString>,
     /// Attempts that it runs at once.
     pub(crate) slots: u16,
-    /// The queues that it takes work from, e.g. `bake.helm`; all that it can serve if none is named.
+    /// The queues that it takes work from, e.g. `bake.helm`, or `deploy.kubernetes@prod` for one account
+    /// of them; all that it can serve if none is named.
     pub(crate) capabilities: Vec<String>,
     /// How long a lease lives without a heartbeat.
     #[serde(serialize_with = "masked::duration")]
     pub(crate) lease_ttl: SignedDuration,
+    /// How long a tool may go on to end by itself once its worker is gone, at most `lease_ttl`; 0s: as long
+    /// as that, and at most 10 s.
+    #[serde(serialize_with = "masked::duration")]
+    pub(crate) tool_grace: SignedDuration,
     /// How often it beats: a third of `lease_ttl` or more often.
     #[serde(serialize_with = "masked::duration")]
     pub(crate) heartbeat_interval: SignedDuration,
@@ -141,12 +152,37 @@ pub(crate) struct Worker {
     pub(crate) packer_env: Vec<String>,
     /// The clusters: every context of this file is an account of its name.
     pub(crate) kubeconfig: Option<PathBuf>,
+    /// An account's name for the cluster that it runs in, reached by its own service account.
+    pub(crate) in_cluster: Option<String>,
     /// Further names for contexts.
     pub(crate) accounts: BTreeMap<String, String>,
     /// What webhooks may ask beside the Internet.
     pub(crate) allow_urls: Vec<String>,
+    /// What `secret://…` in documents means here.
+    pub(crate) secrets: SecretSources,
     /// The pod that it runs in: while it is busy, Kubernetes is told to end others first.
     pub(crate) pod: Option<worker::pod::Pod>,
+}
+
+/// Where a worker's secrets come from. Whoever may save a pipeline may use them.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct SecretSources {
+    /// `secret://file/name#key`: the file `key` in the folder `name` below this one.
+    pub(crate) folder: Option<PathBuf>,
+    /// `secret://env/NAME`: these variables of its environment.
+    pub(crate) env: Vec<String>,
+    /// `secret://kubernetes/name#key`: the Secrets of one namespace.
+    pub(crate) kubernetes: Option<KubernetesSecrets>,
+}
+
+/// Secrets of a cluster.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct KubernetesSecrets {
+    /// The account whose cluster has them.
+    pub(crate) account: String,
+    /// Their namespace.
+    pub(crate) namespace: String,
 }
 
 /// How a process starts.
@@ -176,6 +212,8 @@ impl Api {
             requests_per_second_max: self.requests_per_second_max,
             requests_burst_max: self.requests_burst_max,
             executions_unfinished_max: self.executions_unfinished_max,
+            executions_unfinished_per_application_max: self
+                .executions_unfinished_per_application_max,
         }
     }
 }
@@ -188,6 +226,9 @@ impl Settings {
         let store = Postgres { tls_client: Some(certificate), ..Postgres::new("") };
         let redis = Redis { sentinel_password: secret(), ..Redis::at("") };
         let (namespace, name) = (String::new(), String::new());
+        let (account, own) = (String::new(), String::new());
+        let kubernetes = Some(KubernetesSecrets { account, namespace: own });
+        let secrets = SecretSources { kubernetes, ..SecretSources::default() };
         let pod = worker::pod::Pod { namespace, name, kubeconfig: None };
         Self {
             store: Some(store),
@@ -201,7 +242,7 @@ impl Settings {
                 key_file: PathBuf::new(),
                 client_ca_file: PathBuf::new(),
             }),
-            worker: Worker { token: secret(), pod: Some(pod), ..Worker::default() },
+            worker: Worker { token: secret(), pod: Some(pod), secrets, ..Worker::default() },
             ..Self::default()
         }
     }
@@ -213,6 +254,7 @@ impl Default for Fleet {
         Self {
             shards,
             accounts: Vec::new(),
+            takeovers_max: Limits::default().takeovers_max,
             local_provider: false,
             artifact_templates: false,
             window_zone: Zone::default(),
@@ -231,14 +273,16 @@ impl Default for Local {
 impl Default for Api {
     fn default() -> Self {
         let limits = ApiLimits::default();
-        let unfinished = scheduler::Config::default().executions_unfinished_max;
+        let scheduler = scheduler::Config::default();
         Self {
             listen: (Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(),
             token: None,
             connections_max: 0,
             requests_per_second_max: limits.requests_per_second_max,
             requests_burst_max: limits.requests_burst_max,
-            executions_unfinished_max: unfinished,
+            executions_unfinished_max: scheduler.executions_unfinished_max,
+            executions_unfinished_per_application_max: scheduler
+                .executions_unfinished_per_application_max,
         }
     }
 }
@@ -252,6 +296,7 @@ impl Default for Worker {
             slots: 8,
             capabilities: Vec::new(),
             lease_ttl: SignedDuration::from_secs(15),
+            tool_grace: SignedDuration::ZERO,
             heartbeat_interval: SignedDuration::from_secs(3),
             hold_message_for: SignedDuration::from_secs(60),
             drain_timeout: SignedDuration::from_secs(30),
@@ -264,8 +309,10 @@ impl Default for Worker {
             docker_host: None,
             packer_env: Vec::new(),
             kubeconfig: None,
+            in_cluster: None,
             accounts: BTreeMap::new(),
             allow_urls: Vec::new(),
+            secrets: SecretSources::default(),
             pod: None,
         }
     }

@@ -27,6 +27,9 @@ use crate::stages::{Chosen, Stages};
 
 /// How much longer than attempts everything else may take to stop.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// How long a tool may go on once its worker is gone, where the settings do not say and the lease is
+/// longer.
+const TOOL_GRACE_MAX: Duration = Duration::from_secs(10);
 /// Length of a worker's name.
 const NAME_BYTES_MAX: usize = 100;
 
@@ -53,6 +56,9 @@ pub(crate) struct WorkerArgs {
     /// A further name for a context, as documents use it; may be repeated.
     #[arg(long = "account", value_name = "NAME=CONTEXT", value_parser = crate::args::pair)]
     accounts: Vec<(String, String)>,
+    /// A name for the cluster that it runs in, as documents use it: reached by its own service account.
+    #[arg(long, value_name = "NAME")]
+    in_cluster: Option<String>,
     /// Below this folder `local/file` artifacts may lie.
     #[arg(long, value_name = "DIR")]
     artifacts_root: Option<PathBuf>,
@@ -77,6 +83,7 @@ impl WorkerArgs {
             ("slots", slots),
             ("drain-timeout", self.drain_timeout.clone()),
             ("kubeconfig", self.kubeconfig.as_ref().map(path)),
+            ("in-cluster", self.in_cluster.clone()),
             ("artifacts-root", self.artifacts_root.as_ref().map(path)),
             ("helm", self.helm.clone()),
             ("packer", self.packer.clone()),
@@ -146,10 +153,7 @@ async fn start(
     patience: &mut Patience,
 ) -> Result<Standing> {
     let catalog = stages.catalog()?;
-    check_capabilities(&working.capabilities, &catalog)?;
-    if working.capabilities.is_empty() {
-        working.capabilities = worker::capabilities(&catalog);
-    }
+    working.capabilities = served(&working.capabilities, &catalog)?;
     let started = patience.open(async || {
         let (working, ports, catalog) = (working.clone(), ports.clone(), catalog.clone());
         Ok(worker::start(working, ports, catalog, supervisor).await?)
@@ -161,18 +165,39 @@ async fn start(
     Ok(standing)
 }
 
-/// A queue that nobody fills would make a worker that waits for ever.
-fn check_capabilities(wanted: &[Capability], catalog: &Catalog) -> Result<()> {
-    let known = worker::capabilities(catalog);
-    let unknown = wanted.iter().find(|wanted| !known.contains(wanted));
-    let listed = || known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    match unknown {
-        None => Ok(()),
-        Some(unknown) => anyhow::bail!(
-            "`worker.capabilities` names `{unknown}`, which this worker cannot serve; it can serve {}",
-            listed()
-        ),
+/// The queues of what was named, in every account that this worker reaches; of everything where
+/// nothing was. A queue that nobody fills would make a worker that waits for ever.
+fn served(wanted: &[Capability], catalog: &Catalog) -> Result<Vec<Capability>> {
+    let known = worker::capabilities_by_account(catalog);
+    if wanted.is_empty() {
+        return Ok(known);
     }
+    for name in wanted {
+        let is_there = known.iter().any(|known| is_of(known, name));
+        ensure!(is_there, "{}", cannot_serve(name, &known, catalog));
+    }
+    Ok(known.into_iter().filter(|known| wanted.iter().any(|name| is_of(known, name))).collect())
+}
+
+/// Whether it is what a setting names: itself, or the same in an account.
+fn is_of(known: &Capability, named: &Capability) -> bool {
+    known == named || known.account().is_some_and(|(what, _)| what == named.as_str())
+}
+
+fn cannot_serve(name: &Capability, known: &[Capability], catalog: &Catalog) -> String {
+    let what = name.account().map_or(name.as_str(), |(what, _)| what);
+    let needs_account = worker::capabilities(catalog).iter().any(|one| one.as_str() == what);
+    if needs_account && !known.iter().any(|known| known.as_str() == what) {
+        return format!(
+            "`worker.capabilities` names `{name}`, but this worker reaches no account that it could be \
+             done in; give it a kubeconfig with --kubeconfig (`worker.kubeconfig`), or \
+             `worker.in_cluster`"
+        );
+    }
+    let listed = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!(
+        "`worker.capabilities` names `{name}`, which this worker cannot serve; it can serve {listed}"
+    )
 }
 
 fn working(settings: &Settings) -> Result<worker::Config> {
@@ -183,6 +208,12 @@ fn working(settings: &Settings) -> Result<worker::Config> {
         beat > SignedDuration::ZERO && beat * 3 <= ttl,
         "`worker.heartbeat_interval` is {beat:#}, and `worker.lease_ttl` {ttl:#}: make the one a third \
          of the other, or less, or a late heartbeat loses the lease"
+    );
+    ensure!(
+        worker.tool_grace <= ttl,
+        "`worker.tool_grace` is {:#}, and `worker.lease_ttl` {ttl:#}: a tool whose worker is gone would go \
+         on while another worker runs it again; make the one as long as the other, or less",
+        worker.tool_grace
     );
     Ok(worker::Config {
         slots: worker.slots,
@@ -220,6 +251,7 @@ fn chosen(settings: &Settings) -> Result<Chosen> {
     Ok(Chosen {
         data_dir: settings.local.data_dir.clone(),
         kubeconfig: worker.kubeconfig.clone(),
+        in_cluster: worker.in_cluster.clone(),
         accounts: worker.accounts.clone().into_iter().collect(),
         artifacts_root: worker.artifacts_root.clone(),
         helm: worker.helm.clone(),
@@ -228,6 +260,11 @@ fn chosen(settings: &Settings) -> Result<Chosen> {
         docker_host: worker.docker_host.clone().map(OsString::from),
         packer_env: worker.packer_env.clone(),
         allow_urls: allow_urls.context("`worker.allow_urls` cannot be used")?,
+        tool_grace: Some(match worker.tool_grace.is_zero() {
+            true => TOOL_GRACE_MAX.min(worker.lease_ttl.unsigned_abs()),
+            false => worker.tool_grace.unsigned_abs(),
+        }),
+        secrets: worker.secrets.clone(),
         local_provider: fleet.local_provider,
         artifact_templates: fleet.artifact_templates,
     })

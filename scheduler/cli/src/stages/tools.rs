@@ -28,15 +28,19 @@ pub(crate) fn configured(chosen: &Chosen) -> Result<Configured> {
     let tools = tools(&chosen.data_dir)?;
     let helm = program(&chosen.helm, "helm")?;
     let packer = program(&chosen.packer, "packer")?;
-    Ok(Configured {
-        bake: BakeConfig { helm, ..BakeConfig::new(tools.clone(), root.clone()) },
-        packer: PackerConfig {
-            packer,
-            env: packer_env(chosen)?,
-            artifact_templates: chosen.artifact_templates,
-            ..PackerConfig::new(tools, recipes, root)
-        },
-    })
+    let mut bake = BakeConfig { helm, ..BakeConfig::new(tools.clone(), root.clone()) };
+    let mut packer = PackerConfig {
+        packer,
+        env: packer_env(chosen)?,
+        artifact_templates: chosen.artifact_templates,
+        ..PackerConfig::new(tools, recipes, root)
+    };
+    if let Some(grace) = chosen.tool_grace {
+        for limits in [&mut bake.tools.limits, &mut packer.tools.limits] {
+            limits.finish_grace = limits.finish_grace.min(grace);
+        }
+    }
+    Ok(Configured { bake, packer })
 }
 
 /// For what stage types say of themselves: nothing is run.

@@ -48,7 +48,7 @@ fn values_decide_which_objects_there_are() {
     let trigger = &scaled[1]["spec"]["triggers"][0]["metadata"];
     assert_eq!((scaled.len(), &trigger["threshold"]), (2, &"2".into()));
     let query = trigger["query"].as_str().unwrap();
-    assert!(query.contains("capability=~\"bake.helm|bake.packer\""), "{query}");
+    assert!(query.contains("capability=~\"(bake.helm|bake.packer)(@.*)?\""), "{query}");
 }
 
 #[test]
@@ -84,6 +84,47 @@ fn a_wrong_value_is_refused_with_its_place() {
     template(&[], &blind).expect(1, &["externalMetrics.clientCA is empty"]);
     template(&[], &[]).expect(1, &["secrets.existingSecret is empty"]);
     template(&[], &["bundled.enabled=true"]).expect(1, &["image names the image to run"]);
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let refused = |values: &[&str], parts: &[&str]| {
+        template(&[], &[EXTERNAL, values].concat()).expect(1, parts);
+    };
+    refused(
+        &["pools[0].name=a", "pools[1].name=b", "pools[2].name=a"],
+        &["two pools of the name \"a\"", "a name of its own"],
+    );
+    let numbers = "autoscaling.min is 5 and autoscaling.max 4";
+    let own = ["pools[0].autoscaling.min=5", "pools[0].autoscaling.max=4"];
+    refused(&[&["pools[0].name=bakers"], &own[..]].concat(), &["pool \"bakers\"", numbers]);
+    // Of what it says itself and what it has from the others.
+    refused(
+        &["poolDefaults.autoscaling.max=4", "pools[0].name=a", "pools[0].autoscaling.min=5"],
+        &[numbers],
+    );
+    refused(
+        &["monitoring.serviceMonitor.enabled=true"],
+        &["monitoring.serviceMonitor.tokenSecret.name", "without a token"],
+    );
+    let sound = ["poolDefaults.autoscaling.min=4", "poolDefaults.autoscaling.max=4"];
+    template(&[], &[EXTERNAL, &sound].concat()).expect(0, &[]);
+}
+
+#[test]
+fn a_pool_may_have_an_account_of_the_cluster_that_it_runs_in() {
+    let pools = ["pools[0].name=own", "pools[0].inClusterAccount=here", "pools[1].name=others"];
+    let objects = objects(&[], &[EXTERNAL, &pools].concat());
+    for (name, account) in [("own", Some("here")), ("others", None)] {
+        let deployments = of_kind(&objects, "Deployment");
+        let full = format!("r-capstan-worker-{name}");
+        let found = deployments.iter().find(|one| one["metadata"]["name"] == full.as_str());
+        let pod = &found.unwrap()["spec"]["template"]["spec"];
+        assert_eq!(pod["automountServiceAccountToken"], account.is_some(), "{name}");
+        let variables = pod["containers"][0]["env"].as_array().unwrap();
+        let variable = variables.iter().find(|one| one["name"] == "CAPSTAN__WORKER__IN_CLUSTER");
+        assert_eq!(variable.and_then(|one| one["value"].as_str()), account, "{name}");
+    }
 }
 
 #[test]

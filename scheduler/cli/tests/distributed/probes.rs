@@ -3,6 +3,7 @@
 use serde_json::Value;
 use shared_testkit::stack::Redis;
 
+use crate::documents::bake;
 use crate::http::{send, send_with};
 use crate::process::wait_for;
 use crate::server::Server;
@@ -28,8 +29,7 @@ fn without_redis_work_is_degraded_and_nobody_is_sent_away() {
     let scheduler = server.schedulers[0].address();
     let worker = server.workers[0].address();
     for address in [&scheduler, &worker] {
-        let (code, answer) = readiness(address);
-        assert_eq!((code, &answer["status"]), (200, &"ready".into()), "{answer}");
+        wait_for("ready", || (readiness(address).1["status"] == "ready").then_some(()));
     }
     redis.crash().unwrap();
     for address in [&scheduler, &worker] {
@@ -96,4 +96,36 @@ fn a_worker_shows_its_metrics_to_who_has_the_token() {
     assert_eq!(send(&worker, "GET", "/livez", "").unwrap().0, 200);
     assert_eq!(send(&worker, "GET", "/none", "").unwrap().0, 404);
     assert_eq!(send(&worker, "POST", "/readyz", "").unwrap().0, 405);
+}
+
+#[test]
+fn after_redis_lost_everything_it_is_said_why_nothing_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start_ready(folder.path(), &[]).unwrap();
+    let url = redis.url();
+    let server = Server::start_with(|settings| {
+        settings["redis"]["url"] = url.into();
+        settings["redis"]["grace"] = "20s".into();
+    });
+    let scheduler = server.schedulers[0].address();
+    wait_for("ready", || (readiness(&scheduler).1["status"] == "ready").then_some(()));
+    redis.command("FLUSHALL").unwrap();
+    server.save(&bake());
+    let id = server.out(&["pipeline", "execute", "-a", "shop", "bake"]);
+    let answer = wait_for("degraded", || {
+        let (code, answer) = readiness(&scheduler);
+        assert_eq!(code, 200, "{answer}");
+        (answer["status"] == "degraded").then_some(answer)
+    });
+    let why = check(&answer, "leases")["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("came up a short time ago"), "{why}");
+    wait_for("the reason", || {
+        let execution = server.json(&["execution", "get", id.trim()]);
+        let unblock = execution["waitingFor"][0]["unblock"].as_str().unwrap_or_default();
+        unblock.contains("came up a short time ago").then_some(())
+    });
+    server.run(&["fleet"]).expect(0, &["nothing new begins for now"]);
+    let watched = server.run(&["execution", "watch", id.trim()]);
+    watched.expect(0, &["bake: SUCCEEDED"]);
+    wait_for("ready", || (readiness(&scheduler).1["status"] == "ready").then_some(()));
 }

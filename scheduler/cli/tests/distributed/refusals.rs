@@ -137,6 +137,8 @@ fn settings_that_are_missing_or_make_no_sense() {
     worker("slots", 0.into()).expect(2, &["`worker.slots` is 0"]);
     worker("name", "a b".into()).expect(2, &["`worker.name` is \"a b\""]);
     worker("lease_ttl", "1s".into()).expect(2, &["`worker.heartbeat_interval` is 500ms"]);
+    worker("tool_grace", "4s".into())
+        .expect(2, &["`worker.tool_grace` is 4s, and `worker.lease_ttl` 3s"]);
     worker("lease_ttl", "1m".into()).expect(2, &["`redis.grace` is 3s"]);
     worker("slot", 1.into()).expect(2, &["there is no setting `worker.slot`", "is `slots` meant?"]);
     worker("slots", "many".into()).expect(2, &["`worker.slots` cannot be used"]);

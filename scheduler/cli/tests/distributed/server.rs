@@ -60,7 +60,8 @@ impl Server {
         Self::of_program(program, Vec::new(), |settings, _| change(settings)).with_workers()
     }
 
-    fn with_workers(mut self) -> Self {
+    /// The same with workers.
+    pub(crate) fn with_workers(mut self) -> Self {
         self.workers = (0..WORKERS).map(|number| self.start_worker(number)).collect();
         self.workers.iter().for_each(|worker| drop(worker.address()));
         self
@@ -120,7 +121,13 @@ impl Server {
 
     /// Starts the worker of a number, named by it.
     pub(crate) fn start_worker(&self, number: usize) -> Role {
-        self.start_role("worker", number, &["--name", &format!("worker-{number}")])
+        self.start_worker_with(number, &[])
+    }
+
+    /// The same, with flags.
+    pub(crate) fn start_worker_with(&self, number: usize, flags: &[&str]) -> Role {
+        let name = format!("worker-{number}");
+        self.start_role("worker", number, &[&["--name", name.as_str()], flags].concat())
     }
 
     fn start_role(&self, role: &str, number: usize, more: &[&str]) -> Role {

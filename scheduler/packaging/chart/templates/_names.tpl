@@ -137,7 +137,7 @@ capabilities:
 says how much waits in the whole broker. */}}
 {{- define "capstan.demand" -}}
 {{- $namespace := printf "namespace=%q" .root.Release.Namespace -}}
-{{- $capabilities := ternary (printf ",capability=~%q" (join "|" .pool.capabilities)) "" (gt (len .pool.capabilities) 0) -}}
+{{- $capabilities := ternary (printf ",capability=~%q" (printf "(%s)(@.*)?" (join "|" .pool.capabilities))) "" (gt (len .pool.capabilities) 0) -}}
 {{- $pods := printf "%s-worker-%s-[a-z0-9]+-[a-z0-9]+" (include "capstan.fullname" .root) .pool.name -}}
 (sum(max by (capability) (capstan_queue_ready{ {{- $namespace }}{{ $capabilities -}} })) or vector(0)) + (sum(capstan_worker_slots_used{ {{- $namespace }},pod=~{{ $pods | quote -}} }) or vector(0))
 {{- end -}}

@@ -229,6 +229,8 @@ struct Waiting {
     until: Option<Timestamp>,
     /// What to do about it.
     unblock: Option<Value>,
+    /// What a worker must be able to do, where one is waited for.
+    capability: Option<String>,
 }
 
 /// Operations to be carried out.
@@ -297,4 +299,50 @@ pub(super) struct Problem {
 enum Severity {
     Error,
     Warning,
+}
+
+/// A template of pipelines, version 2. Every field is kept as it was written.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase", example = json!({
+    "schema": "v2", "id": "waiter", "metadata": {"name": "Waiter"},
+    "variables": [{"name": "seconds", "type": "int", "defaultValue": 1}],
+    "pipeline": {"stages": [
+        {"refId": "1", "type": "wait", "waitTime": "${ templateVariables.seconds }"},
+    ]},
+}))]
+pub(in super::super) struct Template {
+    /// 1 to 200 letters, digits, `-`, `_` and `.`.
+    id: Option<String>,
+    /// `v2`.
+    schema: String,
+    /// Its `name`, `description`, `owner` and `scopes`.
+    metadata: Value,
+    /// Its variables: `name`, `type`, `defaultValue`, `nullable` …
+    variables: Option<Value>,
+    /// The pipeline that it makes.
+    pipeline: Value,
+    /// Its tag.
+    tag: Option<String>,
+    /// The SHA-256 of what it says.
+    digest: Option<String>,
+}
+
+/// How a template was saved.
+#[derive(ToSchema)]
+pub(in super::super) struct SavedTemplate {
+    /// `SUCCEEDED`.
+    status: String,
+    id: String,
+    tag: Option<String>,
+    /// The SHA-256 of what it says.
+    digest: String,
+}
+
+/// What expressions come to.
+#[derive(ToSchema)]
+pub(in super::super) struct Evaluation {
+    /// The value; a text that failed is as it was.
+    result: Value,
+    /// What failed, by expression.
+    detail: Value,
 }

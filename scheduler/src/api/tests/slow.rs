@@ -77,17 +77,41 @@ async fn a_head_may_be_only_so_large() {
 #[tokio::test(flavor = "multi_thread")]
 async fn so_many_executions_may_be_unfinished() {
     let scene = Scene::new().await;
-    let asks = json!({"application": "a", "name": "p", "stages": [
-        {"refId": "1", "type": "manualJudgment", "name": "Ask"},
-    ]});
-    let start = async || scene.send("POST", "/pipelines/start", &asks.to_string()).await;
-    for _ in 1..UNFINISHED_MAX {
-        assert_eq!(start().await.status, 202);
+    let start = async |application: &str| {
+        let asks = json!({"application": application, "name": "p", "stages": [
+            {"refId": "1", "type": "manualJudgment", "name": "Ask"},
+        ]});
+        scene.send("POST", "/pipelines/start", &asks.to_string()).await
+    };
+    for number in 1..UNFINISHED_MAX {
+        assert_eq!(start(&format!("a{number}")).await.status, 202);
     }
-    let refused = start().await;
+    let refused = start("b").await;
     assert!(refused.is_error(429, "too-many-executions"), "{}", refused.body);
     assert!(refused.body.contains("executions_unfinished_max"), "{}", refused.body);
     assert!(refused.head.contains("retry-after: "), "{}", refused.head);
     assert_eq!(scene.send("PUT", &format!("{}/cancel", scene.pipeline()), "").await.status, 200);
-    assert_eq!(start().await.status, 202, "one has ended");
+    assert_eq!(start("b").await.status, 202, "one has ended");
+}
+
+/// The scene allows three of one application.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_executions_of_one_application_may_be_unfinished() {
+    let scene = Scene::new().await;
+    let asks = |application: &str| {
+        json!({"application": application, "name": "p", "stages": [
+            {"refId": "1", "type": "manualJudgment", "name": "Ask"},
+        ]})
+        .to_string()
+    };
+    let start = async |body: &str| scene.send("POST", "/pipelines/start", body).await;
+    for _ in 0..PER_APPLICATION_MAX {
+        assert_eq!(start(&asks("flood")).await.status, 202);
+    }
+    let refused = start(&asks("Flood")).await;
+    assert!(refused.is_error(429, "too-many-executions-of-application"), "{}", refused.body);
+    assert!(refused.body.contains("executions_unfinished_per_application_max"), "{}", refused.body);
+    assert!(refused.body.contains("`Flood`"), "{}", refused.body);
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    assert_eq!(start(&asks("small")).await.status, 202, "others have their own");
 }

@@ -85,10 +85,14 @@ async fn broker(state: &State) -> Check {
     check("broker", DEGRADED, async { broker.set_aside().await.map(drop) }).await
 }
 
-/// Without them only takeovers wait.
+/// Without them only takeovers wait; for a while after their store came up empty nothing new begins.
 async fn leases(state: &State) -> Check {
     let leases = &state.scheduler.ports().leases;
-    check("leases", DEGRADED, async { leases.live().await.map(drop) }).await
+    let look = async {
+        leases.live().await?;
+        leases.are_given_out().await
+    };
+    check("leases", DEGRADED, look).await
 }
 
 /// `otherwise` is what it is called when it is not well.

@@ -1,16 +1,19 @@
 //! Metrics as text.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use futures::future::join_all;
+use shared_model::Capability;
 use shared_ports::Queue;
 use shared_runtime::metrics::{Asked, OPEN_METRICS, PROMETHEUS, metrics};
 
 use super::super::State;
+use crate::fleet::FleetView;
 
 /// How long the broker may take to say how much waits; what it does not say in time stays as it was.
 const DEPTH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -27,7 +30,8 @@ pub(in super::super) async fn scrape(
     Shared(state): Shared<State>,
     headers: HeaderMap,
 ) -> impl IntoResponse {
-    tokio::join!(ask_depths(&state), ask_fleet(&state));
+    let fleet = ask_fleet(&state).await;
+    ask_depths(&state, fleet.as_deref()).await;
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let (kind, text) = match accept.is_some_and(|kinds| kinds.contains("openmetrics-text")) {
         true => (OPEN_METRICS, metrics().open_metrics()),
@@ -36,9 +40,12 @@ pub(in super::super) async fn scrape(
     ([(header::CONTENT_TYPE, kind)], text)
 }
 
-async fn ask_depths(state: &State) {
+/// Queues that nobody reads are not looked at: there are as many as documents name accounts.
+async fn ask_depths(state: &State, fleet: Option<&FleetView>) {
     let broker = &state.scheduler.ports().broker;
-    let capabilities: BTreeSet<_> = state.scheduler.capabilities().collect();
+    let workers = fleet.into_iter().flat_map(|fleet| &fleet.workers);
+    let read = workers.flat_map(|worker| worker.capabilities.iter().map(Capability::new));
+    let capabilities: BTreeSet<_> = state.scheduler.capabilities().chain(read).collect();
     let depths = capabilities.into_iter().map(|capability| async move {
         let depth = broker.depth(&Queue::Ready(capability.clone())).await;
         if let Ok(waiting) = depth {
@@ -49,9 +56,9 @@ async fn ask_depths(state: &State) {
 }
 
 /// Without an answer the last figures stay as they were.
-async fn ask_fleet(state: &State) {
+async fn ask_fleet(state: &State) -> Option<Arc<FleetView>> {
     let asked = tokio::time::timeout(DEPTH_TIMEOUT, state.scheduler.fleet()).await;
-    let Ok(Ok(fleet)) = asked else { return };
+    let Ok(Ok(fleet)) = asked else { return None };
     for capability in &fleet.capabilities {
         let demand = &capability.demand;
         let oldest_wait = Duration::from_secs_f64(demand.oldest_wait_seconds.unwrap_or_default());
@@ -62,4 +69,5 @@ async fn ask_fleet(state: &State) {
     for pool in &fleet.pools {
         metrics().pool(&pool.name, pool.workers, pool.wanted);
     }
+    Some(fleet)
 }

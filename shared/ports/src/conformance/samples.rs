@@ -69,6 +69,7 @@ pub(super) fn body(text: &str) -> StageBody {
         outputs: object("outputs"),
         evaluated: vec!["/context".to_owned()],
         checkpoints: [(2, json!({"at": text}))].into(),
+        failures: [(1, json!({"why": text}))].into(),
     }
 }
 

@@ -43,7 +43,8 @@ impl Run<'_> {
         cancel: &CancellationToken,
     ) -> Result<HttpAnswer, WebhookError> {
         let what = format!("{} {}", call.method, shown_text(&call.url));
-        let request = self.request(call, &key)?;
+        let call = &self.revealed(call).await?;
+        let request = self.request(call, &key).await?;
         let began = self.cx.clock.elapsed();
         let answer = self.stage.http.send(request, cancel).await;
         let took = self.cx.clock.elapsed().saturating_sub(began).as_millis();
@@ -99,9 +100,43 @@ impl Run<'_> {
         }
     }
 
-    fn request(&self, call: &Call, key: &EffectKey) -> Result<HttpRequest, WebhookError> {
+    /// The call with what its references to secrets mean, which is nowhere kept.
+    async fn revealed(&self, call: &Call) -> Result<Call, WebhookError> {
+        let Some([url_field, payload_field]) = call.said_in else { return Ok(call.clone()) };
+        let url =
+            self.reveal(url_field, &format!("/{url_field}"), &call.url.as_str().into()).await?;
+        let url = url.as_str().unwrap_or_default().to_owned();
+        if url != call.url {
+            // A part of it is enough to be a secret, and it is all that logs have of a URL.
+            self.stage.config.secrets.note(&shown_text(&url));
+        }
+        let at = format!("/{payload_field}");
+        let payload = self.reveal(payload_field, &at, &call.payload).await?;
+        Ok(Call { url, payload, ..call.clone() })
+    }
+
+    async fn reveal(&self, field: &str, at: &str, value: &Value) -> Result<Value, WebhookError> {
+        let revealed = self.cx.reveal(&self.stage.config.secrets, at, value).await;
+        revealed.map_err(|error| WebhookError::Field {
+            field: field.to_owned(),
+            why: format!("names a secret, and {error}"),
+        })
+    }
+
+    /// A header's value; a document has one, or a list of them.
+    async fn header(&self, name: &str, index: usize, value: &str) -> Result<String, WebhookError> {
+        let field = format!("customHeaders.{name}");
+        let at = format!("/customHeaders/{}", name.replace('~', "~0").replace('/', "~1"));
+        let is_list =
+            self.cx.context().get("customHeaders").is_some_and(|all| all[name].is_array());
+        let at = if is_list { format!("{at}/{index}") } else { at };
+        let revealed = self.reveal(&field, &at, &value.into()).await?;
+        Ok(revealed.as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn request(&self, call: &Call, key: &EffectKey) -> Result<HttpRequest, WebhookError> {
         let mut request = HttpRequest::new(call.method.clone(), &call.url);
-        request.headers = self.headers(key)?;
+        request.headers = self.headers(key).await?;
         let payload = &call.payload;
         if matches!(call.method, Method::GET | Method::HEAD) && !is_empty(Some(payload)) {
             let why =
@@ -115,7 +150,7 @@ impl Run<'_> {
         Ok(request)
     }
 
-    fn headers(&self, key: &EffectKey) -> Result<HeaderMap, WebhookError> {
+    async fn headers(&self, key: &EffectKey) -> Result<HeaderMap, WebhookError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
         headers.insert(KEY, header_value("Idempotency-Key", key.as_str())?);
@@ -126,8 +161,8 @@ impl Run<'_> {
                 continue;
             }
             headers.remove(&known);
-            for value in values {
-                let mut value = header_value(name, value)?;
+            for (index, value) in values.iter().enumerate() {
+                let mut value = header_value(name, &self.header(name, index, value).await?)?;
                 value.set_sensitive(!HARMLESS.contains(&known));
                 headers.append(known.clone(), value);
             }

@@ -36,6 +36,8 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) url: String,
     pub(super) payload: Value,
+    /// The fields that the document has them in; none where the target said it.
+    pub(super) said_in: Option<[&'static str; 2]>,
 }
 
 /// A stage's fields.
@@ -143,7 +145,7 @@ impl Fields {
     /// The request that the stage is for.
     pub(super) fn call(&self) -> Call {
         let (method, url, payload) = (self.method.clone(), self.url.clone(), self.payload.clone());
-        Call { method, url, payload }
+        Call { method, url, payload, said_in: Some(["url", "payload"]) }
     }
 
     /// Whether a second request does no harm: because of its method (RFC 9110 §9.2.2), or because the
@@ -303,7 +305,8 @@ fn cancel(context: &Object) -> Result<Option<Call>, WebhookError> {
         super::is_empty(context.get("signalCancellation")) || flag(context, "signalCancellation")?;
     let method = method(context, "cancelMethod")?;
     let payload = context.get("cancelPayload").cloned().unwrap_or_default();
-    Ok((wanted && !url.is_empty()).then_some(Call { method, url, payload }))
+    let said_in = Some(["cancelEndpoint", "cancelPayload"]);
+    Ok((wanted && !url.is_empty()).then_some(Call { method, url, payload, said_in }))
 }
 
 #[cfg(test)]

@@ -26,7 +26,9 @@ impl Run<'_> {
         if let Some(answer) = self.until_due(&checkpoint).await {
             return answer;
         }
-        let call = Call { method: Method::GET, url: self.endpoint(), payload: Value::Null };
+        let url = self.endpoint();
+        let said_in = (url == self.fields.url).then_some(["url", "payload"]);
+        let call = Call { method: Method::GET, url, payload: Value::Null, said_in };
         // Each look has a key of its own: under one key a target may repeat its first answer.
         let key = self.cx.effect(checkpoint.asked);
         match self.ask(&call, key, self.cx.end.token()).await {

@@ -34,7 +34,7 @@ fn secrets_stay_where_they_are() {
     let id = start(&dev, &headers, &document);
     let execution = ended(&dev, &id);
     assert_eq!(execution["status"], "TERMINAL");
-    let error = execution["stages"][1]["context"]["exception"]["details"]["error"].to_string();
+    let error = execution["stages"][1]["context"]["exception"]["details"]["errors"].to_string();
     assert!(error.contains(PARAMETER), "the failure has to repeat it to prove anything: {error}");
     collector.wait_for("RUN leak");
     let (_, _, metrics) = http::send_with(&dev.address, "GET", "/metrics", "", "").unwrap();

@@ -1,0 +1,90 @@
+//! `capstan-loadtest`: runs a workload on real servers and says what it took.
+
+#![expect(clippy::print_stdout, reason = "it is what this tool prints")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use loadtest::stand::Shape;
+use loadtest::stand::working::Working;
+use loadtest::workload::{self, Plan, Workload};
+
+/// Measures Capstan on RabbitMQ, Redis and PostgreSQL of its own.
+#[derive(Parser)]
+#[command(name = "capstan-loadtest")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the workloads.
+    List,
+    /// Runs one.
+    Run(Run),
+    /// One worker of a workload.
+    #[command(hide = true)]
+    Worker(Working),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// Which.
+    workload: Workload,
+    /// The program of the schedulers, built in the profile `dist`.
+    #[arg(long, default_value = "target/dist/capstan")]
+    program: PathBuf,
+    /// Schedulers.
+    #[arg(long, default_value_t = 1)]
+    schedulers: usize,
+    /// Workers.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Attempts that each worker runs at once.
+    #[arg(long, default_value_t = 64)]
+    slots: u16,
+    /// Executions that run at once.
+    #[arg(long, default_value_t = 1_000)]
+    at_once: usize,
+    /// Seconds that are measured.
+    #[arg(long, default_value_t = 20)]
+    duration_seconds: u64,
+    /// A new folder for everything.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::List => Workload::value_variants().iter().for_each(|workload| {
+            let named = workload.to_possible_value();
+            let named = named.as_ref().map(|value| (value.get_name(), value.get_help()));
+            let (name, help) = named.unwrap_or_default();
+            println!("{name:<12} {}", help.map(ToString::to_string).unwrap_or_default());
+        }),
+        Command::Run(run) => {
+            let plan = plan(&run);
+            println!("{:#}", workload::run(run.workload, &plan)?);
+        }
+        Command::Worker(working) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(working.run())?;
+        }
+    }
+    Ok(())
+}
+
+fn plan(run: &Run) -> Plan {
+    let shape = Shape {
+        program: run.program.clone(),
+        folder: run.data_dir.clone(),
+        schedulers: run.schedulers,
+        workers: run.workers,
+        slots: run.slots,
+        work_ms: 0,
+    };
+    let duration = Duration::from_secs(run.duration_seconds);
+    Plan { shape, at_once: run.at_once, duration }
+}

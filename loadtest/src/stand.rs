@@ -1,0 +1,169 @@
+//! Real servers, and schedulers and workers as processes of their own, that a workload runs on.
+
+pub mod cpu;
+mod ledger;
+pub mod process;
+pub mod working;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use shared_testkit::stack::{PostgresServer, RabbitMq, Redis};
+
+pub use self::ledger::{Entry, Ledger, Moment};
+use self::process::Process;
+use crate::serve::http::Connection;
+use crate::serve::now;
+
+/// How long until workers are heard.
+const HEARD_LIMIT: Duration = Duration::from_secs(30);
+
+/// What stands.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// The program of the schedulers.
+    pub program: PathBuf,
+    /// A new folder for everything.
+    pub folder: PathBuf,
+    /// Schedulers.
+    pub schedulers: usize,
+    /// Workers.
+    pub workers: usize,
+    /// Attempts that each worker runs at once.
+    pub slots: u16,
+    /// How long each piece of work takes, in milliseconds.
+    pub work_ms: u64,
+}
+
+/// They end with it.
+pub struct Stand {
+    // Ended before what they use.
+    pub(crate) workers: Vec<Process>,
+    pub(crate) schedulers: Vec<Process>,
+    pub(crate) ledger: Ledger,
+    shape: Shape,
+    _rabbitmq: RabbitMq,
+    _redis: Redis,
+    _postgres: PostgresServer,
+}
+
+impl Stand {
+    /// Starts everything, and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// What could not be started, and why.
+    pub fn start(shape: Shape) -> Result<Self> {
+        let folder = &shape.folder;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+        let rabbitmq = RabbitMq::start_ready(&folder.join("rabbitmq"), &[])?;
+        let redis = Redis::start_ready(&folder.join("redis"), &[])?;
+        let postgres = PostgresServer::start(&[])?;
+        let settings = settings(folder, &rabbitmq, &redis, &postgres);
+        std::fs::write(folder.join("settings.yaml"), settings.to_string())?;
+        let ledger = Ledger::listen(&folder.join("ledger"))?;
+        let mut stand = Self {
+            workers: Vec::new(),
+            schedulers: Vec::new(),
+            ledger,
+            shape,
+            _rabbitmq: rabbitmq,
+            _redis: redis,
+            _postgres: postgres,
+        };
+        stand.schedulers =
+            (0..stand.shape.schedulers).map(|n| stand.start_scheduler(n)).collect::<Result<_>>()?;
+        stand.workers =
+            (0..stand.shape.workers).map(|n| stand.start_worker(n)).collect::<Result<_>>()?;
+        let each: Vec<_> = stand.schedulers.iter().map(Process::address).collect();
+        each.into_iter().try_for_each(|address| wait_for_workers(address, stand.workers.len()))?;
+        Ok(stand)
+    }
+
+    fn start_scheduler(&self, number: usize) -> Result<Process> {
+        let name = format!("scheduler-{number}");
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
+        let mut command = self.role("scheduler", &name);
+        command.args(["--listen", &free]);
+        Process::start(&name, command, &self.shape.folder, Some(free))
+    }
+
+    /// A worker whose work is to be measured.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start_worker(&self, number: usize) -> Result<Process> {
+        let name = format!("worker-{number}");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["worker", "--name", &name, "--work-ms", &self.shape.work_ms.to_string()]);
+        command.args(["--slots", &self.shape.slots.to_string(), "--folder"]);
+        command.arg(&self.shape.folder);
+        Process::start(&name, command, &self.shape.folder, None)
+    }
+
+    /// A worker as it ships, to see what it needs.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start_shipped_worker(&self) -> Result<Process> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
+        let mut command = self.role("worker", "shipped-worker");
+        command.args(["--name", "shipped-worker", "--listen", &free]);
+        Process::start("shipped-worker", command, &self.shape.folder, Some(free))
+    }
+
+    fn role(&self, role: &str, name: &str) -> Command {
+        let mut command = Command::new(&self.shape.program);
+        command.arg(role).arg("--config").arg(self.shape.folder.join("settings.yaml"));
+        command.arg("--data-dir").arg(self.shape.folder.join(name));
+        command
+    }
+
+    /// Where requests go: one scheduler after the other.
+    pub(crate) fn address(&self, turn: usize) -> &str {
+        self.schedulers[turn % self.schedulers.len()].address()
+    }
+}
+
+/// A scheduler knows of workers, and of what they do, once it has heard them.
+fn wait_for_workers(address: &str, workers: usize) -> Result<()> {
+    let (mut connection, began) = (Connection::open(address)?, now());
+    loop {
+        let (_, fleet) = connection.send("GET", "/v1/fleet", "")?;
+        let fleet: Value = serde_json::from_str(&fleet)?;
+        let heard = fleet["workers"].as_array().map_or(0, Vec::len);
+        if heard >= workers && (workers == 0 || knows_the_work(&mut connection)?) {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < HEARD_LIMIT, "workers are not heard: {fleet:#}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether a stage of theirs is known: its type is warned of where nobody ever announced it.
+fn knows_the_work(connection: &mut Connection) -> Result<bool> {
+    let stage = json!({ "refId": "1", "type": "nothing", "name": "nothing" });
+    let document = json!({ "application": "load", "name": "probe", "stages": [stage] });
+    let (_, answer) = connection.send("POST", "/v1/pipelines/validate", &document.to_string())?;
+    Ok(!answer.contains("stage-type-unknown"))
+}
+
+fn settings(folder: &Path, rabbitmq: &RabbitMq, redis: &Redis, postgres: &PostgresServer) -> Value {
+    json!({
+        "store": { "url": postgres.url("postgres") },
+        "amqp": { "url": rabbitmq.url() },
+        "redis": { "url": redis.url() },
+        "local": { "shared_dir": folder.join("shared") },
+        // The load comes from one address.
+        "api": {
+            "listen": "127.0.0.1:0",
+            "requests_per_second_max": 1_000_000, "requests_burst_max": 1_000_000,
+        },
+        "worker": { "listen": "127.0.0.1:0" },
+        "start": { "wait_max": "60s" },
+    })
+}
