@@ -6,18 +6,21 @@ use serde::{Deserialize, Serialize};
 use shared_model::{ExecutionId, Limits, Status};
 
 use crate::event::StageIndex;
-use crate::execution::{Cancel, Execution, Head};
+use crate::execution::{Cancel, Execution, Head, StartRule};
 use crate::stage::Stage;
 
-/// The format that is written; every older one is still read. 2 knows tasks that wait for another
-/// execution, 3 those that watch for somebody; else they are as 1. With 4 the execution's own row
-/// knows how it begins and who held it; rows of stages are as before.
+/// The newest format; every older one is still read. 2 knows tasks that wait for another execution,
+/// 3 those that watch for somebody; else they are as 1. With 4 the execution's own row knows how it
+/// begins and who held it; rows of stages are as before. Each row is written in the oldest format that
+/// can hold it, so that during an upgrade, and after the way back, the version before can read it.
 const FORMAT: u8 = 4;
 /// The last format in which the execution's own row was an [`OldHead`].
 const OLD_HEAD: u8 = 3;
+/// The format of a stage's row.
+const STAGE: u8 = 3;
 
 /// The execution's own row up to format 3.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct OldHead {
     status: Status,
     start_time: Option<Timestamp>,
@@ -45,6 +48,32 @@ impl From<OldHead> for Head {
     }
 }
 
+impl OldHead {
+    /// The same row, if nothing of it is new.
+    fn of(head: &Head) -> Option<Self> {
+        let Head {
+            status,
+            start_time,
+            end_time,
+            canceled,
+            verdict,
+            fails_at_end,
+            dispatches,
+            start_rule,
+            pause,
+        } = head.clone();
+        (start_rule == StartRule::default() && pause.is_none()).then_some(Self {
+            status,
+            start_time,
+            end_time,
+            canceled,
+            verdict,
+            fails_at_end,
+            dispatches,
+        })
+    }
+}
+
 /// Why stored state cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -67,12 +96,15 @@ pub enum DecodeError {
 impl Execution {
     /// The execution's own row.
     pub fn encode_head(&self) -> Vec<u8> {
-        encode(&self.head)
+        match OldHead::of(&self.head) {
+            Some(old) => encode(OLD_HEAD, &old),
+            None => encode(FORMAT, &self.head),
+        }
     }
 
     /// One stage's row.
     pub fn encode_stage(&self, stage: StageIndex) -> Vec<u8> {
-        encode(self.stage(stage))
+        encode(STAGE, self.stage(stage))
     }
 
     /// Puts an execution together from its rows, stages in the order of their indexes.
@@ -102,9 +134,9 @@ impl Execution {
     }
 }
 
-fn encode(value: &impl Serialize) -> Vec<u8> {
+fn encode(format: u8, value: &impl Serialize) -> Vec<u8> {
     // Postcard refuses only types of unknown length, of which the state has none.
-    postcard::to_extend(value, vec![FORMAT]).unwrap_or_default()
+    postcard::to_extend(value, vec![format]).unwrap_or_default()
 }
 
 fn decode<T: DeserializeOwned>(row: &[u8]) -> Result<T, DecodeError> {

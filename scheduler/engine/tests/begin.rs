@@ -128,15 +128,15 @@ fn h09_a_limit_of_three_asks_too() {
     );
 }
 
+/// During an upgrade the version before reads what this one wrote.
 #[test]
-fn a_row_of_the_format_before_is_read() {
-    let (execution, _) = submit(stages(&["1"]), StartRule::default());
-    let mut head = execution.encode_head();
-    // The rule (three fields) and the pause (none) were not there.
-    head.truncate(head.len() - 4);
-    head[0] = 3;
-    let rows = [execution.encode_stage(0)];
-    let limits = Limits::default();
-    let read = Execution::decode(execution.id(), &head, &rows, &limits).unwrap();
-    assert_eq!(read.encode_head(), execution.encode_head());
+fn a_row_is_written_in_the_format_before_where_that_can_hold_it() {
+    for (rule, format) in [(StartRule::default(), 3), (limited(1), 4)] {
+        let (execution, _) = submit(stages(&["1"]), rule);
+        let (head, rows) = (execution.encode_head(), [execution.encode_stage(0)]);
+        assert_eq!((head[0], rows[0][0]), (format, 3));
+        let read = Execution::decode(execution.id(), &head, &rows, &Limits::default()).unwrap();
+        assert_eq!(read.encode_head(), head);
+        assert_eq!(read.start_rule(), rule);
+    }
 }
