@@ -137,6 +137,6 @@ fn a_row_is_written_in_the_format_before_where_that_can_hold_it() {
         assert_eq!((head[0], rows[0][0]), (format, 3));
         let read = Execution::decode(execution.id(), &head, &rows, &Limits::default()).unwrap();
         assert_eq!(read.encode_head(), head);
-        assert_eq!(read.start_rule(), rule);
+        assert_eq!(*read.start_rule(), rule);
     }
 }
