@@ -123,9 +123,9 @@ fn minute(time: Time) -> u16 {
 fn span_of(index: usize, span: &Value) -> Result<Vec<(u16, u16)>, TaskError> {
     let part = |key: &str, max: u16| {
         let value = span.get(key).unwrap_or(&Value::Null);
-        let found = match value {
-            Value::Null => Some(0),
-            other => number(other).and_then(|number| u16::try_from(number).ok()),
+        let found = match value.is_null() {
+            true => Some(0),
+            false => number(value).and_then(|number| u16::try_from(number).ok()),
         };
         found.filter(|found| *found <= max).ok_or_else(|| {
             bad(
