@@ -364,7 +364,7 @@ mod tests {
             ready.note(&which(n), standing(&helm, "flood", 1, true));
             ready.note(&which(n), None);
         }
-        ready.note_workers(&beats, Duration::from_millis(1_250));
+        ready.note_workers(&beats, Duration::from_secs(2));
         let more = ready.admit().len();
         assert!((3..=8).contains(&more), "{more}: work that is short is given out ahead");
     }
