@@ -11,7 +11,7 @@ use crate::stage::Stage;
 
 /// The format that is written; every older one is still read. 2 knows tasks that wait for another
 /// execution, 3 those that watch for somebody; else they are as 1. With 4 the execution's own row
-/// knows how it begins and who held it; rows of stages are as before.
+/// knows how it begins and who held it, and rows of stages whether they were removed.
 const FORMAT: u8 = 4;
 /// The last format in which the execution's own row was an [`OldHead`].
 const OLD_HEAD: u8 = 3;
@@ -89,7 +89,8 @@ impl Execution {
             Some(1..=OLD_HEAD) => decode::<OldHead>(head)?.into(),
             Some(_) | None => decode(head)?,
         };
-        let stages: Result<Vec<Stage>, _> = stages.iter().map(|row| decode(row.as_ref())).collect();
+        let stages = stages.iter().map(|row| decode_stage(row.as_ref()));
+        let stages: Result<Vec<Stage>, _> = stages.collect();
         let stages = stages?;
         let count = stages.len();
         let known = |index: &StageIndex| (*index as usize) < count;
@@ -99,6 +100,14 @@ impl Execution {
             return Err(DecodeError::Damaged { why: "a stage row is missing".into() });
         }
         Ok(Self::assemble(id.clone(), limits, head, stages))
+    }
+}
+
+/// Up to format 3 nothing was ever removed.
+fn decode_stage(row: &[u8]) -> Result<Stage, DecodeError> {
+    match row.first() {
+        Some(1..=OLD_HEAD) => decode(&[row, &[0]].concat()),
+        Some(_) | None => decode(row),
     }
 }
 
