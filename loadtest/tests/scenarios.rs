@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "scenarios/control.rs"]
+mod control;
 #[path = "scenarios/scene.rs"]
 mod scene;
 #[path = "scenarios/windows.rs"]

@@ -22,6 +22,7 @@ mod presence;
 mod reach;
 mod ready;
 mod requests;
+mod restart;
 mod seats;
 mod shards;
 mod share;
@@ -274,8 +275,53 @@ impl Scheduler {
         by: &str,
         reason: &str,
     ) -> Result<(), ControlError> {
-        let ask = Ask::Cancel { reason: reason.to_owned() };
+        let ask = Ask::Cancel { reason: reason.to_owned(), force: false };
         self.ask(id, ask, by).await
+    }
+
+    /// Ends an execution at once, whatever its workers do; also one that is being cancelled.
+    ///
+    /// # Errors
+    /// [`ControlError::Conflict`] if it has ended already.
+    pub async fn force_cancel(
+        &self,
+        id: &ExecutionId,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), ControlError> {
+        let ask = Ask::Cancel { reason: reason.to_owned(), force: true };
+        self.ask(id, ask, by).await
+    }
+
+    /// Holds an execution: what workers have goes on to its end, and nothing else begins.
+    ///
+    /// # Errors
+    /// [`ControlError::Conflict`] if it does not run.
+    pub async fn pause(&self, id: &ExecutionId, by: &str) -> Result<(), ControlError> {
+        self.ask(id, Ask::Pause, by).await
+    }
+
+    /// Lets an execution go on; one that runs runs on.
+    ///
+    /// # Errors
+    /// [`ControlError::Conflict`] if it has ended.
+    pub async fn resume(&self, id: &ExecutionId, by: &str) -> Result<(), ControlError> {
+        self.ask(id, Ask::Resume, by).await
+    }
+
+    /// Begins a stage, and what has ended behind it, again.
+    ///
+    /// # Errors
+    /// [`ControlError::Conflict`] if the stage runs, or the execution is paused or ends.
+    pub async fn restart_stage(
+        &self,
+        id: &ExecutionId,
+        stage_id: &str,
+        by: &str,
+    ) -> Result<Value, ControlError> {
+        self.ask(id, Ask::Restart { stage_id: stage_id.to_owned() }, by).await?;
+        let found = self.execution(id).await?;
+        found.ok_or_else(|| ControlError::NotFound { what: format!("execution `{id}`") })
     }
 
     /// Merges fields into a stage's context: a judgment, the end of a wait.

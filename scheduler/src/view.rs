@@ -2,9 +2,9 @@
 
 use scheduler_engine::event::StageIndex;
 use scheduler_engine::plan::Owner;
-use scheduler_engine::{Execution, waiting_for};
+use scheduler_engine::{Execution, Pause, waiting_for};
 use serde_json::{Value, json};
-use shared_model::{Artifact, Capability, ExecutionId, Limits, Object, StageRef};
+use shared_model::{Artifact, Capability, ExecutionId, Limits, Object, StageRef, Status};
 use shared_ports::journal::{Query, StageBody, Stored};
 use shared_ports::{Journal, PortError};
 use uuid::Uuid;
@@ -124,19 +124,40 @@ pub fn execution(engine: &Execution, document: &Value, bodies: &[StageBody]) -> 
         }
     }
     let empty = StageBody::default();
-    let stages = (0..engine.stage_count()).map(|index| {
+    if let Some(pause) = engine.pause() {
+        view.insert("paused".into(), paused(engine, pause));
+    }
+    let shown = (0..engine.stage_count()).filter(|index| !engine.stage(*index).is_removed());
+    let stages = shown.clone().map(|index| {
         let body = bodies.get(index as usize).unwrap_or(&empty);
         stage(engine, document, index, body)
     });
-    view.insert("stages".into(), Value::Array(listed(engine, stages.collect())));
+    view.insert(
+        "stages".into(),
+        Value::Array(listed(engine, &shown.collect::<Vec<_>>(), stages.collect())),
+    );
     view.insert("waitingFor".into(), waiting(engine, document));
     Value::Object(view)
 }
 
+/// Orca's words for a pause.
+fn paused(engine: &Execution, pause: &Pause) -> Value {
+    let (by, at) = pause.resumed.clone().unzip();
+    let until = at.or(engine.end_time()).unwrap_or(pause.at);
+    json!({
+        "pausedBy": pause.by,
+        "pauseTime": pause.at.as_millisecond(),
+        "resumedBy": by,
+        "resumeTime": at.map(jiff::Timestamp::as_millisecond),
+        "pausedMs": until.duration_since(pause.at).as_millis() as i64,
+        "paused": at.is_none(),
+    })
+}
+
 /// Synthetic stages stand beside their parent, those before it in front (Orca sorts by `refId`).
-fn listed(engine: &Execution, stages: Vec<Value>) -> Vec<Value> {
-    let mut order: Vec<(Vec<u32>, usize)> =
-        (0..stages.len()).map(|index| (place(engine, index as StageIndex), index)).collect();
+fn listed(engine: &Execution, indexes: &[StageIndex], stages: Vec<Value>) -> Vec<Value> {
+    let places = indexes.iter().map(|index| place(engine, *index));
+    let mut order: Vec<(Vec<u32>, usize)> = places.zip(0..).collect();
     order.sort();
     order.into_iter().map(|(_, index)| stages[index].clone()).collect()
 }
@@ -173,7 +194,7 @@ fn stage(engine: &Execution, document: &Value, index: StageIndex, body: &StageBo
         "refId": stage.reference().as_str(),
         "type": stage_type,
         "name": name,
-        "status": stage.status().name(),
+        "status": engine.shown_status(index).name(),
         "startTime": stage.start_time().map(jiff::Timestamp::as_millisecond),
         "endTime": stage.end_time().map(jiff::Timestamp::as_millisecond),
         "context": body.context,
@@ -199,13 +220,15 @@ fn stage(engine: &Execution, document: &Value, index: StageIndex, body: &StageBo
 fn tasks(engine: &Execution, index: StageIndex, body: &StageBody) -> Vec<Value> {
     let stage = engine.stage(index);
     let count = stage.task_count();
+    let is_held = engine.shown_status(index) == Status::Paused;
+    let status = |own| if is_held && own == Status::Running { Status::Paused } else { own };
     let task = |task: usize| {
         let found = stage.task(task as u16);
         let mut view = json!({
             "id": (task + 1).to_string(),
             "name": found.name,
             "implementingClass": found.name,
-            "status": found.status.name(),
+            "status": status(found.status).name(),
             "startTime": found.start_time.map(jiff::Timestamp::as_millisecond),
             "endTime": found.end_time.map(jiff::Timestamp::as_millisecond),
             "stageStart": task == 0,

@@ -105,6 +105,30 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// Somebody holds the execution.
+    Paused {
+        /// Who.
+        by: String,
+    },
+    /// Somebody lets it go on.
+    Resumed {
+        /// Who.
+        by: String,
+    },
+    /// Somebody skipped a stage.
+    StageSkipped {
+        /// Which.
+        stage: StageIndex,
+        /// Who.
+        by: String,
+    },
+    /// Somebody wants a stage once more.
+    StageRestarted {
+        /// Which.
+        stage: StageIndex,
+        /// Who.
+        by: String,
+    },
     /// A stage began.
     StageStarted {
         /// Which.

@@ -11,13 +11,12 @@ use crate::stage::Stage;
 
 /// The newest format; every older one is still read. 2 knows tasks that wait for another execution,
 /// 3 those that watch for somebody; else they are as 1. With 4 the execution's own row knows how it
-/// begins and who held it; rows of stages are as before. Each row is written in the oldest format that
-/// can hold it, so that during an upgrade, and after the way back, the version before can read it.
+/// begins and who held it, and rows of stages whether they were removed. Each row is written in the
+/// oldest format that can hold it, so that during an upgrade, and after the way back, the version
+/// before can read it.
 const FORMAT: u8 = 4;
 /// The last format in which the execution's own row was an [`OldHead`].
-const OLD_HEAD: u8 = 3;
-/// The format of a stage's row.
-const STAGE: u8 = 3;
+const OLD: u8 = 3;
 
 /// The execution's own row up to format 3.
 #[derive(Serialize, Deserialize)]
@@ -97,14 +96,14 @@ impl Execution {
     /// The execution's own row.
     pub fn encode_head(&self) -> Vec<u8> {
         match OldHead::of(&self.head) {
-            Some(old) => encode(OLD_HEAD, &old),
+            Some(old) => encode(OLD, &old),
             None => encode(FORMAT, &self.head),
         }
     }
 
     /// One stage's row.
     pub fn encode_stage(&self, stage: StageIndex) -> Vec<u8> {
-        encode(STAGE, self.stage(stage))
+        encode_stage(self.stage(stage))
     }
 
     /// Puts an execution together from its rows, stages in the order of their indexes.
@@ -118,10 +117,11 @@ impl Execution {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let head: Head = match head.first() {
-            Some(1..=OLD_HEAD) => decode::<OldHead>(head)?.into(),
+            Some(1..=OLD) => decode::<OldHead>(head)?.into(),
             Some(_) | None => decode(head)?,
         };
-        let stages: Result<Vec<Stage>, _> = stages.iter().map(|row| decode(row.as_ref())).collect();
+        let stages = stages.iter().map(|row| decode_stage(row.as_ref()));
+        let stages: Result<Vec<Stage>, _> = stages.collect();
         let stages = stages?;
         let count = stages.len();
         let known = |index: &StageIndex| (*index as usize) < count;
@@ -132,6 +132,24 @@ impl Execution {
         }
         Ok(Self::assemble(id.clone(), limits, head, stages))
     }
+}
+
+/// Up to format 3 nothing was ever removed.
+fn decode_stage(row: &[u8]) -> Result<Stage, DecodeError> {
+    match row.first() {
+        Some(1..=OLD) => decode(&[row, &[0]].concat()),
+        Some(_) | None => decode(row),
+    }
+}
+
+/// Whether a stage was removed is the last byte of its row.
+fn encode_stage(stage: &Stage) -> Vec<u8> {
+    let mut row = encode(FORMAT, stage);
+    if row.last() == Some(&0) {
+        row.pop();
+        row[0] = OLD;
+    }
+    row
 }
 
 fn encode(format: u8, value: &impl Serialize) -> Vec<u8> {

@@ -133,6 +133,48 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A person holds the execution: nothing begins any more.
+    PauseRequested {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person lets it go on.
+    ResumeRequested {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person skips a stage that runs.
+    SkipRequested {
+        /// The stage.
+        stage: StageIndex,
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person wants a stage, and what follows it, once more. The only thing that can happen to an
+    /// execution that has ended.
+    RestartRequested {
+        /// The stage.
+        stage: StageIndex,
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person wants the execution to end at once, whatever its workers do.
+    ForceCancelRequested {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
     /// There is room for it: it begins. Whoever stores this makes sure of the room.
     Started {
         /// When.

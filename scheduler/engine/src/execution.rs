@@ -154,8 +154,14 @@ impl Execution {
         execution
     }
 
-    fn derive(&mut self) {
-        let mut by_reference: Vec<StageIndex> = (0..self.stage_count()).collect();
+    pub(crate) fn derive(&mut self) {
+        for stage in &mut self.stages {
+            stage.downstream.clear();
+            stage.children.clear();
+        }
+        let all = 0..self.stage_count();
+        let mut by_reference: Vec<StageIndex> =
+            all.filter(|index| !self.stage(*index).removed).collect();
         by_reference.sort_by(|a, b| self.stage(*a).reference.cmp(&self.stage(*b).reference));
         self.by_reference = by_reference;
         for index in 0..self.stage_count() {
@@ -167,6 +173,9 @@ impl Execution {
     }
 
     fn derive_edges(&mut self, index: StageIndex) {
+        if self.stage(index).removed {
+            return;
+        }
         let requires = self.stage(index).requires.clone();
         let open = requires.iter().filter(|up| !self.stage(**up).status.lets_downstream_start());
         let remaining = u32::try_from(open.count()).unwrap_or(u32::MAX);
@@ -263,6 +272,12 @@ impl Execution {
         let (task, state) = stage.current()?;
         let attempt = AttemptKey { stage: index, run: stage.run, task, number: state.number };
         match &state.attempt {
+            // Nobody is to begin with it while the execution is held.
+            Attempt::Queued { .. }
+                if self.head.status == Status::Paused && stage.ending().is_none() =>
+            {
+                None
+            }
             Attempt::Queued { epoch, since } => {
                 Some(Flight { attempt, epoch: *epoch, leased: false, since: *since })
             }
@@ -273,14 +288,26 @@ impl Execution {
         }
     }
 
-    /// Adds a synthetic stage.
+    /// Adds a synthetic stage: in place of one of that name which was removed, if there is one.
     pub(crate) fn add(&mut self, stage: Stage) -> StageIndex {
-        let index = self.stage_count();
+        let is_same = |old: &Stage| old.removed && old.reference == stage.reference;
+        // Looked for only where something was removed.
+        let has_removed = self.by_reference.len() < self.stages.len();
+        let found = has_removed.then(|| self.stages.iter().position(is_same)).flatten();
+        let found = found.and_then(|place| StageIndex::try_from(place).ok());
+        let index = found.unwrap_or(self.stage_count());
         let place = self
             .by_reference
             .binary_search_by(|other| self.stage(*other).reference.cmp(&stage.reference))
             .unwrap_or_else(|place| place);
-        self.stages.push(stage);
+        match found {
+            // A run of its own, so that its effects have keys of their own (D5).
+            Some(old) => {
+                let run = self.stage(old).run + 1;
+                *self.stage_mut(old) = Stage { run, ..stage };
+            }
+            None => self.stages.push(stage),
+        }
         self.by_reference.insert(place, index);
         self.derive_edges(index);
         index

@@ -40,6 +40,7 @@ impl Execution {
         commands.extend(timers(index, stage));
         commands.extend(abort(index, stage));
         commands.extend(child(index, stage));
+        commands.retain(|command| !self.holds_back(command));
         commands
     }
 }

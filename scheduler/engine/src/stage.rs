@@ -19,6 +19,8 @@ pub struct Stage {
     pub(crate) run: StageRun,
     pub(crate) phase: Phase,
     pub(crate) body: Option<Box<Body>>,
+    /// Whether it was planned by a run of its parent that was begun again: it is not there any more.
+    pub(crate) removed: bool,
     /// Derived from `requires` and the statuses there: how many still keep this one from starting.
     #[serde(skip)]
     pub(crate) remaining: u32,
@@ -183,6 +185,7 @@ impl Stage {
             run: 1,
             phase: Phase::Idle,
             body: None,
+            removed: false,
             downstream: Vec::new(),
             children: Vec::new(),
         }
@@ -203,6 +206,10 @@ impl Stage {
     /// Where it stands.
     pub fn status(&self) -> Status {
         self.status
+    }
+    /// Whether it is of a run that was begun again: nobody is to see it.
+    pub fn is_removed(&self) -> bool {
+        self.removed
     }
     /// When it began.
     pub fn start_time(&self) -> Option<Timestamp> {

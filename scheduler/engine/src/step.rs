@@ -3,6 +3,7 @@
 mod abort;
 mod attempts;
 mod begin;
+mod control;
 mod finish;
 mod start;
 mod tasks;
@@ -27,6 +28,8 @@ pub struct Step {
     pub commands: Vec<Command>,
     /// Stages whose state changed and must be stored.
     pub touched: BTreeSet<StageIndex>,
+    /// Synthetic stages that it added, in the order of their plans.
+    pub planned: Vec<StageIndex>,
 }
 
 /// Why an event changed nothing: it came too late, twice, or from a worker that lost its lease.
@@ -35,6 +38,15 @@ pub enum Stale {
     /// The execution has ended.
     #[error("the execution has ended")]
     ExecutionEnded,
+    /// The execution does not run: it is held, waits to begin, or only ends.
+    #[error("the execution is not running; it is paused, has not begun, or is ending")]
+    NotRunning,
+    /// The execution is not held.
+    #[error("the execution is not paused")]
+    NotPaused,
+    /// The stage runs.
+    #[error("the stage is running; cancel it first, or wait for its end")]
+    StageRuns,
     /// The execution has begun already.
     #[error("the execution has begun already")]
     ExecutionBegan,
@@ -68,7 +80,8 @@ impl Execution {
     /// # Errors
     /// [`Stale`] if the event comes too late; nothing changes then.
     pub fn step(&mut self, event: Event) -> Result<Step, Stale> {
-        if self.head.status.is_complete() {
+        let begins_again = matches!(event, Event::RestartRequested { .. });
+        if self.head.status.is_complete() && !begins_again {
             return Err(Stale::ExecutionEnded);
         }
         let mut turn = Turn { at: event.at(), execution: self, step: Step::default() };
@@ -93,6 +106,11 @@ impl Event {
             | Self::WaitEnded { at, .. }
             | Self::OutcomeTold { at, .. }
             | Self::Started { at }
+            | Self::PauseRequested { at, .. }
+            | Self::ResumeRequested { at, .. }
+            | Self::SkipRequested { at, .. }
+            | Self::RestartRequested { at, .. }
+            | Self::ForceCancelRequested { at, .. }
             | Self::CancelRequested { at, .. } => *at,
         }
     }
@@ -139,11 +157,22 @@ impl<'a> Turn<'a> {
             Event::WaitEnded { stage, by, at: _ } => self.wait_ended(stage, by),
             Event::OutcomeTold { stage, told, by, at: _ } => self.outcome_told(stage, told, by),
             Event::Started { at: _ } => self.started(),
+            Event::PauseRequested { by, at: _ } => self.pause_all(by),
+            Event::ResumeRequested { by, at: _ } => self.resume_all(by),
+            Event::SkipRequested { stage, by, at: _ } => self.skip(stage, by),
+            Event::RestartRequested { stage, by, at: _ } => self.restart(stage, by),
+            Event::ForceCancelRequested { by, reason, at: _ } => {
+                self.force_cancel(by, reason);
+                Ok(())
+            }
             Event::CancelRequested { by, reason, at: _ } => self.cancel(by, reason),
         }
     }
 
     fn fired(&mut self, timer: Timer) -> Result<(), Stale> {
+        if self.is_held(timer) {
+            return Err(Stale::TimerMovedOn);
+        }
         match timer {
             Timer::Wait(stage) => self.wait_is_over(stage),
             Timer::StageTimeout(stage) => self.time_is_up(stage),
@@ -154,7 +183,9 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn command(&mut self, command: Command) {
-        self.step.commands.push(command);
+        if !self.execution.holds_back(&command) {
+            self.step.commands.push(command);
+        }
     }
 
     pub(crate) fn announce(&mut self, fact: Fact) {

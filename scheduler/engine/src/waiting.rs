@@ -13,6 +13,8 @@ use crate::stage::{Attempt, Phase, Stage, Task};
 pub enum WaitingKind {
     /// Room among the executions of its pipeline.
     Slot,
+    /// Somebody to let it go on.
+    Pause,
     /// The scheduler itself, for a moment.
     Scheduler,
     /// A time.
@@ -39,6 +41,7 @@ impl std::fmt::Display for WaitingKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Slot => "slot",
+            Self::Pause => "pause",
             Self::Scheduler => "scheduler",
             Self::Wait => "wait",
             Self::Judgment => "judgment",
@@ -74,7 +77,14 @@ pub struct WaitingFor {
 pub fn waiting_for(execution: &Execution) -> Vec<WaitingFor> {
     let waits = execution.active.iter();
     let stages = waits.filter_map(|index| waiting(*index, execution.stage(*index)));
-    slot(execution).into_iter().chain(stages).collect()
+    slot(execution).into_iter().chain(pause(execution)).chain(stages).collect()
+}
+
+fn pause(execution: &Execution) -> Option<WaitingFor> {
+    let pause = execution.pause().filter(|_| execution.status() == Status::Paused)?;
+    let unblock = format!("a person: {} paused it, PUT …/resume lets it go on", pause.by);
+    let (stage, kind) = (None, WaitingKind::Pause);
+    Some(WaitingFor { stage, kind, since: Some(pause.at), until: None, unblock, capability: None })
 }
 
 fn slot(execution: &Execution) -> Option<WaitingFor> {

@@ -39,7 +39,10 @@ pub(super) fn router() -> OpenApiRouter<State> {
                 cancel.post(pipelines::execute_cancel).delete(pipelines::delete_cancel)
             }),
         )
+        .routes(routes!(executions::pause))
+        .routes(routes!(executions::resume))
         .routes(routes!(executions::patch_stage))
+        .routes(routes!(executions::restart_stage))
         .routes(routes!(expressions::expression))
         .routes(routes!(expressions::expression_of_stage))
         .routes(routes!(expressions::variables))

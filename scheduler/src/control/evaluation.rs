@@ -98,7 +98,8 @@ fn start(shell: &Shell, scene: &Scene<'_>) -> Done {
         return Done { event, bodies: Vec::new(), planned: Vec::new() };
     }
     shell.expressions.evaluate_body(scene, &mut body);
-    if has_expired(&body.context, at) {
+    let is_skipped = body.context.get("manualSkip") == Some(&Value::Bool(true));
+    if is_skipped || has_expired(&body.context, at) {
         let event = Event::Evaluated { stage, start: StageStart::Skip, at };
         return Done { event, bodies: Vec::new(), planned: Vec::new() };
     }

@@ -31,6 +31,15 @@ fn words(fact: &Fact, lost: Option<&str>, name: &dyn Fn(StageIndex) -> String) -
         Fact::CancelRequested { by, reason } => {
             ("cancel-requested", None, format!("{by} cancelled the execution{}", because(reason)))
         }
+        Fact::Paused { by } => ("paused", None, format!("{by} paused the execution")),
+        Fact::Resumed { by } => ("resumed", None, format!("{by} let the execution go on")),
+        Fact::StageSkipped { stage, by } => {
+            ("stage-skipped", Some(*stage), format!("{by} skipped {}", name(*stage)))
+        }
+        Fact::StageRestarted { stage, by } => {
+            let text = format!("{by} began {} again, and what follows it", name(*stage));
+            ("stage-restarted", Some(*stage), text)
+        }
         Fact::StageStarted { stage } => {
             ("stage-started", Some(*stage), format!("{} began", name(*stage)))
         }

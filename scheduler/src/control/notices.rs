@@ -76,6 +76,20 @@ impl Notice {
             (Fact::CancelRequested { by, .. }, _) => tracing::info!(
                 target: TARGET, { execution.id = %id, by = by.as_str() }, "an execution is cancelled"
             ),
+            (Fact::Paused { by }, _) => tracing::info!(
+                target: TARGET, { execution.id = %id, by = by.as_str() }, "an execution is paused"
+            ),
+            (Fact::Resumed { by }, _) => tracing::info!(
+                target: TARGET, { execution.id = %id, by = by.as_str() }, "an execution goes on"
+            ),
+            (Fact::StageSkipped { by, .. }, Some(stage)) => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                    by = by.as_str() }, "a stage is skipped"
+            ),
+            (Fact::StageRestarted { by, .. }, Some(stage)) => tracing::info!(
+                target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
+                    by = by.as_str() }, "a stage begins again"
+            ),
             (Fact::StageStarted { .. }, Some(stage)) => tracing::debug!(
                 target: TARGET, { execution.id = %id, stage.ref = stage.reference.as_str(),
                     stage.name = stage.name.as_str() }, "a stage began"
@@ -199,10 +213,14 @@ impl Notice {
 /// The stage that a fact is about.
 pub(crate) fn stage_of(fact: &Fact) -> Option<StageIndex> {
     match fact {
-        Fact::ExecutionStarted | Fact::ExecutionFinished { .. } | Fact::CancelRequested { .. } => {
-            None
-        }
+        Fact::ExecutionStarted
+        | Fact::ExecutionFinished { .. }
+        | Fact::Paused { .. }
+        | Fact::Resumed { .. }
+        | Fact::CancelRequested { .. } => None,
         Fact::StageStarted { stage }
+        | Fact::StageSkipped { stage, .. }
+        | Fact::StageRestarted { stage, .. }
         | Fact::StageFinished { stage, .. }
         | Fact::StageGaveUp { stage, .. }
         | Fact::Judged { stage, .. }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use scheduler_engine::Execution;
 use scheduler_engine::event::{Event, StageIndex, Told};
+use scheduler_engine::plan::TaskKind;
 use serde_json::Value;
-use shared_model::{ExecutionId, Object};
+use shared_model::{ExecutionId, Object, Status};
 use tokio::sync::oneshot;
 
 use super::ControlError;
@@ -29,6 +30,17 @@ pub(crate) enum Ask {
     Cancel {
         /// Why.
         reason: String,
+        /// Whether at once, whatever workers do.
+        force: bool,
+    },
+    /// To begin nothing any more.
+    Pause,
+    /// To go on.
+    Resume,
+    /// To begin a stage, and what follows it, again.
+    Restart {
+        /// The stage's id in Gate's JSON, or its `refId`.
+        stage_id: String,
     },
     /// To merge fields into a stage's context.
     Patch {
@@ -57,18 +69,60 @@ pub(crate) fn resolve(
     by: &str,
     at: Timestamp,
 ) -> Result<Resolved, ControlError> {
+    if let Ask::Restart { stage_id } = ask {
+        let stage = found(execution, stage_id)?;
+        let event = Some(Event::RestartRequested { stage, by: by.to_owned(), at });
+        return Ok(Resolved { patch: None, event });
+    }
     if execution.status().is_complete() {
         let status = execution.status();
         return Err(ControlError::Conflict { why: format!("the execution has ended ({status})") });
     }
     match ask {
-        Ask::Cancel { reason } => {
+        Ask::Cancel { reason, force } => {
             let (by, reason) = (by.to_owned(), reason.clone());
-            let event = Some(Event::CancelRequested { by, reason, at });
+            let event = match force {
+                true => Event::ForceCancelRequested { by, reason, at },
+                false => Event::CancelRequested { by, reason, at },
+            };
+            Ok(Resolved { patch: None, event: Some(event) })
+        }
+        Ask::Pause => {
+            let event = Some(Event::PauseRequested { by: by.to_owned(), at });
             Ok(Resolved { patch: None, event })
         }
+        // Who runs already is not resumed, which is what was asked for.
+        Ask::Resume => {
+            let is_held = execution.status() == Status::Paused;
+            let event = is_held.then(|| Event::ResumeRequested { by: by.to_owned(), at });
+            Ok(Resolved { patch: None, event })
+        }
+        // Resolved above: it may be asked of what has ended, too.
+        Ask::Restart { .. } => Ok(Resolved { patch: None, event: None }),
         Ask::Patch { stage_id, patch } => resolve_patch(execution, stage_id, patch, by, at),
     }
+}
+
+fn found(execution: &Execution, stage_id: &str) -> Result<StageIndex, ControlError> {
+    let stage =
+        view::find_stage(execution, stage_id).filter(|stage| !execution.stage(*stage).is_removed());
+    stage.ok_or_else(|| ControlError::NotFound { what: format!("stage `{stage_id}`") })
+}
+
+/// What a person skips by hand; a wait is ended with `skipRemainingWait` instead, as in Orca.
+fn skipped(
+    execution: &Execution,
+    stage: StageIndex,
+    patch: &Object,
+    by: &str,
+    at: Timestamp,
+) -> Option<Event> {
+    let asked = patch.get("manualSkip") == Some(&Value::Bool(true));
+    let found = execution.stage(stage);
+    let task = found.current_task().map(|task| &found.task(task).kind);
+    let waits = matches!(task, Some(TaskKind::Wait { .. }));
+    let runs = found.status() == Status::Running && !waits;
+    (asked && runs).then(|| Event::SkipRequested { stage, by: by.to_owned(), at })
 }
 
 fn resolve_patch(
@@ -78,15 +132,17 @@ fn resolve_patch(
     by: &str,
     at: Timestamp,
 ) -> Result<Resolved, ControlError> {
-    let stage = view::find_stage(execution, stage_id)
-        .ok_or_else(|| ControlError::NotFound { what: format!("stage `{stage_id}`") })?;
+    let stage = found(execution, stage_id)?;
     let status = execution.stage(stage).status();
     if status.is_complete() {
         return Err(ControlError::Conflict { why: format!("the stage has ended ({status})") });
     }
     let event = match outcome(execution, stage, patch)? {
         Some(told) => Some(Event::OutcomeTold { stage, told, by: by.to_owned(), at }),
-        None => stage_event(stage, patch, by, at)?,
+        None => match skipped(execution, stage, patch, by, at) {
+            Some(skip) => Some(skip),
+            None => stage_event(stage, patch, by, at)?,
+        },
     };
     let mut patch = patch.clone();
     patch.insert("lastModifiedBy".into(), by.into());

@@ -322,6 +322,23 @@ impl Driver {
         Ok(Some((work, Vec::new())))
     }
 
+    /// Takes an execution into the turn, also one that has ended; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub(super) async fn take_ended(
+        &mut self,
+        turn: &mut Turn,
+        id: &ExecutionId,
+    ) -> Result<Option<(Work, Vec<Waiter>)>, PortError> {
+        if let Some(work) = self.take_anywhere(turn, id).await? {
+            return Ok(Some(work));
+        }
+        let (journal, limits) = (&*self.shell.ports.journal, &self.shell.config.limits);
+        let loaded = Loaded::load(journal, id, limits).await?;
+        Ok(loaded.map(|loaded| (Work::new(loaded), Vec::new())))
+    }
+
     /// Tells whoever waits for the end of an execution.
     pub(super) fn tell_parent(&mut self, child: &Loaded, messages: &mut Vec<Outgoing>) {
         self.children.ended(&child.id);

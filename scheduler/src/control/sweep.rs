@@ -14,7 +14,7 @@ use super::driver::{Driver, Turn, Waiter};
 use super::loaded::Loaded;
 use super::seats::Tag;
 use super::turn::Work;
-use super::{ControlError, Request, expressions, fold, inputs, ready, requests};
+use super::{Ask, ControlError, Request, expressions, fold, inputs, ready, requests, restart};
 
 /// Attempts whose holders are asked for in one call.
 const SWEPT_PER_CALL_MAX: usize = 1_000;
@@ -126,7 +126,13 @@ impl Driver {
         if !self.is_taken_up(&execution).await {
             return drop(reply.send(Err(not_now(&execution, self.outage.error()))));
         }
-        let mut work = match self.take_anywhere(turn, &execution).await {
+        let taken = match ask {
+            Ask::Restart { .. } => self.take_ended(turn, &execution).await,
+            Ask::Cancel { .. } | Ask::Patch { .. } | Ask::Pause | Ask::Resume => {
+                self.take_anywhere(turn, &execution).await
+            }
+        };
+        let mut work = match taken {
             Ok(Some(work)) => work,
             Ok(None) => {
                 let known = self.shell.ports.journal.load(&execution).await;
@@ -354,7 +360,11 @@ async fn apply_request(
         }
         return Ok(Ok(()));
     };
-    let taken = work.apply(shell, event, patched, at).await?;
+    let mut bodies: Vec<_> = patched.into_iter().collect();
+    if let Event::RestartRequested { stage, by, .. } = &event {
+        bodies = restart::bodies(&*shell.ports.journal, work, *stage, by, at).await?;
+    }
+    let taken = work.apply(shell, event, bodies, at).await?;
     Ok(taken.map_err(|stale| ControlError::Conflict { why: stale.to_string() }))
 }
 

@@ -73,7 +73,7 @@ impl Work {
         }
     }
 
-    /// Applies an event, with the stage's body as it is to be if the event is taken.
+    /// Applies an event, with stages' bodies as they are to be if the event is taken.
     ///
     /// # Errors
     /// `Ok(Err(stale))` if the event comes too late: nothing changed. [`PortError`] if something
@@ -82,7 +82,7 @@ impl Work {
         &mut self,
         shell: &Shell,
         event: Event,
-        body: Option<(StageIndex, StageBody)>,
+        bodies: impl IntoIterator<Item = (StageIndex, StageBody)>,
         at: Timestamp,
     ) -> Result<Result<(), Stale>, PortError> {
         self.loaded.content(&*shell.ports.journal).await?;
@@ -93,7 +93,7 @@ impl Work {
             Ok(step) => step,
             Err(stale) => return Ok(Err(stale)),
         };
-        if let Some((stage, body)) = body {
+        for (stage, body) in bodies {
             self.set_body(stage, body);
         }
         self.carry_on(shell, step, at).await?;
@@ -204,13 +204,12 @@ impl Work {
     }
 
     pub(crate) fn take(&mut self, done: evaluation::Done) -> Option<Step> {
-        let first_new = self.loaded.engine.stage_count();
         let step = self.loaded.engine.step(done.event).ok()?;
         for (stage, body) in done.bodies {
             self.set_body(stage, body);
         }
-        for (stage, body) in (first_new..).zip(done.planned) {
-            self.set_body(stage, body);
+        for (stage, body) in step.planned.iter().zip(done.planned) {
+            self.set_body(*stage, body);
         }
         Some(step)
     }

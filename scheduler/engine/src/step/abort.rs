@@ -85,6 +85,11 @@ impl Turn<'_> {
         self.arm(Timer::Abort(stage), at_last);
     }
 
+    /// The stage ends in this step.
+    pub(crate) fn note_ending_now(&mut self, stage: StageIndex, status: Status) {
+        self.note_ending(stage, status, SignedDuration::ZERO);
+    }
+
     fn note_ending(
         &mut self,
         stage: StageIndex,
@@ -100,16 +105,18 @@ impl Turn<'_> {
 
     fn abort_parent(&mut self, stage: StageIndex, status: Status) {
         self.note_ending(stage, status, ABORT_GRACE);
-        self.abort_children(stage);
+        // What is skipped is skipped as a whole (scenarios H64).
+        let below = if status == Status::Skipped { status } else { Status::Canceled };
+        self.abort_children(stage, below);
         let still_active = self.execution.active.contains(&stage);
         if still_active && !self.has_active_children(stage) {
             self.end(stage, status);
         }
     }
 
-    pub(crate) fn abort_children(&mut self, parent: StageIndex) {
+    pub(crate) fn abort_children(&mut self, parent: StageIndex, status: Status) {
         for child in self.execution.stage(parent).children.clone() {
-            self.abort(child, Status::Canceled);
+            self.abort(child, status);
         }
     }
 

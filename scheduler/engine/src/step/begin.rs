@@ -4,6 +4,7 @@ use shared_model::Status;
 
 use crate::command::{Command, Fact};
 use crate::event::{StageIndex, Timer};
+use crate::stage::Phase;
 use crate::step::{Stale, Turn};
 
 /// Spinnaker's word for who ends an execution that comes too late, and why.
@@ -40,19 +41,27 @@ impl Turn<'_> {
         head.status = Status::Running;
         head.start_time.get_or_insert(at);
         self.announce(Fact::ExecutionStarted);
-        let count = self.execution.stage_count();
-        let ready: Vec<StageIndex> = (0..count).filter(|index| self.may_begin(*index)).collect();
-        if ready.is_empty() {
+        let is_first = self.execution.stages.iter().all(|stage| !stage.status.is_complete());
+        let any = self.begin_ready();
+        if !any && is_first {
             self.execution.head.verdict = Some(Status::Terminal);
         }
-        for stage in ready {
-            self.make_ready(stage);
+    }
+
+    /// Begins every stage that waits for nothing; whether there is one.
+    pub(crate) fn begin_ready(&mut self) -> bool {
+        let count = self.execution.stage_count();
+        let ready: Vec<StageIndex> = (0..count).filter(|index| self.may_begin(*index)).collect();
+        for stage in &ready {
+            self.make_ready(*stage);
         }
+        !ready.is_empty()
     }
 
     fn may_begin(&self, index: StageIndex) -> bool {
         let stage = self.execution.stage(index);
-        stage.status == Status::NotStarted && stage.remaining == 0 && stage.synthetic().is_none()
+        let waits = stage.status == Status::NotStarted && stage.phase == Phase::Idle;
+        waits && stage.remaining == 0 && stage.synthetic().is_none()
     }
 
     pub(crate) fn start_has_expired(&mut self) -> Result<(), Stale> {

@@ -90,7 +90,8 @@ impl Turn<'_> {
             let next = self.execution.stage(stage).downstream[next];
             let state = self.execution.stage_mut(next);
             state.remaining = state.remaining.saturating_sub(1);
-            if state.remaining == 0 && !self.is_ending() {
+            let is_open = state.status == Status::NotStarted && state.phase == Phase::Idle;
+            if state.remaining == 0 && is_open && !self.is_ending() {
                 self.make_ready(next);
             }
         }
@@ -99,10 +100,18 @@ impl Turn<'_> {
     /// The execution is decided: everything else ends (scenarios H69).
     pub(crate) fn halt(&mut self, verdict: Status) {
         self.execution.head.verdict.get_or_insert(verdict);
+        let is_held = self.execution.head.status == Status::Paused;
+        if is_held {
+            // What is to end is not held any more: it would never end.
+            self.execution.head.status = Status::Running;
+        }
         for stage in self.execution.active.clone() {
             if self.owner(stage).is_none() {
                 self.abort(stage, Status::Canceled);
             }
+        }
+        if is_held {
+            self.go_on();
         }
     }
 
@@ -118,7 +127,7 @@ impl Turn<'_> {
             self.let_through(child);
         }
         if status == Status::Terminal {
-            self.abort_children(parent);
+            self.abort_children(parent, Status::Canceled);
         }
         if !self.has_active_children(parent) {
             self.children_done(parent);
@@ -214,10 +223,10 @@ impl Turn<'_> {
         if !self.execution.active.is_empty() || head.status.is_complete() || waits {
             return;
         }
-        let otherwise = if head.fails_at_end { Status::Terminal } else { Status::Succeeded };
-        let status = head.verdict.unwrap_or(otherwise);
-        head.status = status;
-        head.end_time = Some(self.at);
+        let verdict = head.verdict;
+        let status = verdict.unwrap_or_else(|| self.execution.verdict_of_stages());
+        self.execution.head.status = status;
+        self.execution.head.end_time = Some(self.at);
         self.announce(Fact::ExecutionFinished { status });
     }
 
@@ -231,5 +240,21 @@ impl Turn<'_> {
         self.announce(Fact::CancelRequested { by, reason });
         self.halt(Status::Canceled);
         Ok(())
+    }
+}
+
+impl crate::Execution {
+    /// How an execution ends that nothing decided before: a branch that was not begun again counts as it
+    /// ended (scenarios H68, H69).
+    fn verdict_of_stages(&self) -> Status {
+        let any = |status: Status| {
+            let mut top_level = self.stages.iter().filter(|stage| stage.synthetic.is_none());
+            top_level.any(|stage| stage.status == status)
+        };
+        match () {
+            () if any(Status::Terminal) || self.head.fails_at_end => Status::Terminal,
+            () if any(Status::Canceled) => Status::Canceled,
+            () => Status::Succeeded,
+        }
     }
 }

@@ -121,6 +121,7 @@ impl Turn<'_> {
         child.synthetic = Some(Box::new(Synthetic { parent, owner, stage_type, name }));
         let index = self.execution.add(child);
         self.step.touched.insert(index);
+        self.step.planned.push(index);
         index
     }
 

@@ -35,6 +35,8 @@ pub(in super::super) async fn get(
 pub(in super::super) struct Cancel {
     /// Why; at most 4,096 bytes.
     reason: String,
+    /// Whether at once, whatever workers do: they are told, and not waited for.
+    force: bool,
 }
 
 /// Ends an execution.
@@ -48,15 +50,73 @@ pub(in super::super) struct Cancel {
 pub(in super::super) async fn cancel(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
-    Query(Cancel { reason }): Query<Cancel>,
+    Query(Cancel { reason, force }): Query<Cancel>,
     headers: HeaderMap,
 ) -> Answer<StatusCode> {
     if reason.len() > REASON_BYTES_MAX {
         let why = format!("the reason is longer than {REASON_BYTES_MAX} bytes (reason_bytes_max)");
         return Err(ApiError::invalid(why));
     }
-    state.scheduler.cancel(&ExecutionId::new(id), user(&headers)?, &reason).await?;
+    let (id, by) = (ExecutionId::new(id), user(&headers)?);
+    match force {
+        true => state.scheduler.force_cancel(&id, by, &reason).await?,
+        false => state.scheduler.cancel(&id, by, &reason).await?,
+    }
     Ok(StatusCode::OK)
+}
+
+/// Holds an execution: what workers have goes on to its end, nothing else begins.
+#[utoipa::path(put, path = "/pipelines/{id}/pause", tag = "executions",
+    operation_id = "pausePipeline",
+    params(("id" = String, Path, description = "The execution's id."), Acting),
+    responses(
+        (status = 200, description = "It is paused."),
+        (status = 404, description = "There is none of that id."),
+        (status = 409, description = "It does not run.")))]
+pub(in super::super) async fn pause(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    state.scheduler.pause(&ExecutionId::new(id), user(&headers)?).await?;
+    Ok(StatusCode::OK)
+}
+
+/// Lets an execution go on.
+#[utoipa::path(put, path = "/pipelines/{id}/resume", tag = "executions",
+    operation_id = "resumePipeline",
+    params(("id" = String, Path, description = "The execution's id."), Acting),
+    responses(
+        (status = 200, description = "It runs."),
+        (status = 404, description = "There is none of that id."),
+        (status = 409, description = "It has ended.")))]
+pub(in super::super) async fn resume(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    state.scheduler.resume(&ExecutionId::new(id), user(&headers)?).await?;
+    Ok(StatusCode::OK)
+}
+
+/// Begins a stage, and what has ended behind it, again.
+#[utoipa::path(put, path = "/pipelines/{id}/stages/{stage}/restart", tag = "executions",
+    operation_id = "restartStage",
+    params(
+        ("id" = String, Path, description = "The execution's id."),
+        ("stage" = String, Path, description = "The stage's `id` or `refId`."),
+        Acting),
+    responses(
+        (status = 200, description = "The execution.", body = Execution),
+        (status = 404, description = "There is no such execution, or no such stage in it."),
+        (status = 409, description = "The stage runs, or the execution is paused or ends.")))]
+pub(in super::super) async fn restart_stage(
+    Shared(state): Shared<State>,
+    Path((id, stage)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer<Json<Value>> {
+    let id = ExecutionId::new(id);
+    Ok(Json(state.scheduler.restart_stage(&id, &stage, user(&headers)?).await?))
 }
 
 /// Ends an execution, below an application.
