@@ -176,14 +176,6 @@ fn with_variables(
     let (made, summary) = crate::variables(list, &Context { root: &root, ..*context });
     evaluated.summary.merge(summary);
     evaluated.made.push("/variables".into());
-    let kept = made.into_iter().map(|mut variable| {
-        // Where nothing was evaluated there is nothing that it came from.
-        let is_text = variable["sourceValue"].is_string();
-        if let Some(fields) = variable.as_object_mut() {
-            fields.retain(|key, value| !value.is_null() && (is_text || key != "sourceValue"));
-        }
-        variable
-    });
-    evaluated.value["variables"] = Value::Array(kept.collect());
+    evaluated.value["variables"] = Value::Array(made);
     evaluated
 }

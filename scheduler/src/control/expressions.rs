@@ -96,6 +96,9 @@ impl Expressions {
         let is_v4 = uses_v4(&scene.content.document);
         let evaluated = stage_context(&value, &stage_type, is_v4, &context, &keep);
         take(body, evaluated);
+        if stage_type == native::EVALUATE_VARIABLES {
+            keep_what_is(&mut body.context);
+        }
         true
     }
 
@@ -223,6 +226,16 @@ fn split(evaluated: Evaluated) -> (Value, StageBody) {
     let body =
         StageBody { context: view.context(), evaluated: evaluated.made, ..StageBody::default() };
     (place, body)
+}
+
+/// Leaves out of variables what is null, as Orca's stores do, and where a value came from that nothing was
+/// evaluated for.
+fn keep_what_is(context: &mut Object) {
+    let variables = context.get_mut("variables").and_then(Value::as_array_mut);
+    for fields in variables.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let is_text = fields.get("sourceValue").is_some_and(Value::is_string);
+        fields.retain(|key, value| !value.is_null() && (is_text || key != "sourceValue"));
+    }
 }
 
 fn take(body: &mut StageBody, evaluated: Evaluated) {
