@@ -1,6 +1,7 @@
 //! Real servers, and schedulers and workers as processes of their own, that a workload runs on.
 
 pub mod cpu;
+pub mod deciding;
 mod ledger;
 pub mod process;
 pub mod working;
@@ -25,7 +26,7 @@ const HEARD_LIMIT: Duration = Duration::from_secs(30);
 /// What stands.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// The program of the schedulers.
+    /// The program that ships.
     pub program: PathBuf,
     /// A new folder for everything.
     pub folder: PathBuf,
@@ -87,8 +88,9 @@ impl Stand {
     fn start_scheduler(&self, number: usize) -> Result<Process> {
         let name = format!("scheduler-{number}");
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
-        let mut command = self.role("scheduler", &name);
-        command.args(["--listen", &free]);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["scheduler", "--name", &name, "--listen", &free, "--folder"]);
+        command.arg(&self.shape.folder);
         Process::start(&name, command, &self.shape.folder, Some(free))
     }
 
@@ -105,22 +107,17 @@ impl Stand {
         Process::start(&name, command, &self.shape.folder, None)
     }
 
-    /// A worker as it ships, to see what it needs.
+    /// A role of the program that ships, to see what it needs.
     ///
     /// # Errors
     /// It could not be started.
-    pub fn start_shipped_worker(&self) -> Result<Process> {
+    pub fn start_shipped(&self, role: &str) -> Result<Process> {
+        let (name, folder) = (format!("shipped-{role}"), &self.shape.folder);
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
-        let mut command = self.role("worker", "shipped-worker");
-        command.args(["--name", "shipped-worker", "--listen", &free]);
-        Process::start("shipped-worker", command, &self.shape.folder, Some(free))
-    }
-
-    fn role(&self, role: &str, name: &str) -> Command {
         let mut command = Command::new(&self.shape.program);
-        command.arg(role).arg("--config").arg(self.shape.folder.join("settings.yaml"));
-        command.arg("--data-dir").arg(self.shape.folder.join(name));
-        command
+        command.arg(role).arg("--config").arg(folder.join("settings.yaml"));
+        command.arg("--data-dir").arg(folder.join(&name)).args(["--listen", &free]);
+        Process::start(&name, command, folder, Some(free))
     }
 
     /// Where requests go: one scheduler after the other.
@@ -136,7 +133,7 @@ fn wait_for_workers(address: &str, workers: usize) -> Result<()> {
         let (_, fleet) = connection.send("GET", "/v1/fleet", "")?;
         let fleet: Value = serde_json::from_str(&fleet)?;
         let heard = fleet["workers"].as_array().map_or(0, Vec::len);
-        if heard >= workers && (workers == 0 || knows_the_work(&mut connection)?) {
+        if heard >= workers {
             return Ok(());
         }
         ensure!(began.elapsed() < HEARD_LIMIT, "workers are not heard: {fleet:#}");
@@ -144,12 +141,12 @@ fn wait_for_workers(address: &str, workers: usize) -> Result<()> {
     }
 }
 
-/// Whether a stage of theirs is known: its type is warned of where nobody ever announced it.
-fn knows_the_work(connection: &mut Connection) -> Result<bool> {
-    let stage = json!({ "refId": "1", "type": "nothing", "name": "nothing" });
-    let document = json!({ "application": "load", "name": "probe", "stages": [stage] });
-    let (_, answer) = connection.send("POST", "/v1/pipelines/validate", &document.to_string())?;
-    Ok(!answer.contains("stage-type-unknown"))
+/// What everything of a stand was told.
+fn settings_of(folder: &Path) -> Result<Value> {
+    let path = folder.join("settings.yaml");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("failed to read {}", path.display()))?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 fn settings(folder: &Path, rabbitmq: &RabbitMq, redis: &Redis, postgres: &PostgresServer) -> Value {

@@ -113,17 +113,14 @@ fn kill_worker(plan: &Plan) -> Result<Value> {
 }
 
 fn idle(plan: &Plan) -> Result<Value> {
-    let shape = Shape { workers: 0, ..plan.shape.clone() };
+    let shape = Shape { schedulers: 0, workers: 0, ..plan.shape.clone() };
     let stand = Stand::start(shape)?;
-    let worker = stand.start_shipped_worker()?;
+    let (scheduler, worker) = (stand.start_shipped("scheduler")?, stand.start_shipped("worker")?);
     std::thread::sleep(IDLE);
     let memory =
         |pid| cpu::memory_mib(pid).map(|(rss, pss)| json!({ "RSS, MiB": rss, "PSS, MiB": pss }));
-    let schedulers = stand.schedulers.iter().map(|one| memory(one.pid()));
-    let figures = json!({
-        "schedulers": schedulers.collect::<Result<Vec<_>>>()?,
-        "worker": memory(worker.pid())?,
-    });
+    let figures = json!({ "scheduler": memory(scheduler.pid())?, "worker": memory(worker.pid())? });
     worker.stop()?;
+    scheduler.stop()?;
     Ok(figures)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use loadtest::stand::Shape;
+use loadtest::stand::deciding::Deciding;
 use loadtest::stand::working::Working;
 use loadtest::workload::{self, Plan, Workload};
 
@@ -24,6 +25,9 @@ enum Command {
     List,
     /// Runs one.
     Run(Run),
+    /// One scheduler of a workload.
+    #[command(hide = true)]
+    Scheduler(Deciding),
     /// One worker of a workload.
     #[command(hide = true)]
     Worker(Working),
@@ -33,7 +37,7 @@ enum Command {
 struct Run {
     /// Which.
     workload: Workload,
-    /// The program of the schedulers, built in the profile `dist`.
+    /// The program that ships, built in the profile `dist`.
     #[arg(long, default_value = "target/dist/capstan")]
     program: PathBuf,
     /// Schedulers.
@@ -68,12 +72,14 @@ fn main() -> anyhow::Result<()> {
             let plan = plan(&run);
             println!("{:#}", workload::run(run.workload, &plan)?);
         }
-        Command::Worker(working) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(working.run())?;
-        }
+        Command::Scheduler(deciding) => on_threads(deciding.run())?,
+        Command::Worker(working) => on_threads(working.run())?,
     }
     Ok(())
+}
+
+fn on_threads(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(role)
 }
 
 fn plan(run: &Run) -> Plan {

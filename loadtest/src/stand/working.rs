@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared_adapters::{Patience, Workplace, open_worker};
 use shared_model::{Capability, Effects, TaskAnswer, WorkerId};
 use shared_plugin::{Catalog, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 use shared_runtime::Supervisor;
+
+use super::settings_of;
 
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -60,10 +62,7 @@ impl Working {
 
 /// The same servers as the schedulers'.
 fn workplace(folder: &Path, name: &str) -> Result<Workplace> {
-    let path = folder.join("settings.yaml");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("failed to read {}", path.display()))?;
-    let settings: Value = serde_json::from_str(&text)?;
+    let settings = settings_of(folder)?;
     let local =
         json!({ "data_dir": folder.join(name), "shared_dir": settings["local"]["shared_dir"] });
     let own = json!({ "amqp": settings["amqp"], "redis": settings["redis"], "local": local });
@@ -88,6 +87,12 @@ fn write(mut to: BufWriter<UnixStream>, lines: &Receiver<String>) -> std::io::Re
         to.flush()?;
     }
     Ok(())
+}
+
+/// What a scheduler knows of the work.
+pub(super) fn descriptors() -> Vec<StageDescriptor> {
+    let (lines, _) = channel();
+    Catalog::default().with(Nothing { lines, lasts: Duration::ZERO }).descriptors()
 }
 
 struct Nothing {
