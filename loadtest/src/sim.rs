@@ -52,7 +52,9 @@ pub enum Mutation {
     GrantNotAwaited,
     /// Stage types do not look for what an earlier attempt did.
     EffectsNotLookedUp,
-    /// The store does not count the executions of a pipeline when one of them begins.
+    /// Nobody counts the executions of a pipeline when one of them begins. (What the store's own count is
+    /// for, two schedulers that begin one each in the same moment, is the model's, and the conformance
+    /// suite's.)
     RoomNotCounted,
 }
 

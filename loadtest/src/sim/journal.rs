@@ -7,7 +7,7 @@ use shared_adapters::memory::MemoryJournal;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
+    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, TAKES_ROOM, Version,
 };
 
 use super::chance::Weather;
@@ -78,6 +78,9 @@ impl Journal for FaultyJournal {
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {
+        if self.room_not_counted && query.statuses == TAKES_ROOM {
+            return Ok(Vec::new());
+        }
         self.read("searching", self.inner.search(query)).await
     }
 
