@@ -23,6 +23,9 @@ const FULL_EVERY: usize = 8;
 /// How long all of them may take to end once no accident happens any more.
 const END_LIMIT: Duration = Duration::from_secs(300);
 
+/// Counts the loads of this process.
+static LOADS: AtomicUsize = AtomicUsize::new(0);
+
 /// The load and its target.
 pub(crate) struct Load {
     shared: Arc<Shared>,
@@ -49,7 +52,8 @@ impl Load {
         let target = HttpServer::start(answer(Arc::clone(&effects), Arc::clone(&finished)));
         let shared = Arc::new(Shared {
             addresses: server.schedulers.iter().map(crate::role::Role::address).collect(),
-            name: format!("storm-{}", std::process::id()),
+            // Each has a namespace of its own: they may run side by side.
+            name: format!("storm-{}-{}", std::process::id(), LOADS.fetch_add(1, Ordering::SeqCst)),
             target: target.unwrap(),
             promised: Mutex::default(),
             effects,

@@ -11,7 +11,7 @@ use shared_model::{Object, Problem, Severity};
 use super::super::State;
 use super::super::error::ApiError;
 use super::super::request::{Acting, Answer, json_object, list as entries, user};
-use super::super::schema::{Empty, NewPipeline, Pipeline, SavedTemplate, Template};
+use super::super::schema::{Empty, Pipeline, SavedTemplate, StartedPipeline, Template};
 use crate::library::Version;
 
 #[derive(Deserialize, Default, utoipa::IntoParams)]
@@ -147,7 +147,7 @@ pub(in super::super) async fn delete(
 ///
 /// Everything that is wrong is in one answer.
 #[utoipa::path(post, path = "/v2/pipelineTemplates/plan", tag = "templates",
-    operation_id = "planPipelineTemplate", request_body = NewPipeline,
+    operation_id = "planPipelineTemplate", request_body = StartedPipeline,
     responses((status = 200, description = "The pipeline.", body = Object)))]
 pub(in super::super) async fn plan(
     Shared(state): Shared<State>,
