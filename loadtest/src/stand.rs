@@ -20,6 +20,8 @@ use self::process::Process;
 use crate::serve::http::Connection;
 use crate::serve::now;
 
+/// As `redis.grace` has it where nobody sets it.
+const LEASE_GRACE: Duration = Duration::from_secs(15);
 /// How long until workers are heard.
 const HEARD_LIMIT: Duration = Duration::from_secs(30);
 
@@ -82,6 +84,10 @@ impl Stand {
             (0..stand.shape.workers).map(|n| stand.start_worker(n)).collect::<Result<_>>()?;
         let each: Vec<_> = stand.schedulers.iter().map(Process::address).collect();
         each.into_iter().try_for_each(|address| wait_for_workers(address, stand.workers.len()))?;
+        // A Redis that knows nothing gives out no leases before its grace is over.
+        if stand.shape.schedulers > 0 {
+            std::thread::sleep(LEASE_GRACE);
+        }
         Ok(stand)
     }
 
