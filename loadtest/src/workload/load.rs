@@ -17,6 +17,8 @@ use crate::stand::{Ledger, Moment, Stand};
 const CLIENTS: usize = 4;
 /// How often it is looked whether there is room for one more.
 const LOOK_INTERVAL: Duration = Duration::from_micros(200);
+/// How long a connection may rest: the server closes it some time after that.
+const KEPT_OPEN: Duration = Duration::from_secs(10);
 /// How long what runs may take to end.
 const END_LIMIT: Duration = Duration::from_secs(120);
 
@@ -98,7 +100,7 @@ fn check(stand: &Stand, submitted: &BTreeSet<String>, stages: usize) -> Result<u
 
 impl Client {
     fn submit(&self) -> Result<Vec<String>> {
-        let mut connection = Connection::open(&self.address)?;
+        let (mut connection, mut used) = (Connection::open(&self.address)?, now());
         let mut submitted = Vec::new();
         while !self.is_over.load(Ordering::SeqCst) {
             let number = self.submitted.fetch_add(1, Ordering::SeqCst);
@@ -107,6 +109,10 @@ impl Client {
                 std::thread::sleep(LOOK_INTERVAL);
                 continue;
             }
+            if used.elapsed() > KEPT_OPEN {
+                connection = Connection::open(&self.address)?;
+            }
+            used = now();
             let (status, body) = connection.send("POST", "/pipelines/start", &self.document)?;
             ensure!(status == 202, "a submission was refused ({status}): {body}");
             let answer: Value = serde_json::from_str(&body)?;
