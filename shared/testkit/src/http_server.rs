@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -75,6 +76,7 @@ pub struct HttpServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     stop: Arc<AtomicBool>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl HttpServer {
@@ -87,9 +89,9 @@ impl HttpServer {
         let address = listener.local_addr()?;
         let asked = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
-        let server = Self { address, asked: Arc::clone(&asked), stop: Arc::clone(&stop) };
+        let (noted, told) = (Arc::clone(&asked), Arc::clone(&stop));
         let handler: Arc<Handler> = Arc::new(handler);
-        std::thread::spawn(move || {
+        let listening = std::thread::spawn(move || {
             for connection in listener.incoming() {
                 if stop.load(Ordering::Acquire) {
                     return;
@@ -102,7 +104,7 @@ impl HttpServer {
                 });
             }
         });
-        Ok(server)
+        Ok(Self { address, asked: noted, stop: told, listening: Some(listening) })
     }
 
     /// The port.
@@ -125,6 +127,8 @@ impl Drop for HttpServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         let _woken = TcpStream::connect(self.address);
+        // Until the listener is closed a connection would still be taken in, and broken off.
+        let _ended = self.listening.take().map(JoinHandle::join);
     }
 }
 
