@@ -13,12 +13,14 @@ mod message;
 mod publisher;
 mod settings;
 mod topology;
+mod watchdog;
 mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lapin::Connection;
 use shared_ports::PortError;
 use shared_ports::broker::{Broker, Consumer, Outgoing, Queue};
 use shared_runtime::{Kind, Supervisor};
@@ -26,19 +28,24 @@ use tokio::time::timeout;
 
 pub use self::settings::Amqp;
 
-use self::consumer::AmqpConsumer;
+use self::consumer::{AmqpConsumer, Deliveries};
 use self::fault::{OutOfTime, refused, unavailable};
 use self::link::Link;
 use self::publisher::Publisher;
 use self::topology::Topology;
+use self::watchdog::Watchdog;
+
+/// More watchdogs than that would be a load.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// Queues in RabbitMQ.
 pub struct AmqpBroker {
     topology: Arc<Topology>,
-    consuming: Link,
-    publisher: Publisher,
+    consuming: Arc<Link>,
+    publisher: Arc<Publisher>,
     tasks: Supervisor,
     reach_max: Duration,
+    watchdog_interval: Duration,
 }
 
 impl AmqpBroker {
@@ -50,14 +57,16 @@ impl AmqpBroker {
     pub async fn open(settings: &Amqp) -> Result<Self, PortError> {
         let address = settings.address()?;
         let topology = Arc::new(Topology::new(settings));
-        let consuming = Link::new("receiving", address.clone());
+        let consuming = Arc::new(Link::new("receiving", address.clone()));
         let publishing = Link::new("publishing", address);
         consuming.connection().await?;
         publishing.connection().await?;
         let tasks = Supervisor::new();
         let publisher = Publisher::start(&tasks, publishing, Arc::clone(&topology), settings);
+        let publisher = Arc::new(publisher);
         let reach_max = settings::duration(settings.reach_max);
-        Ok(Self { topology, consuming, publisher, tasks, reach_max })
+        let watchdog_interval = settings::duration(settings.watchdog_interval);
+        Ok(Self { topology, consuming, publisher, tasks, reach_max, watchdog_interval })
     }
 
     /// Sends what was acknowledged and lets go of the connections.
@@ -71,9 +80,32 @@ impl AmqpBroker {
         let line = self.topology.line(queue)?;
         let connection = self.consuming.connection().await?;
         line.declare(&connection).await?;
-        let (consumer, settling) = consumer::open(&connection, line.name(), prefetch).await?;
+        let (consumer, deliveries, settling) =
+            consumer::open(&connection, line.name(), prefetch).await?;
         self.tasks.spawn(Kind::Store, settling);
+        if !self.watchdog_interval.is_zero() {
+            self.watch(queue, prefetch, deliveries, connection);
+        }
         Ok(consumer)
+    }
+
+    fn watch(
+        &self,
+        queue: &Queue,
+        prefetch: u16,
+        deliveries: Arc<Deliveries>,
+        connection: Arc<Connection>,
+    ) {
+        let watchdog = Watchdog {
+            queue: queue.clone(),
+            prefetch,
+            every: self.watchdog_interval.max(INTERVAL_MIN),
+            deliveries,
+            publisher: Arc::clone(&self.publisher),
+            connection,
+            link: Arc::clone(&self.consuming),
+        };
+        self.tasks.spawn(Kind::Progress, watchdog.watch());
     }
 
     async fn waiting(&self, name: &str) -> Result<u64, PortError> {

@@ -39,9 +39,11 @@ pub(super) struct AmqpConsumer {
 
 /// The deliveries of one consumer that are not dealt with, and what RabbitMQ is to hear.
 #[derive(Default)]
-struct Deliveries {
+pub(super) struct Deliveries {
     state: Mutex<State>,
     changed: Notify,
+    /// Told when nothing arrives any more that should.
+    deaf: Notify,
 }
 
 #[derive(Default)]
@@ -49,6 +51,10 @@ struct State {
     unsettled: BTreeSet<u64>,
     acknowledged: Vec<u64>,
     refused: Vec<Refused>,
+    /// Whether somebody waits for the next one.
+    is_asked: bool,
+    /// How many arrived, watchdogs among them.
+    arrived: u64,
     /// Whether the connection is gone, and with it all that was delivered on it.
     is_lost: bool,
     /// Whether nobody receives any more.
@@ -75,12 +81,16 @@ struct Words {
 #[error("the connection to RabbitMQ on which it was delivered is gone")]
 struct Lost;
 
-/// A consumer, and the task that tells RabbitMQ what is dealt with; it ends after the consumer.
+/// A consumer, what it shares with its watchdog, and the task that tells RabbitMQ what is dealt
+/// with; it ends after the consumer.
 pub(super) async fn open(
     connection: &Arc<Connection>,
     queue: &str,
     prefetch: u16,
-) -> Result<(AmqpConsumer, impl Future<Output = anyhow::Result<()>> + use<>), PortError> {
+) -> Result<
+    (AmqpConsumer, Arc<Deliveries>, impl Future<Output = anyhow::Result<()>> + use<>),
+    PortError,
+> {
     let opened = async {
         let channel = connection.create_channel().await?;
         // Zero would be: without a limit.
@@ -94,32 +104,44 @@ pub(super) async fn open(
         opened.await.map_err(|error: lapin::Error| refused(doing(), &error))?;
     let deliveries = Arc::new(Deliveries::default());
     let settling = settle(channel.clone(), Arc::clone(&deliveries));
-    let queue = queue.to_owned();
-    Ok((AmqpConsumer { queue, channel, arriving, receives: true, deliveries }, settling))
+    let (queue, shared) = (queue.to_owned(), Arc::clone(&deliveries));
+    Ok((AmqpConsumer { queue, channel, arriving, receives: true, deliveries }, shared, settling))
+}
+
+impl AmqpConsumer {
+    fn end(&mut self, error: Option<lapin::Error>) {
+        let why = error.map(|error| text(&error));
+        let (queue, why) = (&self.queue, why.as_deref().unwrap_or("the queue is gone"));
+        tracing::warn!(queue, why, "receiving from a queue has ended");
+        self.deliveries.lose();
+        // Asked once more after its end, a stream of lapin's may never answer.
+        self.receives = false;
+    }
 }
 
 #[async_trait]
 impl Consumer for AmqpConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        if !self.receives {
-            return None;
-        }
-        // Nothing is awaited between taking a delivery and handing it over.
-        match self.arriving.next().await {
-            Some(Ok(arrived)) => {
-                lock(&self.deliveries.state).unsettled.insert(arrived.delivery_tag);
-                Some(message::delivery(arrived))
+        while self.receives {
+            let deliveries = Arc::clone(&self.deliveries);
+            let _asking = deliveries.asks();
+            // Nothing is awaited between taking a delivery and handing it over.
+            let arrived = tokio::select! {
+                arrived = self.arriving.next() => arrived,
+                () = deliveries.deaf.notified() => None,
+            };
+            match arrived {
+                Some(Ok(arrived)) if message::is_watchdog(&arrived) => {
+                    deliveries.heard_watchdog(arrived.delivery_tag);
+                }
+                Some(Ok(arrived)) => {
+                    deliveries.heard(arrived.delivery_tag);
+                    return Some(message::delivery(arrived));
+                }
+                ended => self.end(ended.and_then(Result::err)),
             }
-            ended => {
-                let why = ended.and_then(Result::err).map(|error| text(&error));
-                let (queue, why) = (&self.queue, why.as_deref().unwrap_or("the queue is gone"));
-                tracing::warn!(queue, why, "receiving from a queue has ended");
-                self.deliveries.lose();
-                // Asked once more after its end, a stream of lapin's may never answer.
-                self.receives = false;
-                None
-            }
         }
+        None
     }
 
     async fn stop_receiving(&mut self) -> Result<(), PortError> {
@@ -189,6 +211,67 @@ impl Deliveries {
         lock(&self.state).is_lost = true;
         self.changed.notify_one();
     }
+
+    fn heard(&self, tag: u64) {
+        let mut state = lock(&self.state);
+        state.arrived += 1;
+        state.unsettled.insert(tag);
+    }
+
+    /// It has done what it was sent for.
+    fn heard_watchdog(&self, tag: u64) {
+        let mut state = lock(&self.state);
+        state.arrived += 1;
+        state.acknowledged.push(tag);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn asks(&self) -> Asking<'_> {
+        lock(&self.state).is_asked = true;
+        Asking(self)
+    }
+
+    /// How it stands with a consumer that may have so many deliveries unsettled.
+    pub(super) fn standing(&self, prefetch: u16) -> Standing {
+        let state = lock(&self.state);
+        match () {
+            () if state.is_lost || state.is_left => Standing::Over,
+            () if state.is_asked && state.unsettled.len() < usize::from(prefetch.max(1)) => {
+                Standing::Waiting { arrived: state.arrived }
+            }
+            () => Standing::Busy,
+        }
+    }
+
+    /// Ends a consumer to which nothing comes any more.
+    pub(super) fn is_deaf(&self) {
+        self.lose();
+        self.deaf.notify_one();
+    }
+}
+
+/// How it stands with a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It waits for the next delivery, so many having arrived.
+    Waiting {
+        /// Since its beginning.
+        arrived: u64,
+    },
+    /// It has as many as it may have, or nobody asks it.
+    Busy,
+    /// It is gone.
+    Over,
+}
+
+/// Somebody waits for the next delivery, while this lives.
+struct Asking<'a>(&'a Deliveries);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).is_asked = false;
+    }
 }
 
 impl State {
@@ -228,14 +311,14 @@ impl Words {
     }
 }
 
-/// Tells RabbitMQ what is dealt with until the consumer is gone, then closes the channel: what
-/// is not dealt with goes to others.
+/// Tells RabbitMQ what is dealt with until the consumer is gone or deaf, then closes the channel:
+/// what is not dealt with goes to others.
 async fn settle(channel: Channel, deliveries: Arc<Deliveries>) -> anyhow::Result<()> {
     loop {
         let (words, is_over) = {
             let mut state = lock(&deliveries.state);
             if state.is_lost {
-                return Ok(());
+                break;
             }
             (state.take(), state.is_left)
         };

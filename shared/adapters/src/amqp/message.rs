@@ -13,6 +13,10 @@ const PERSISTENT: u8 = 2;
 /// The header of an id that is too long for the property `message_id`.
 const ID: &str = "capstan-id";
 const ID_BYTES_MAX: usize = 255;
+/// What the ids of watchdog messages begin with, and the type by which they are known.
+pub(super) const WATCHDOG: &str = "capstan watchdog";
+/// Nobody misses a watchdog message that nobody received.
+const WATCHDOG_KEPT_MILLISECONDS: &str = "10000";
 /// The header of W3C Trace Context.
 const TRACEPARENT: &str = "traceparent";
 
@@ -30,11 +34,22 @@ pub(super) fn properties(message: &Outgoing) -> BasicProperties {
     if let Some(traceparent) = traceparent(queue, body) {
         headers.insert(TRACEPARENT.into(), AMQPValue::LongString(traceparent.into()));
     }
-    BasicProperties::default()
+    let properties = BasicProperties::default()
         .with_message_id(name(id))
         .with_delivery_mode(PERSISTENT)
         .with_content_type("application/json".into())
-        .with_headers(headers)
+        .with_headers(headers);
+    match id.starts_with(WATCHDOG) {
+        true => {
+            properties.with_type(WATCHDOG.into()).with_expiration(WATCHDOG_KEPT_MILLISECONDS.into())
+        }
+        false => properties,
+    }
+}
+
+/// Whether a message was sent only to see whether messages arrive.
+pub(super) fn is_watchdog(arrived: &Arrived) -> bool {
+    arrived.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == WATCHDOG)
 }
 
 pub(super) fn delivery(arrived: Arrived) -> Delivery {
@@ -89,5 +104,17 @@ mod tests {
         assert_eq!(header, Some(AMQPValue::LongString("00-ab-cd-01".into())));
         let (delivery, _) = arrives("m", "not JSON");
         assert_eq!(delivery.body, "not JSON");
+    }
+
+    #[test]
+    fn a_watchdog_is_told_from_work_and_does_not_stay() {
+        let seen = |id: &str| {
+            let (_, properties) = arrives(id, "{}");
+            let mut arrived = Arrived::mock(7, "".into(), "q".into(), false, Vec::new());
+            arrived.properties = properties.clone();
+            (is_watchdog(&arrived), properties.expiration().is_some())
+        };
+        assert_eq!(seen(&format!("{WATCHDOG}/1")), (true, true));
+        assert_eq!(seen("work"), (false, false));
     }
 }

@@ -55,6 +55,10 @@ pub struct Amqp {
     /// How long everything else may take, a lost connection made again included.
     #[serde(default = "reach_max", serialize_with = "masked::duration")]
     pub reach_max: SignedDuration,
+    /// How often whoever waits for messages of a queue sends one through it, to see that they
+    /// arrive; zero for never.
+    #[serde(default = "watchdog_interval", serialize_with = "masked::duration")]
+    pub watchdog_interval: SignedDuration,
 }
 
 /// Where RabbitMQ is, read from [`Amqp`].
@@ -80,6 +84,7 @@ impl Amqp {
             publish_max: publish_max(),
             connect_max: connect_max(),
             reach_max: reach_max(),
+            watchdog_interval: watchdog_interval(),
         }
     }
 
@@ -156,6 +161,10 @@ fn connect_max() -> SignedDuration {
 
 fn reach_max() -> SignedDuration {
     SignedDuration::from_secs(10)
+}
+
+fn watchdog_interval() -> SignedDuration {
+    SignedDuration::ZERO
 }
 
 #[cfg(test)]

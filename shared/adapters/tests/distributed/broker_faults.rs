@@ -1,6 +1,6 @@
 //! What is done to RabbitMQ while messages are published and received.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared_adapters::{Amqp, AmqpBroker};
 use shared_ports::Broker;
@@ -76,6 +76,51 @@ async fn connections_that_are_cut_are_made_again() {
     let figures = Load::run(&broker, &ready("wait"), cut).await;
     tell("cut ten times", &figures);
     assert!(figures.consumers >= 10, "{figures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "real servers need real time")]
+async fn a_consumer_that_hears_nothing_is_ended_and_the_next_one_hears() {
+    let vhost = Vhost::make();
+    let port = env::amqp_url().rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
+    let proxy = Proxy::start(port.parse().unwrap()).await;
+    let through = vhost.url().replace(&port, &proxy.port.to_string());
+    let interval = jiff::SignedDuration::from_millis(300);
+    let broker = Amqp { watchdog_interval: interval, ..Amqp::at(through) };
+    let broker = AmqpBroker::open(&broker).await.unwrap();
+    let queue = ready("wait");
+    let mut consumer = broker.consume(&queue, 10).await.unwrap();
+    let quiet = timeout(Duration::from_secs(4), consumer.next()).await;
+    assert!(quiet.is_err(), "a watchdog is no message, and who hears it is not deaf: {quiet:?}");
+
+    proxy.mute(true);
+    broker.publish(vec![message(&queue, "unheard")]).await.unwrap();
+    let muted = Instant::now();
+    let ended = timeout(Duration::from_secs(30), consumer.next()).await;
+    assert!(ended.is_ok_and(|next| next.is_none()));
+    println!("deaf for {:?} until that was known", muted.elapsed());
+    proxy.mute(false);
+    let mut consumer = broker.consume(&queue, 10).await.unwrap();
+    let heard = timeout(Duration::from_secs(30), consumer.next()).await.unwrap().unwrap();
+    assert_eq!(heard.id, "unheard");
+    consumer.ack(heard.tag).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_wait_nobody_is_taken_for_deaf() {
+    let vhost = Vhost::make();
+    let interval = jiff::SignedDuration::from_millis(200);
+    let settings = Amqp { watchdog_interval: interval, ..vhost.settings() };
+    let broker = AmqpBroker::open(&settings).await.unwrap();
+    let queue = ready("wait");
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        waiting.push(broker.consume(&queue, 2).await.unwrap());
+    }
+    let each = waiting.iter_mut().map(|consumer| consumer.next());
+    let nobody = timeout(Duration::from_secs(6), futures::future::select_all(each)).await;
+    assert!(nobody.is_err(), "one received or was ended");
+    assert_eq!(broker.set_aside().await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
