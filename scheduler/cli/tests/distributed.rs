@@ -15,6 +15,8 @@ mod application;
 mod bridge;
 #[path = "journeys/client.rs"]
 mod client;
+#[path = "distributed/clocks.rs"]
+mod clocks;
 #[path = "dev/telemetry/collector.rs"]
 #[expect(dead_code, reason = "the tests of `dev` use all of it")]
 mod collector;

@@ -1,6 +1,6 @@
-//! The machine's clock, and the database's: the only place that may ask for the time.
+//! The machine's clock, and a server's: the only place that may ask for the time.
 
-mod database;
+mod server;
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use shared_ports::Clock;
 use uuid::Uuid;
 
-pub(crate) use self::database::{DatabaseClock, Following};
+pub(crate) use self::server::{Following, ServerClock};
 
 /// The machine's clock. `elapsed` counts from its making.
 #[derive(Debug, Clone, Copy)]

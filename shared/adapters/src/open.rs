@@ -13,7 +13,7 @@ pub use self::error::{OpenError, ServerError};
 pub use self::patience::Patience;
 use crate::amqp::{Amqp, AmqpBroker};
 use crate::blobs::FolderBlobs;
-use crate::clock::{DatabaseClock, Following, SystemClock};
+use crate::clock::{Following, ServerClock, SystemClock};
 use crate::folder::DataFolder;
 use crate::memory::{MemoryBroker, MemoryLeases};
 use crate::objects::{ObjectBlobs, Objects};
@@ -88,13 +88,13 @@ pub async fn open_worker(
     let (folder, blobs) = open_folder(&config.local)?;
     let broker = open_broker(&config.amqp, patience).await?;
     let leases = open_leases(&config.redis, patience).await?;
-    let guard =
-        Guard { database: None, folder, following: None, broker: Some(Arc::clone(&broker)) };
+    let (clock, following) = ServerClock::follow(Arc::clone(&leases)).await;
+    let (clock, following) = (Arc::new(clock), Some(following));
+    let guard = Guard { database: None, folder, following, broker: Some(Arc::clone(&broker)) };
     let blobs: Arc<dyn Blobs> = match &config.blobs {
         Some(settings) => open_objects(settings, &config.local, patience).await?,
         None => Arc::new(blobs),
     };
-    let clock = Arc::new(SystemClock::default());
     Ok((WorkerPorts { broker, leases, blobs, clock }, guard))
 }
 
@@ -115,7 +115,7 @@ async fn open_distributed(
     let database = || Database::on_server(&config.store, Arc::clone(&folder));
     let (database, stop) = patience.open(database).await?;
     folder.sync().map_err(|error| OpenError::of_io(error, folder.path(), "syncing it"))?;
-    let (clock, following) = DatabaseClock::follow(database.clone()).await;
+    let (clock, following) = ServerClock::follow(Arc::new(database.clone())).await;
     let mut ports = ports(&config.local, &database, blobs, Arc::new(clock));
     let mut broker = None;
     if let Some(settings) = &config.amqp {

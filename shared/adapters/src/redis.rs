@@ -58,6 +58,18 @@ impl RedisLeases {
         Ok(leases)
     }
 
+    /// What Redis' clock shows.
+    pub(crate) async fn now(&self) -> Result<Timestamp, PortError> {
+        let doing = "asking Redis for the time";
+        let alive = self.keys.alive();
+        let mut call = self.scripts.time.prepare_invoke();
+        call.key(&alive);
+        let answer = self.link.call(doing, &alive, &call).await?;
+        let shown = answer.first().and_then(|text| text.parse().ok());
+        let shown = shown.and_then(|shown| Timestamp::from_millisecond(shown).ok());
+        shown.ok_or_else(|| unavailable(doing, Nonsense))
+    }
+
     async fn holders_of(
         &self,
         attempts: &[AttemptId],

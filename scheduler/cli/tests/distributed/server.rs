@@ -31,8 +31,8 @@ pub(crate) struct Server {
     turn: AtomicUsize,
     /// What the roles that start from now on run.
     pub(crate) program: PathBuf,
-    /// Of the environment of every role.
-    variables: Vec<(String, String)>,
+    /// Of the environment of every role that starts from now on.
+    pub(crate) variables: Vec<(String, String)>,
     pub(crate) folder: TempDir,
     pub(crate) scene: Scene,
 }

@@ -4,61 +4,83 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use shared_ports::Clock;
+use shared_ports::{Clock, PortError};
 use tokio::task::JoinHandle;
 
 use super::SystemClock;
+use crate::redis::RedisLeases;
 use crate::sql::Database;
 
-/// How often the database is asked for the time: in between we count ourselves, and crystals drift
+/// How often a server is asked for the time: in between we count ourselves, and crystals drift
 /// apart by some milliseconds at most.
 const ASKED_EVERY: Duration = Duration::from_secs(60);
 /// An answer that took longer says too little.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
-/// The database's clock (D23): what several machines store is ordered by one clock, not by theirs.
-/// Its `now` is the database's, as far as it was asked, and goes on at the pace of this machine's
-/// monotone clock; until the first answer it is this machine's.
+/// A server that several processes share, and that can be asked for the time.
+#[async_trait]
+pub(crate) trait TimeServer: Send + Sync + 'static {
+    /// What its clock shows.
+    async fn time(&self) -> Result<Timestamp, PortError>;
+}
+
+/// A server's clock (D23): what several machines store is ordered by one clock, not by theirs, and a
+/// deadline means the same on each. Its `now` is the server's, as far as it was asked, and goes on at
+/// the pace of this machine's monotone clock; until the first answer it is this machine's.
 #[derive(Debug, Clone)]
-pub(crate) struct DatabaseClock {
+pub(crate) struct ServerClock {
     machine: SystemClock,
-    /// What the database's clock showed when `machine` showed an elapsed time of nothing, in
+    /// What the server's clock showed when `machine` showed an elapsed time of nothing, in
     /// nanoseconds since 1970.
     origin: Arc<AtomicI64>,
 }
 
-/// Asks the database again and again; ends when dropped.
+/// Asks the server again and again; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Following(JoinHandle<()>);
 
-impl DatabaseClock {
+impl ServerClock {
     #[expect(clippy::disallowed_methods, reason = "owned by `Following`, which ends it")]
-    pub(crate) async fn follow(database: Database) -> (Self, Following) {
+    pub(crate) async fn follow(server: Arc<impl TimeServer>) -> (Self, Following) {
         let machine = SystemClock::default();
         let origin = origin(machine.now(), machine.elapsed());
         let clock = Self { machine, origin: Arc::new(AtomicI64::new(origin)) };
-        clock.ask(&database).await;
+        clock.ask(&*server).await;
         let following = clock.clone();
         let task = tokio::spawn(async move {
             loop {
                 following.sleep(ASKED_EVERY).await;
-                following.ask(&database).await;
+                following.ask(&*server).await;
             }
         });
         (clock, Following(task))
     }
 
-    async fn ask(&self, database: &Database) {
+    async fn ask(&self, server: &impl TimeServer) {
         let asked = self.machine.elapsed();
-        let answer = database.now().await;
+        let answer = server.time().await;
         let took = self.machine.elapsed() - asked;
         match answer {
             Ok(now) if took <= ANSWER_MAX => {
                 self.origin.store(origin(now, asked + took / 2), Ordering::Relaxed);
             }
-            Ok(_) => tracing::debug!(?took, "the database was too slow to tell the time"),
-            Err(error) => tracing::debug!(%error, "the database did not tell the time"),
+            Ok(_) => tracing::debug!(?took, "the server was too slow to tell the time"),
+            Err(error) => tracing::debug!(%error, "the server did not tell the time"),
         }
+    }
+}
+
+#[async_trait]
+impl TimeServer for Database {
+    async fn time(&self) -> Result<Timestamp, PortError> {
+        self.now().await
+    }
+}
+
+#[async_trait]
+impl TimeServer for RedisLeases {
+    async fn time(&self) -> Result<Timestamp, PortError> {
+        self.now().await
     }
 }
 
@@ -69,7 +91,7 @@ impl Drop for Following {
 }
 
 #[async_trait]
-impl Clock for DatabaseClock {
+impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
         let elapsed = i128::try_from(self.machine.elapsed().as_nanos()).unwrap_or_default();
         let now = i128::from(self.origin.load(Ordering::Relaxed)) + elapsed;

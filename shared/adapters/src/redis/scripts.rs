@@ -10,6 +10,7 @@ pub(super) struct Scripts {
     pub(super) live: Script,
     pub(super) note: Script,
     pub(super) notes: Script,
+    pub(super) time: Script,
 }
 
 impl Default for Scripts {
@@ -24,6 +25,7 @@ impl Default for Scripts {
             live: script(include_str!("live.lua")),
             note: script(include_str!("note.lua")),
             notes: script(include_str!("notes.lua")),
+            time: script(include_str!("time.lua")),
         }
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 21] = [
+const COMMANDS: [(&str, &str); 22] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
     ("python3", "python3"),
@@ -33,6 +33,7 @@ const COMMANDS: [(&str, &str); 21] = [
     ("rabbitmq-server", "rabbitmq-server"),
     ("redis-server", "redis-server"),
     ("promtool", "prometheus"),
+    ("faketime", "faketime"),
 ];
 
 /// Debian asks this program whether an installation may start a service (`invoke-rc.d`(8)).

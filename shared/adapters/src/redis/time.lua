@@ -1,0 +1,2 @@
+-- KEYS: alive.
+return {KEYS[1], text(now())}
