@@ -8,13 +8,13 @@ mod pools;
 mod told;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use scheduler_engine::autoscale::{self, Demand, History, Member, Policy, Wanted};
-use shared_model::Capability;
+use shared_model::{Capability, WorkerId};
 use shared_ports::{Heartbeat, PortError, Ports};
 use shared_runtime::{Kind, Supervisor};
 
@@ -27,6 +27,9 @@ pub use self::view::{Asked, CapabilityView, FleetView, InFlight, PoolView, Worke
 /// How long a look at the fleet stands for the next ones, too.
 const LOOK_KEPT: Duration = Duration::from_secs(1);
 
+/// Workers and capabilities of which is remembered that they were told of.
+const SAID_MAX: usize = 1_000;
+
 /// What is known of the fleet.
 #[derive(Debug)]
 pub(crate) struct Fleet {
@@ -36,6 +39,8 @@ pub(crate) struct Fleet {
     /// Tells us apart from other schedulers, where there may be some.
     name: Option<String>,
     histories: Mutex<BTreeMap<Group, History>>,
+    /// Workers of which was said that they announce something unknown, and what.
+    said: Mutex<BTreeSet<(WorkerId, Capability)>>,
     /// The last look, and when it was taken.
     last: tokio::sync::Mutex<Option<(Duration, Arc<FleetView>)>>,
 }
@@ -49,8 +54,8 @@ enum Group {
 
 impl Fleet {
     pub(crate) fn new(config: Config, name: Option<String>) -> Self {
-        let (counted, histories, last) = Default::default();
-        Self { config, counted, name, histories, last }
+        let (counted, histories, said, last) = Default::default();
+        Self { config, counted, name, histories, said, last }
     }
 
     /// Tells other schedulers what is asked of workers here, so that any of them can answer for all.
@@ -98,9 +103,10 @@ impl Fleet {
         at: Timestamp,
     ) -> FleetView {
         live.sort_by(|(one, _), (other, _)| one.worker.cmp(&other.worker));
+        let known: BTreeSet<Capability> = known.collect();
         let mut demands: BTreeMap<Capability, Demand> = BTreeMap::new();
         let announced = live.iter().flat_map(|(beat, _)| beat.capabilities.iter().cloned());
-        for capability in known.chain(announced) {
+        for capability in known.iter().cloned().chain(announced) {
             demands.entry(capability).or_default();
         }
         for part in parts {
@@ -126,10 +132,33 @@ impl Fleet {
         let pool_views = pool_views.collect();
         let workers = live.iter().map(|(beat, beaten)| {
             let pool = pools.iter().find(|pool| pool.has(&beat.worker));
-            WorkerView::of(beat, *beaten, pool.map(|pool| pool.name.clone()), at)
+            let unknown = self.unknown(beat, &known);
+            WorkerView::of(beat, *beaten, pool.map(|pool| pool.name.clone()), &unknown, at)
         });
         let (workers, held_up) = (workers.collect(), None);
         FleetView { at, workers, capabilities, pools: pool_views, held_up }
+    }
+
+    /// What a worker announces and no stage type needs; said once.
+    fn unknown(&self, beat: &Heartbeat, known: &BTreeSet<Capability>) -> Vec<Capability> {
+        let is_known = |one: &&Capability| {
+            let bare = one.account().map_or(one.as_str(), |(bare, _)| bare);
+            known.iter().any(|known| known.as_str() == bare || known == *one)
+        };
+        let unknown: Vec<_> =
+            beat.capabilities.iter().filter(|one| !is_known(one)).cloned().collect();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        for capability in &unknown {
+            if said.len() < SAID_MAX && said.insert((beat.worker.clone(), capability.clone())) {
+                let worker = &beat.worker;
+                tracing::warn!(
+                    %worker, %capability,
+                    "a worker announces a capability that no stage type of this scheduler needs, and \
+                     is given nothing of it; is it of another version?"
+                );
+            }
+        }
+        unknown
     }
 
     fn wanted(

@@ -277,3 +277,14 @@ async fn a_look_is_kept_for_a_second() {
     assert_eq!(*scene.look(0).await, *first);
     assert_ne!(*scene.look(1).await, *first);
 }
+
+#[tokio::test]
+async fn a_capability_that_nobody_needs_is_told_and_the_rest_goes_on() {
+    let scene = Scene::new(Config::default()).await;
+    scene.beat("w", &["paint", "paint@prod", "frobnicate"], Vec::new()).await;
+    scene.start("a", "paint").await;
+    let fleet = scene.look(2).await;
+    assert_eq!(fleet.workers[0].unknown_capabilities, ["frobnicate"]);
+    assert_eq!(fleet.workers[0].capabilities.len(), 3);
+    assert_eq!(scene.part("paint").ready, 1);
+}

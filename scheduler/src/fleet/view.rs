@@ -36,6 +36,9 @@ pub struct WorkerView {
     pub pool: Option<String>,
     /// What it can do.
     pub capabilities: Vec<String>,
+    /// Those of them that no stage type here needs: it is given nothing of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown_capabilities: Vec<String>,
     /// Attempts that it can run at once.
     pub slots: u16,
     /// Attempts that it runs.
@@ -192,6 +195,7 @@ impl WorkerView {
         beat: &Heartbeat,
         last: Timestamp,
         pool: Option<String>,
+        unknown: &[Capability],
         at: Timestamp,
     ) -> Self {
         let in_flight = beat.in_flight.iter().map(|(attempt, epoch)| InFlight {
@@ -205,6 +209,7 @@ impl WorkerView {
             name: beat.worker.to_string(),
             pool,
             capabilities: names(beat.capabilities.iter()),
+            unknown_capabilities: names(unknown.iter()),
             slots: beat.slots,
             busy: beat.in_flight.len(),
             draining: beat.draining,
