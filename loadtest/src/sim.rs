@@ -12,6 +12,7 @@ mod journal;
 mod leases;
 mod ledger;
 mod life;
+mod meddling;
 mod processes;
 mod users;
 mod verdict;
@@ -104,7 +105,8 @@ impl World {
         let storm = Duration::from_secs(chance.between(30, 400));
         let plans = (0..chance.between(1, 4)).map(|n| Plan::roll(&chance, seed, n));
         let limit = Limit::roll(seed);
-        let plans = plans.map(|plan| plan.limited(limit)).collect();
+        let plans = plans.map(|plan| plan.limited(limit));
+        let plans = (0..).zip(plans).map(|(n, plan)| plan.meddled_with(seed, n)).collect();
         Arc::new(Self {
             seed,
             mutation,

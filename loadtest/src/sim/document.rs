@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use shared_model::{ExecutionId, Status};
 
 use super::chance::Chance;
+use super::meddling::Meddling;
 
 /// The pipeline that others start.
 pub(crate) const CHILD: &str = "child";
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) cancel_after: Option<u64>,
     /// How it waits for the others, where they are executions of one pipeline.
     pub(crate) limit: Option<Limit>,
+    /// What else people do to it.
+    pub(crate) meddling: Meddling,
 }
 
 /// How executions of one pipeline wait for each other.
@@ -115,7 +118,15 @@ impl Plan {
             submit_after: chance.between(0, 60),
             cancel_after: chance.one_in(6).then(|| chance.between(0, 200)),
             limit: None,
+            meddling: Meddling::default(),
         }
+    }
+
+    /// Lets people do more to it than judge and cancel.
+    pub(crate) fn meddled_with(mut self, seed: u64, n: u64) -> Self {
+        self.meddling = Meddling::roll(seed, n, self.stages.len(), self.limit);
+        self.meddling.write(&mut self.document);
+        self
     }
 
     /// Makes it an execution of a pipeline of which only so many may run.
@@ -140,7 +151,17 @@ impl Plan {
         self.stages.iter().any(|stage| stage.kind == Kind::Child)
     }
 
-    /// How it ends if nobody cancels it.
+    /// Whether it may end like that.
+    pub(crate) fn may_end(&self, status: Status) -> bool {
+        let may_be_canceled =
+            self.cancel_after.is_some() || self.may_be_superseded() || self.meddling.may_cancel();
+        let either = [Status::Succeeded, Status::Terminal];
+        status == self.expected()
+            || (may_be_canceled && status == Status::Canceled)
+            || (self.meddling.may_end_otherwise() && either.contains(&status))
+    }
+
+    /// How it ends if it is left alone.
     pub(crate) fn expected(&self) -> Status {
         let fails = self.stages.iter().any(|stage| stage.kind == Kind::Fail);
         if fails { Status::Terminal } else { Status::Succeeded }

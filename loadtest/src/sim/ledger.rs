@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{
-    AttemptId, Capability, Effects, Epoch, Retry, TaskAnswer, TaskError, TaskResult,
+    AttemptId, Capability, Effects, Epoch, Retry, StageRun, TaskAnswer, TaskError, TaskResult,
 };
 use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
 use shared_ports::Clock;
@@ -19,11 +19,21 @@ use super::clock::SimClock;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// A task of a stage began.
-    Began { execution: String, stage: String },
+    Began { execution: String, stage: String, run: StageRun },
     /// A stage changed the world.
-    Acted { execution: String, stage: String },
+    Acted { execution: String, stage: String, run: StageRun },
     /// Two were at one task at once, and the second had not rightly taken it over from the first.
     TwoLive { first: String, second: String },
+}
+
+impl Seen {
+    /// Whether a stage of an execution changed the world here.
+    pub(crate) fn is_act_of(&self, in_execution: &str, of_stage: &str) -> bool {
+        match self {
+            Self::Acted { execution, stage, .. } => execution == in_execution && stage == of_stage,
+            Self::Began { .. } | Self::TwoLive { .. } => false,
+        }
+    }
 }
 
 /// The outside world.
@@ -83,8 +93,7 @@ impl Ledger {
 
     /// Whether a stage of an execution changed the world.
     pub(crate) fn has_acted(&self, execution: &str, stage: &str) -> bool {
-        let it = Seen::Acted { execution: execution.to_owned(), stage: stage.to_owned() };
-        self.lock().seen.contains(&it)
+        self.lock().seen.iter().any(|seen| seen.is_act_of(execution, stage))
     }
 
     fn enter(self: &Arc<Self>, cx: &TaskContext, effects: Effects) -> Presence {
@@ -97,7 +106,8 @@ impl Ledger {
             let [first, second] = [first, me.clone()].map(|(at, epoch)| format!("{at}@{epoch}"));
             state.seen.push(Seen::TwoLive { first, second });
         }
-        state.seen.push(Seen::Began { execution: execution(&cx.attempt), stage: stage(cx) });
+        let (execution, run) = (execution(&cx.attempt), cx.attempt.run);
+        state.seen.push(Seen::Began { execution, stage: stage(cx), run });
         Presence { ledger: Arc::clone(self), task, me }
     }
 
@@ -132,7 +142,8 @@ impl Ledger {
         if *times == 0 || !(is_keyed && self.looked_up) {
             *times += 1;
         }
-        state.seen.push(Seen::Acted { execution: execution(&cx.attempt), stage: stage(cx) });
+        let (execution, run) = (execution(&cx.attempt), cx.attempt.run);
+        state.seen.push(Seen::Acted { execution, stage: stage(cx), run });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

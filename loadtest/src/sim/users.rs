@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::World;
 use super::document::{self, Plan};
+use super::meddling;
 use super::verdict;
 
 /// How often a user looks at an unknown outcome before saying anything.
@@ -43,15 +44,23 @@ async fn user(world: Arc<World>, at: usize) {
         }
         until_done(&world, |scheduler| cancel(scheduler, &plan.id)).await;
     };
-    tokio::select! {
-        biased;
-        () = cancelled => {}
-        () = judge(&world, plan) => {}
-    }
+    let looked_after = async {
+        tokio::select! {
+            biased;
+            () = cancelled => {}
+            () = judge(&world, plan) => {}
+        }
+    };
+    tokio::join!(looked_after, meddling::meddle(&world, plan));
+    // It may have begun again.
+    judge(&world, plan).await;
 }
 
 /// Does something until it is known to be done.
-async fn until_done<F: Future<Output = bool>>(world: &World, mut act: impl FnMut(Scheduler) -> F) {
+pub(super) async fn until_done<F: Future<Output = bool>>(
+    world: &World,
+    mut act: impl FnMut(Scheduler) -> F,
+) {
     loop {
         let scheduler = world.any_scheduler();
         if let Some(scheduler) = scheduler
@@ -63,7 +72,7 @@ async fn until_done<F: Future<Output = bool>>(world: &World, mut act: impl FnMut
     }
 }
 
-async fn save_child(scheduler: Scheduler) -> bool {
+pub(super) async fn save_child(scheduler: Scheduler) -> bool {
     let saved = scheduler.library().save_pipeline(document::child(), false, "somebody").await;
     saved.is_ok()
 }

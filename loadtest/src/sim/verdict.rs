@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use shared_model::{ExecutionId, Limits, Status};
+use shared_model::{ExecutionId, Limits, StageRun, Status};
 use shared_ports::Journal;
 use tokio::task::JoinSet;
 
@@ -169,37 +169,50 @@ fn ends_well(plan: &Plan, execution: &Value, in_time: bool) -> Option<Violation>
         return Some(Violation::Stuck(format!("{id} is {status}, waits for {waits} ({in_time})")));
     }
     let status: Status = serde_json::from_value(status).ok()?;
-    let may_be_canceled = plan.cancel_after.is_some() || plan.may_be_superseded();
-    let right = status == plan.expected() || (may_be_canceled && status == Status::Canceled);
-    (!right).then(|| {
+    (!plan.may_end(status)).then(|| {
         Violation::WrongEnd(format!("{} is {status:?}, not {:?}", plan.id, plan.expected()))
     })
 }
 
+/// Whenever a run of a stage begins, each that it follows has acted in the run that it is in by then. One that
+/// runs goes on while somebody restarts what it follows.
 fn too_early(plan: &Plan, seen: &[Seen]) -> Vec<Violation> {
     let id = plan.id.to_string();
-    let began = |name: &str| {
-        let it = Seen::Began { execution: id.clone(), stage: name.to_owned() };
-        seen.iter().position(|seen| *seen == it)
-    };
-    let acted = |name: &str| {
-        let it = Seen::Acted { execution: id.clone(), stage: name.to_owned() };
-        seen.iter().rposition(|seen| *seen == it)
-    };
     let edges = plan.stages.iter().flat_map(|stage| {
-        let upstream = stage.upstream.iter().filter_map(|at| plan.stages.get(*at));
-        upstream.filter(|upstream| upstream.kind.acts()).map(move |upstream| (upstream, stage))
+        let acting = |at: &usize| plan.stages.get(*at).filter(|one| one.kind.acts());
+        let upstream = stage.upstream.iter().filter(|at| !plan.meddling.skips(**at));
+        upstream.filter_map(acting).map(move |upstream| (upstream, stage))
     });
     edges
-        .filter(|(upstream, stage)| match (acted(&upstream.name), began(&stage.name)) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(acted), Some(began)) => acted > began,
+        .filter(|(upstream, stage)| {
+            let of_it = |one: &Seen| run_of(one, &id, &stage.name);
+            let begins = (0..seen.len()).filter(|at| {
+                let begins = of_it(&seen[*at]).filter(|(began, _)| *began);
+                begins.is_some() && !seen[..*at].iter().any(|one| of_it(one) == begins)
+            });
+            begins.into_iter().any(|at| !has_acted(&seen[..at], &id, &upstream.name))
         })
         .map(|(upstream, stage)| {
             Violation::TooEarly(format!("{id}: {} before {}", stage.name, upstream.name))
         })
         .collect()
+}
+
+/// Of what a stage did: whether it began or acted, and in which run.
+fn run_of(seen: &Seen, in_execution: &str, of_stage: &str) -> Option<(bool, StageRun)> {
+    let is_it = |execution: &str, stage: &str| execution == in_execution && stage == of_stage;
+    match seen {
+        Seen::Began { execution, stage, run } => is_it(execution, stage).then_some((true, *run)),
+        Seen::Acted { execution, stage, run } => is_it(execution, stage).then_some((false, *run)),
+        Seen::TwoLive { .. } => None,
+    }
+}
+
+/// Whether a stage has acted in its newest run.
+fn has_acted(seen: &[Seen], execution: &str, stage: &str) -> bool {
+    let of_it: Vec<_> = seen.iter().filter_map(|one| run_of(one, execution, stage)).collect();
+    let newest = of_it.iter().map(|(_, run)| *run).max();
+    newest.is_some_and(|newest| of_it.contains(&(false, newest)))
 }
 
 /// A stage that waited for a child succeeded only if the child did.
@@ -211,8 +224,8 @@ async fn childless(world: &World, execution: &Value, seen: &[Seen]) -> Vec<Viola
     {
         let id = stage["context"]["executionId"].as_str().unwrap_or_default();
         let child = view(world, &ExecutionId::new(id)).await.unwrap_or_default();
-        let acted = Seen::Acted { execution: id.to_owned(), stage: "c".to_owned() };
-        if child["status"] != "SUCCEEDED" || !seen.contains(&acted) {
+        let acted = seen.iter().any(|seen| seen.is_act_of(id, "c"));
+        if child["status"] != "SUCCEEDED" || !acted {
             found.push(Violation::NeverActed(format!("child {id}: {}", child["status"])));
         }
     }
@@ -223,10 +236,10 @@ fn never_acted(plan: &Plan, execution: &Value, seen: &[Seen]) -> Vec<Violation> 
     if execution.get("status").and_then(Value::as_str) != Some("SUCCEEDED") {
         return Vec::new();
     }
-    let acting = plan.stages.iter().filter(|stage| stage.kind.acts());
-    let silent = acting.filter(|stage| {
-        let it = Seen::Acted { execution: plan.id.to_string(), stage: stage.name.clone() };
-        !seen.contains(&it)
-    });
-    silent.map(|stage| Violation::NeverActed(format!("{}: {}", plan.id, stage.name))).collect()
+    let id = plan.id.as_str();
+    let acting = plan.stages.iter().enumerate();
+    let acting = acting.filter(|(at, stage)| stage.kind.acts() && !plan.meddling.skips(*at));
+    let silent =
+        acting.filter(|(_, stage)| !seen.iter().any(|seen| seen.is_act_of(id, &stage.name)));
+    silent.map(|(_, stage)| Violation::NeverActed(format!("{}: {}", plan.id, stage.name))).collect()
 }
