@@ -20,6 +20,8 @@ mod engine;
 mod handover;
 #[path = "models/owners.rs"]
 mod owners;
+#[path = "models/restarts.rs"]
+mod restarts;
 #[path = "models/scheduler.rs"]
 mod scheduler;
 #[path = "models/search.rs"]

@@ -22,6 +22,8 @@ const NOT_STORING_LOOKS_MAX: u32 = 12;
 pub struct Verdict {
     /// The seed.
     pub seed: u64,
+    /// How many stages its pipelines have.
+    pub stages: u64,
     /// What must not happen and did.
     pub violations: Vec<Violation>,
     /// How each execution ended, and when the last one did: equal for equal seeds.
@@ -135,7 +137,8 @@ pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
     violations.extend(over_limit(world).await);
     let left = unfinished(world).await;
     violations.extend(left.iter().map(|id| Violation::Stuck(format!("{id} was left behind"))));
-    Verdict { seed: world.seed, violations, story }
+    let stages = world.plans.iter().map(|plan| plan.stages.len() as u64).sum();
+    Verdict { seed: world.seed, stages, violations, story }
 }
 
 /// Counts those that ran when each began.

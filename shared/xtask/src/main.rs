@@ -9,6 +9,7 @@ mod check;
 mod corpus;
 mod interrupt;
 mod previous;
+mod sim;
 mod stack;
 mod steps;
 mod test;
@@ -37,6 +38,8 @@ enum Command {
     Ci,
     /// Runs files of the conformance corpus.
     Corpus(corpus::Arguments),
+    /// Lives through seeds of the simulated world on every core.
+    Sim(sim::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Check => check::run(),
         Command::Ci => check::run_and_test(),
         Command::Corpus(arguments) => corpus::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
     }
 }
 

@@ -50,10 +50,13 @@ pub fn top_level(repository: &Repository) -> Vec<String> {
         .collect()
 }
 
-/// Differences between the crates that cargo knows and the folders with a manifest.
+/// Differences between the crates that cargo knows and the folders with a manifest; one that is a
+/// workspace of its own is built with other flags (`scheduler/expression/fuzz`).
 pub fn members(repository: &Repository) -> Vec<String> {
+    let is_whole = |text: &str| text.lines().any(|line| line == "[workspace]");
+    let manifests = repository.files.iter().filter(|(_, text)| !is_whole(text));
     let folders: BTreeSet<&str> =
-        repository.files.keys().filter_map(|path| path.strip_suffix("/Cargo.toml")).collect();
+        manifests.filter_map(|(path, _)| path.strip_suffix("/Cargo.toml")).collect();
     let members: BTreeSet<&str> =
         repository.crates.iter().map(|krate| krate.folder.as_str()).collect();
     let unlisted = folders.difference(&members);
@@ -96,7 +99,11 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_no_member_is_found_and_the_reverse() {
-        let mut repository = with_files([("a/Cargo.toml", ""), ("b/Cargo.toml", "")]);
+        let mut repository = with_files([
+            ("a/Cargo.toml", ""),
+            ("b/Cargo.toml", ""),
+            ("b/fuzz/Cargo.toml", "[workspace]\n"),
+        ]);
         for folder in ["a", "c"] {
             repository.crates.push(Crate { folder: folder.to_owned(), ..Crate::default() });
         }
