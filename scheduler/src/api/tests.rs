@@ -14,6 +14,7 @@ mod children;
 mod described;
 mod library;
 mod lists;
+mod removal;
 mod slow;
 mod templates;
 mod tokens;
