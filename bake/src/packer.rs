@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared_model::{Capability, TaskAnswer, TaskResult};
 use shared_plugin::{
-    Effects, Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When,
+    Effects, Ending, Secrets, StageDescriptor, StageType, TaskContext, TaskDescriptor, When,
 };
 use shared_runtime::Tools;
 
@@ -77,12 +77,19 @@ impl PackerConfig {
 #[derive(Debug, Clone)]
 pub struct Bake {
     config: PackerConfig,
+    secrets: Secrets,
 }
 
 impl Bake {
     /// The stage type under a configuration.
     pub fn new(config: PackerConfig) -> Self {
-        Self { config }
+        Self { config, secrets: Secrets::default() }
+    }
+
+    /// The same with what references to secrets mean in `extendedAttributes` (D26).
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 }
 
@@ -108,9 +115,9 @@ impl StageType for Bake {
 
     async fn run(&self, _task: &str, cx: &TaskContext) -> TaskAnswer {
         let mut baked = Vec::new();
-        let request = match Request::read(cx.context()) {
+        let request = match self.read(cx).await {
             Ok(request) => request,
-            Err(error) => return failed(error.into(), None, &baked),
+            Err(error) => return failed(error, None, &baked),
         };
         match self.bake(cx, &request, &mut baked).await {
             Ok(()) => TaskAnswer::Succeeded { result: result(&request, &baked) },
@@ -127,6 +134,16 @@ impl StageType for Bake {
 }
 
 impl Bake {
+    async fn read(&self, cx: &TaskContext) -> Result<Request, BakeError> {
+        let mut request = Request::read(cx.context())?;
+        for (name, value) in &mut request.attributes {
+            let at = format!("/extendedAttributes/{}", name.replace('~', "~0").replace('/', "~1"));
+            let revealed = cx.reveal(&self.secrets, &at, value).await;
+            *value = revealed.map_err(|why| BakeError::Secret { name: name.clone(), why })?;
+        }
+        Ok(request)
+    }
+
     /// Each region has an ordinal of its own: one that was baked is found again after a crash.
     async fn bake(
         &self,

@@ -14,15 +14,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bake::{Bake, PackerConfig};
 use base64::Engine as _;
 use docker::{containers, docker, processes, tags_in_registry, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use scene::{Scene, error, guard};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared_model::{TaskAnswer, TaskError, TaskResult};
-use shared_plugin::StageType;
+use shared_plugin::{SecretSource, Secrets, StageType};
 use shared_runtime::Tools;
 use shared_runtime::tool::GuardCommand;
 use shared_testkit::env;
@@ -98,6 +100,36 @@ async fn the_example_bakes_in_both_languages() {
     }
 }
 
+/// Knows one secret.
+struct Shop;
+
+#[async_trait]
+impl SecretSource for Shop {
+    async fn read(&self, name: &str, key: Option<&str>) -> Result<SecretString, String> {
+        match (name, key) {
+            ("shop", Some("token")) => Ok("s3cret-0f-7he-shop".into()),
+            _ => Err("there is none of that name".to_owned()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_named() {
+    let scene = Scene::new();
+    let recipes = recipes(scene.data.path(), &[("t.pkr.hcl", &hcl("true", "none", "1"))]);
+    let context = json!({"templateFileName": "t.pkr.hcl",
+        "extendedAttributes": {"token": "secret://test/other#token"}});
+    let stage =
+        Bake::new(config(&scene, &recipes)).with_secrets(Secrets::default().with("test", Shop));
+    let TaskAnswer::Failed { error, .. } = stage.run("createBake", &scene.context(&context)).await
+    else {
+        panic!("it baked")
+    };
+    for part in ["extendedAttributes.token", "secret://test/other#token", "none of that name"] {
+        assert!(error.messages[0].contains(part), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn values_go_by_file_and_nowhere_else() {
     let (scene, repository) = (Scene::new(), repository("secret"));
@@ -108,8 +140,9 @@ async fn values_go_by_file_and_nowhere_else() {
     let noted;
     (config.packer, noted) = noting_packer(scene.data.path());
     let context = json!({"templateFileName": "t.pkr.hcl",
-        "extendedAttributes": {"token": "s3cret-0f-7he-shop", "unknown": "als0-s3cret"}});
-    let result = result(bake(&scene, &config, &context).await);
+        "extendedAttributes": {"token": "secret://test/shop#token", "unknown": "als0-s3cret"}});
+    let stage = Bake::new(config.clone()).with_secrets(Secrets::default().with("test", Shop));
+    let result = result(stage.run("createBake", &scene.context(&context)).await);
     let log = scene.log.all().join("\n");
     assert!(log.contains("the token has 18 bytes"), "{log}");
     assert!(log.contains("does not declare: unknown"), "{log}");

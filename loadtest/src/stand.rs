@@ -1,7 +1,6 @@
 //! Real servers, and schedulers and workers as processes of their own, that a workload runs on.
 
 pub mod cpu;
-pub mod deciding;
 mod ledger;
 pub mod process;
 pub mod working;
@@ -20,10 +19,9 @@ use self::process::Process;
 use crate::serve::http::Connection;
 use crate::serve::now;
 
-/// As `redis.grace` has it where nobody sets it.
-const LEASE_GRACE: Duration = Duration::from_secs(15);
-/// How long until workers are heard.
-const HEARD_LIMIT: Duration = Duration::from_secs(30);
+/// How long until workers are heard, and given leases: a Redis that knows nothing gives out none before
+/// its grace is over.
+const HEARD_LIMIT: Duration = Duration::from_secs(60);
 
 /// What stands.
 #[derive(Debug, Clone)]
@@ -84,20 +82,11 @@ impl Stand {
             (0..stand.shape.workers).map(|n| stand.start_worker(n)).collect::<Result<_>>()?;
         let each: Vec<_> = stand.schedulers.iter().map(Process::address).collect();
         each.into_iter().try_for_each(|address| wait_for_workers(address, stand.workers.len()))?;
-        // A Redis that knows nothing gives out no leases before its grace is over.
-        if stand.shape.schedulers > 0 {
-            std::thread::sleep(LEASE_GRACE);
-        }
         Ok(stand)
     }
 
     fn start_scheduler(&self, number: usize) -> Result<Process> {
-        let name = format!("scheduler-{number}");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["scheduler", "--name", &name, "--listen", &free, "--folder"]);
-        command.arg(&self.shape.folder);
-        Process::start(&name, command, &self.shape.folder, Some(free))
+        self.start_role("scheduler", format!("scheduler-{number}"))
     }
 
     /// A worker whose work is to be measured.
@@ -118,7 +107,11 @@ impl Stand {
     /// # Errors
     /// It could not be started.
     pub fn start_shipped(&self, role: &str) -> Result<Process> {
-        let (name, folder) = (format!("shipped-{role}"), &self.shape.folder);
+        self.start_role(role, format!("shipped-{role}"))
+    }
+
+    fn start_role(&self, role: &str, name: String) -> Result<Process> {
+        let folder = &self.shape.folder;
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
         let mut command = Command::new(&self.shape.program);
         command.arg(role).arg("--config").arg(folder.join("settings.yaml"));
@@ -132,14 +125,15 @@ impl Stand {
     }
 }
 
-/// A scheduler knows of workers, and of what they do, once it has heard them.
+/// A scheduler knows of workers, and of their stage types, once it has heard them.
 fn wait_for_workers(address: &str, workers: usize) -> Result<()> {
     let (mut connection, began) = (Connection::open(address)?, now());
     loop {
         let (_, fleet) = connection.send("GET", "/v1/fleet", "")?;
         let fleet: Value = serde_json::from_str(&fleet)?;
-        let heard = fleet["workers"].as_array().map_or(0, Vec::len);
-        if heard >= workers {
+        let heard = fleet["workers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_known = heard.iter().all(|worker| worker["unknownCapabilities"].is_null());
+        if heard.len() >= workers && is_known && fleet["heldUp"].is_null() {
             return Ok(());
         }
         ensure!(began.elapsed() < HEARD_LIMIT, "workers are not heard: {fleet:#}");

@@ -51,7 +51,7 @@ use crate::access::Tokens;
 use crate::fleet::{self, Fleet, FleetView};
 use crate::start::{self, Start, SubmitError};
 use crate::view::{self, Detail};
-use crate::{Account, Library, Registry, Zone};
+use crate::{Account, Library, Registry, Zone, announced};
 pub(crate) use driver::Input;
 pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
@@ -205,6 +205,9 @@ impl Scheduler {
         let fleet = Arc::new(Fleet::new(config.fleet.clone(), name));
         let size = retention::Found::default();
         let handle = Self { requests, updates, ports, registry, config, outage, fleet, size };
+        if handle.config.sharing.is_some() {
+            announced::listen(&handle.registry, &handle.ports, supervisor).await?;
+        }
         let share = joining::join(&handle.config, &handle.ports, supervisor).await?;
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping(), share).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
@@ -403,7 +406,7 @@ impl Scheduler {
     }
 
     /// What workers must be able to do for the stage types that are known; one may come more than once.
-    pub fn capabilities(&self) -> impl Iterator<Item = Capability> + '_ {
+    pub fn capabilities(&self) -> Vec<Capability> {
         self.registry.capabilities()
     }
 
@@ -417,7 +420,7 @@ impl Scheduler {
     /// # Errors
     /// [`PortError`] if nobody can say which workers live.
     pub async fn fleet(&self) -> Result<Arc<FleetView>, PortError> {
-        self.fleet.look(&self.ports, self.capabilities()).await
+        self.fleet.look(&self.ports, self.capabilities().into_iter()).await
     }
 
     /// How much is stored; `None` before anybody looked.

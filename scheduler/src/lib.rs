@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod account;
+mod announced;
 pub mod api;
 pub mod control;
 pub mod external;

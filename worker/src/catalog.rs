@@ -30,7 +30,7 @@ pub struct CatalogConfig {
 pub fn catalog(config: CatalogConfig) -> Catalog {
     let catalog = Catalog::default()
         .with(bake::BakeManifest::new(config.bake))
-        .with(bake::Bake::new(config.packer))
+        .with(bake::Bake::new(config.packer).with_secrets(config.secrets.clone()))
         .with(DeployManifest::new(config.kubernetes).with_secrets(config.secrets.clone()))
         .with(Webhook::new(WebhookConfig { secrets: config.secrets.clone(), ..config.webhook }))
         .with_secrets(config.secrets);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod announcing;
 mod attempt;
 pub mod catalog;
 mod heartbeat;
@@ -53,6 +54,8 @@ pub struct Config {
     pub cancel_grace: Duration,
     /// Most that one attempt adds to its stage's log, in bytes.
     pub log_bytes_max: u64,
+    /// Whether it tells schedulers of its stage types: they are other processes, and may not know them.
+    pub announces: bool,
 }
 
 impl Config {
@@ -69,6 +72,7 @@ impl Config {
             drain_timeout: Duration::from_secs(10),
             cancel_grace: Duration::from_secs(10),
             log_bytes_max: 64 * 1024 * 1024,
+            announces: false,
         }
     }
 
@@ -95,7 +99,11 @@ pub async fn start(
     catalog: Catalog,
     supervisor: &Supervisor,
 ) -> Result<Standing, PortError> {
-    let runner = runner::Runner::open(config, ports.into(), catalog, supervisor.clone()).await?;
+    let ports = ports.into();
+    if config.announces {
+        supervisor.spawn(Kind::Upkeep, announcing::run(ports.clone(), catalog.clone()));
+    }
+    let runner = runner::Runner::open(config, ports, catalog, supervisor.clone()).await?;
     let standing = runner.standing();
     supervisor.spawn(Kind::Runner, runner.run());
     Ok(standing)

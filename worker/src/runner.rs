@@ -82,7 +82,7 @@ impl Runner {
         let (known, standing) = Standing::of(config.id.to_string(), in_flight.clone());
         let (beats_end, draining) = (CancellationToken::new(), CancellationToken::new());
         let beats = Beats {
-            catalog_hash: catalog_hash(&catalog),
+            catalog_hash: catalog.hash(),
             config: Arc::clone(&config),
             holder: holder.clone(),
             ports: ports.clone(),
@@ -383,13 +383,4 @@ fn span_of(attempt: &AttemptId, epoch: Epoch) -> tracing::Span {
         "attempt", execution.id = %attempt.execution, stage.ref = %attempt.stage,
         task = attempt.task, attempt = attempt.number, %epoch
     )
-}
-
-/// Names what a catalog announces.
-fn catalog_hash(catalog: &Catalog) -> String {
-    let descriptors = serde_json::to_string(&catalog.descriptors()).unwrap_or_default();
-    let sum = descriptors.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{sum:016x}")
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use shared_model::{Retry, TaskError};
+use shared_plugin::SecretError;
 use shared_runtime::ToolError;
 
 use crate::InputError;
@@ -23,6 +24,8 @@ pub(crate) enum BakeError {
     NoRecipes { field: &'static str, folder: PathBuf },
     #[error("`{field}: {name}` is no file in the folder of recipes, `{folder}` (--recipes)")]
     NoRecipe { field: &'static str, name: String, folder: PathBuf },
+    #[error("`extendedAttributes.{name}` names a secret, and {why}")]
+    Secret { name: String, why: SecretError },
     #[error("`{0}` names no artifact")]
     NoArtifact(&'static str),
     #[error(
@@ -68,6 +71,7 @@ impl BakeError {
             | Self::NoRecipes { .. }
             | Self::NoRecipe { .. }
             | Self::NoArtifact(_)
+            | Self::Secret { .. }
             | Self::ArtifactsOff(_)
             | Self::NoText(_)
             | Self::Packer { .. }
@@ -83,6 +87,7 @@ impl BakeError {
             | Self::NoRecipes { .. }
             | Self::NoRecipe { .. }
             | Self::ArtifactsOff(_)
+            | Self::Secret { .. }
             | Self::NoText(_) => "BakeRecipe",
             Self::Input(InputError::Artifact(_) | InputError::Kind { .. })
             | Self::NoArtifact(_) => "ArtifactUnavailable",
@@ -104,6 +109,7 @@ impl BakeError {
             | Self::NoRecipes { .. }
             | Self::NoRecipe { .. }
             | Self::NoArtifact(_)
+            | Self::Secret { .. }
             | Self::ArtifactsOff(_)
             | Self::NoText(_)
             | Self::NoImage { .. }

@@ -62,7 +62,7 @@ pub struct Request {
     /// The image's name, if the document gives one.
     pub image_name: String,
     fields: Object,
-    attributes: Object,
+    pub(crate) attributes: Object,
 }
 
 /// Where a template is.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use loadtest::stand::Shape;
-use loadtest::stand::deciding::Deciding;
 use loadtest::stand::working::Working;
 use loadtest::workload::{self, Plan, Workload};
 
@@ -25,9 +24,6 @@ enum Command {
     List,
     /// Runs one.
     Run(Run),
-    /// One scheduler of a workload.
-    #[command(hide = true)]
-    Scheduler(Deciding),
     /// One worker of a workload.
     #[command(hide = true)]
     Worker(Working),
@@ -72,7 +68,6 @@ fn main() -> anyhow::Result<()> {
             let plan = plan(&run);
             println!("{:#}", workload::run(run.workload, &plan)?);
         }
-        Command::Scheduler(deciding) => on_threads(deciding.run())?,
         Command::Worker(working) => on_threads(working.run())?,
     }
     Ok(())

@@ -49,8 +49,11 @@ impl Working {
         let lines = tell(&self.folder.join("ledger"))?;
         let lasts = Duration::from_millis(self.work_ms);
         let catalog = Catalog::default().with(Nothing { lines, lasts });
-        let config =
-            worker::Config { slots: self.slots, ..worker::Config::named(WorkerId::new(self.name)) };
+        let config = worker::Config {
+            slots: self.slots,
+            announces: true,
+            ..worker::Config::named(WorkerId::new(self.name))
+        };
         let supervisor = Supervisor::new();
         worker::start(config, ports, catalog, &supervisor).await?;
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?.recv().await;
@@ -87,12 +90,6 @@ fn write(mut to: BufWriter<UnixStream>, lines: &Receiver<String>) -> std::io::Re
         to.flush()?;
     }
     Ok(())
-}
-
-/// What a scheduler knows of the work.
-pub(super) fn descriptors() -> Vec<StageDescriptor> {
-    let (lines, _) = channel();
-    Catalog::default().with(Nothing { lines, lasts: Duration::ZERO }).descriptors()
 }
 
 struct Nothing {

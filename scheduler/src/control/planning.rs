@@ -42,7 +42,7 @@ pub(crate) fn plan(
     let name = [alias, stage_type].into_iter().find(known);
     let name = name.ok_or_else(|| unknown(shell, stage_type))?;
     let planned = match shell.registry.find(name) {
-        Some(descriptor) => of_workers(&shell.reach, descriptor, context),
+        Some(descriptor) => of_workers(&shell.reach, &descriptor, context),
         None if name == window::STAGE_TYPE => windows::wait(shell, scene, context)?,
         None => of_scheduler(name, context, scene.at)?,
     };
@@ -50,7 +50,7 @@ pub(crate) fn plan(
 }
 
 fn unknown(shell: &Shell, stage_type: &str) -> TaskError {
-    let mut names = native::NATIVE_TYPES.to_vec();
+    let mut names: Vec<String> = native::NATIVE_TYPES.iter().map(ToString::to_string).collect();
     names.extend(shell.registry.names());
     TaskError::new(NO_SUCH_TYPE, format!("no worker ever announced the stage type `{stage_type}`"))
         .and(format!("known stage types: {}", names.join(", ")))

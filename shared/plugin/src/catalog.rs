@@ -51,11 +51,26 @@ impl Catalog {
         once.flat_map(|(_, kind, descriptor)| reached(&**kind, &descriptor)).collect()
     }
 
+    /// Names what the catalog announces: the same stage types have the same hash.
+    pub fn hash(&self) -> String {
+        let descriptors = serde_json::to_string(&self.descriptors()).unwrap_or_default();
+        let sum = descriptors.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{sum:016x}")
+    }
+
     /// Every descriptor, once, by name.
     pub fn descriptors(&self) -> Vec<StageDescriptor> {
         let named = self.by_name.iter().map(|(name, kind)| (name, kind.describe()));
         named.filter(|(name, found)| **name == found.name).map(|(_, found)| found).collect()
     }
+}
+
+/// The topic under which workers whose catalog has a hash note its descriptors, each under the name of
+/// its stage type (D18).
+pub fn catalog_topic(hash: &str) -> String {
+    format!("catalog/{hash}")
 }
 
 /// What can be done of a stage type. What stages without an account of their own ask for, or older

@@ -8,7 +8,7 @@ pub mod end;
 pub mod secrets;
 pub mod stage_type;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, catalog_topic};
 pub use context::{ArtifactError, StageLog, TaskContext};
 pub use descriptor::{StageDescriptor, TaskDescriptor, When};
 pub use end::{EndSignal, Ending};

@@ -223,6 +223,7 @@ fn working(settings: &Settings) -> Result<worker::Config> {
         drain_timeout: worker.drain_timeout.unsigned_abs(),
         cancel_grace: worker.cancel_grace.unsigned_abs(),
         log_bytes_max: worker.log_bytes_max,
+        announces: true,
         capabilities: worker.capabilities.iter().map(Capability::new).collect(),
         scratch_dir: settings.local.data_dir.clone(),
         ..worker::Config::named(name(worker.name.as_deref())?)

@@ -45,7 +45,8 @@ async fn ask_depths(state: &State, fleet: Option<&FleetView>) {
     let broker = &state.scheduler.ports().broker;
     let workers = fleet.into_iter().flat_map(|fleet| &fleet.workers);
     let read = workers.flat_map(|worker| worker.capabilities.iter().map(Capability::new));
-    let capabilities: BTreeSet<_> = state.scheduler.capabilities().chain(read).collect();
+    let capabilities: BTreeSet<_> =
+        state.scheduler.capabilities().into_iter().chain(read).collect();
     let depths = capabilities.into_iter().map(|capability| async move {
         let depth = broker.depth(&Queue::Ready(capability.clone())).await;
         if let Ok(waiting) = depth {

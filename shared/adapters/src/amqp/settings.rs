@@ -164,7 +164,7 @@ fn reach_max() -> SignedDuration {
 }
 
 fn watchdog_interval() -> SignedDuration {
-    SignedDuration::ZERO
+    SignedDuration::from_secs(10)
 }
 
 #[cfg(test)]
