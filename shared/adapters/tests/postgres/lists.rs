@@ -31,9 +31,7 @@ async fn no_list_reads_more_than_it_shows() {
     store.ports.journal.load(&id("e00100")).await.unwrap().unwrap();
     store.ports.journal.bodies(&id("e00100"), &[0]).await.unwrap();
     assert_eq!(store.ports.journal.history(&id("e00100"), 0, 10).await.unwrap().len(), 1);
-    for query in retained(&store).await {
-        assert_eq!(query, 10);
-    }
+    assert_eq!(retained(&store).await, [10, 10]);
     // A session tells what it counted when it ends.
     store.close().await;
     let tables = database.sql(
@@ -67,7 +65,7 @@ async fn retained(store: &Store) -> [usize; 2] {
     let outlived = Outlived { kept: 1_000, until, limit: 10 };
     let found = journal.outlived(&last.unwrap(), &outlived).await.unwrap();
     let removed = journal.removed(until, 10).await.unwrap();
-    [found.len(), 10 - removed.len()]
+    [found.len(), removed.len()]
 }
 
 /// Executions that were run in the two applications which are compared.
@@ -185,6 +183,8 @@ fn fill(database: &Database) {
          INSERT INTO stage SELECT id, 0, '\\x00' FROM execution; \
          INSERT INTO stage_body SELECT id, 0, '{{}}' FROM execution; \
          INSERT INTO history SELECT id, 1, 0, NULL, 'k', 'm' FROM execution; \
+         INSERT INTO removed SELECT 'gone' || n, n * 1000000000::bigint \
+         FROM generate_series(0, {last}) AS n; \
          INSERT INTO document SELECT 'pipeline', 'd' || n, 1, '{{}}', 0, 'x' \
          FROM generate_series(0, {last}) AS n; \
          ANALYZE"

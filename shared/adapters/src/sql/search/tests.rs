@@ -99,7 +99,7 @@ async fn what_retention_asks_is_read_from_indexes() {
         (retained::first_of_next(Kind::Pipeline, Some(&of_pipeline)), "execution_by_"),
         (retained::first_of_next(Kind::Pipeline, None), "execution_by_"),
         (old(&of_pipeline), "execution_by_pipeline_of_application"),
-        (old(&of_application), "execution_by_application"),
+        (old(&of_application), "execution_by_application_and_status"),
         (retained::removed(0, 10), "removed_by_time"),
     ] {
         let plan = explained(&database, sql).await;
