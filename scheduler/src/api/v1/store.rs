@@ -15,10 +15,10 @@ use crate::control::StoreSize;
 const FIRST: Duration = Duration::from_secs(60);
 
 /// Shows how much is stored, as the last pass of retention found it.
+///
+/// The first pass comes a minute after the start.
 #[utoipa::path(get, path = "/v1/store", tag = "fleet", operation_id = "getStore",
-    responses(
-        (status = 200, description = "How much is stored.", body = StoreSize),
-        (status = 503, description = "Nobody has looked yet: this scheduler has just started.")))]
+    responses((status = 200, description = "How much is stored.", body = StoreSize)))]
 pub(in super::super) async fn show(Shared(state): Shared<State>) -> Answer<Json<StoreSize>> {
     let size = state.scheduler.store_size();
     size.map(Json).ok_or_else(|| {
