@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod embedded;
+pub mod lists;
 pub mod noisy;
 pub mod serve;
 pub mod sim;

@@ -21,8 +21,10 @@ mod planning;
 mod presence;
 mod reach;
 mod ready;
+mod removal;
 mod requests;
 mod restart;
+mod retention;
 mod seats;
 mod shards;
 mod share;
@@ -33,7 +35,7 @@ mod traces;
 mod turn;
 mod windows;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -55,6 +57,7 @@ pub(crate) use expressions::Expressions;
 pub(crate) use loaded::{Changes, Content, Label, Loaded};
 use outage::Outage;
 pub(crate) use requests::{Ask, Request};
+pub use retention::{Retention, StoreSize};
 pub use shards::Sharing;
 pub(crate) use traces::CALLER as TRACE_CALLER;
 
@@ -94,6 +97,8 @@ pub struct Config {
     pub fleet: fleet::Config,
     /// By which clock execution windows open and close.
     pub window_zone: Zone,
+    /// How long what has ended is kept.
+    pub retention: Retention,
 }
 
 impl Default for Config {
@@ -111,6 +116,7 @@ impl Default for Config {
             accounts: Vec::new(),
             fleet: fleet::Config::default(),
             window_zone: Zone::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -176,6 +182,7 @@ pub struct Scheduler {
     config: Arc<Config>,
     outage: Arc<Outage>,
     fleet: Arc<Fleet>,
+    size: retention::Found,
 }
 
 impl Scheduler {
@@ -196,7 +203,8 @@ impl Scheduler {
         let outage = Arc::default();
         let name = config.sharing.as_ref().map(|sharing| sharing.name.clone());
         let fleet = Arc::new(Fleet::new(config.fleet.clone(), name));
-        let handle = Self { requests, updates, ports, registry, config, outage, fleet };
+        let size = retention::Found::default();
+        let handle = Self { requests, updates, ports, registry, config, outage, fleet, size };
         if handle.config.sharing.is_some() {
             announced::listen(&handle.registry, &handle.ports, supervisor).await?;
         }
@@ -204,6 +212,8 @@ impl Scheduler {
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping(), share).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
         handle.fleet.tell_others(&handle.ports, supervisor);
+        let retention = handle.config.retention.clone();
+        retention::Keeper::start(retention, &handle.ports, &handle.size, supervisor);
         Ok(handle)
     }
 
@@ -411,6 +421,11 @@ impl Scheduler {
     /// [`PortError`] if nobody can say which workers live.
     pub async fn fleet(&self) -> Result<Arc<FleetView>, PortError> {
         self.fleet.look(&self.ports, self.capabilities().into_iter()).await
+    }
+
+    /// How much is stored; `None` before anybody looked.
+    pub fn store_size(&self) -> Option<StoreSize> {
+        *self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether what happens can be stored, as far as the loop tried.

@@ -21,6 +21,7 @@ use shared_ports::{Clock, Documents, PortError, Ports};
 
 pub use self::error::LibraryError;
 pub use self::operations::Operation;
+pub(crate) use self::operations::forget_tasks;
 pub use self::templates::Version;
 
 use crate::Registry;

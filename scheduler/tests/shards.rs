@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared_ports::journal::Kind;
 
 use crate::scene::{SHARDS, World};
 
@@ -186,4 +187,30 @@ async fn no_more_executions_of_a_pipeline_run_than_may_whoever_owns_them() {
         assert!(running < RUNNING_MAX, "{running} ran already at {began}: {spans:?}");
     }
     assert!(spans.is_sorted_by_key(|(began, _)| *began), "first in, first out: {spans:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_is_deleted_from_anywhere_and_once() {
+    let world = World::of(&["a", "b", "c"]).await;
+    for number in 0..30 {
+        let start = scene::start("judged", scene::judged());
+        let id = world.at(number).submit(start).await.unwrap();
+        let kind = Kind::Pipeline;
+        let refused = world.at(number + 1).remove(&id, kind).await.unwrap_err();
+        assert!(refused.to_string().contains("cancel it first"), "{refused}");
+        world.at(number + 1).cancel(&id, "somebody", "no more").await.unwrap();
+        assert_eq!(world.until_ended(&id).await["status"], "CANCELED");
+        let (one, other) = tokio::join!(
+            world.at(number).remove(&id, kind),
+            world.at(number + 2).remove(&id, kind)
+        );
+        assert!(one.is_ok() || other.is_ok(), "{one:?} {other:?}");
+        let late = [one, other].into_iter().filter_map(Result::err);
+        late.for_each(|late| assert!(late.to_string().contains("not found"), "{late}"));
+        for number in 0..3 {
+            assert_eq!(world.at(number).execution(&id).await.unwrap(), None);
+            let gone = world.at(number).cancel(&id, "somebody", "").await.unwrap_err();
+            assert!(gone.to_string().contains("not found"), "{gone}");
+        }
+    }
 }

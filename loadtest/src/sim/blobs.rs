@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use shared_adapters::memory::MemoryBlobs;
+use shared_ports::blobs::Kept;
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 
 use super::chance::Weather;
@@ -53,6 +55,10 @@ impl Blobs for FaultyBlobs {
 
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError> {
         self.reach("removing blobs", self.inner.remove(blobs, execution)).await
+    }
+
+    async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError> {
+        self.reach("sweeping blobs", self.inner.sweep(unused_since)).await
     }
 
     async fn ready(&self) -> Result<(), PortError> {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use shared_adapters::memory::MemoryJournal;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, TAKES_ROOM, Version,
+    Append, Appended, Head, HistoryEntry, Journal, Kind, Line, Outlived, Query, Size, StageBody,
+    Stored, TAKES_ROOM, Version,
 };
 
 use super::chance::Weather;
@@ -91,6 +93,38 @@ impl Journal for FaultyJournal {
         limit: u32,
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
         self.read("reading history", self.inner.history(execution, after, limit)).await
+    }
+
+    async fn remove(
+        &self,
+        executions: &[(ExecutionId, Version)],
+        at: Timestamp,
+    ) -> Result<Vec<bool>, PortError> {
+        self.read("removing", self.inner.remove(executions, at)).await
+    }
+
+    async fn removed(&self, until: Timestamp, limit: u32) -> Result<Vec<ExecutionId>, PortError> {
+        self.read("looking for what was removed", self.inner.removed(until, limit)).await
+    }
+
+    async fn cleared(&self, executions: &[ExecutionId]) -> Result<(), PortError> {
+        self.read("taking back notes", self.inner.cleared(executions)).await
+    }
+
+    async fn next_line(&self, kind: Kind, after: Option<&Line>) -> Result<Option<Line>, PortError> {
+        self.read("looking for a line", self.inner.next_line(kind, after)).await
+    }
+
+    async fn outlived(
+        &self,
+        line: &Line,
+        outlived: &Outlived,
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
+        self.read("looking for what is too old", self.inner.outlived(line, outlived)).await
+    }
+
+    async fn size(&self) -> Result<Size, PortError> {
+        self.read("measuring", self.inner.size()).await
     }
 
     async fn ready(&self) -> Result<(), PortError> {

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use scheduler::Zone;
+use jiff::SignedDuration;
 use scheduler::api::ApiLimits;
+use scheduler::{Retention, Zone};
 use serde::{Deserialize, Serialize};
 use shared_runtime::telemetry::{self, Format};
 use worker::catalog::AllowEntry;
@@ -195,6 +196,23 @@ pub(crate) struct EngineArgs {
     /// By which clock the execution windows of stages open and close.
     #[arg(long, value_name = "ZONE", default_value_t, env = "CAPSTAN_WINDOW_ZONE")]
     pub(crate) window_zone: Zone,
+    /// How long executions are kept after they ended, e.g. `2160h`; the newest of each pipeline stay.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "720h",
+        env = "CAPSTAN_EXECUTIONS_AGE_MAX"
+    )]
+    pub(crate) executions_age_max: SignedDuration,
+    /// How many executions of each pipeline stay, however old.
+    #[arg(long, value_name = "COUNT", default_value_t = Retention::default().executions_per_pipeline_min, env = "CAPSTAN_EXECUTIONS_PER_PIPELINE_MIN")]
+    pub(crate) executions_per_pipeline_min: u32,
+    /// How many of each are kept at most, once they are a day old.
+    #[arg(long, value_name = "COUNT", default_value_t = Retention::default().executions_per_pipeline_max, env = "CAPSTAN_EXECUTIONS_PER_PIPELINE_MAX")]
+    pub(crate) executions_per_pipeline_max: u32,
+    /// Keeps every execution.
+    #[arg(long, env = "CAPSTAN_KEEP_EXECUTIONS")]
+    pub(crate) keep_executions: bool,
     /// The helm to run: a name on the PATH, or a path.
     #[arg(long, value_name = "PROGRAM", default_value = "helm", env = "CAPSTAN_HELM",
           value_parser = NonEmptyStringValueParser::new())]
@@ -246,6 +264,17 @@ pub(crate) const LOG_CHANGES: &str =
     "warn,scheduler=info,worker=info,kube_client=off,lapin=off,opentelemetry=off";
 
 impl EngineArgs {
+    /// How long what has ended is kept.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            enabled: !self.keep_executions,
+            age_max: self.executions_age_max,
+            executions_per_pipeline_min: self.executions_per_pipeline_min,
+            executions_per_pipeline_max: self.executions_per_pipeline_max,
+            ..Retention::default()
+        }
+    }
+
     /// Where secrets come from.
     pub(crate) fn secrets(&self) -> SecretSources {
         let (folder, env) = (self.secrets_dir.clone(), self.secret_env.clone());

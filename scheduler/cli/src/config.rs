@@ -60,7 +60,9 @@ impl Role {
     fn ignores(self, section: &str) -> bool {
         match self {
             Self::Scheduler => section == "worker",
-            Self::Worker => ["store", "api", "autoscale", "external_metrics"].contains(&section),
+            Self::Worker => {
+                ["store", "api", "autoscale", "retention", "external_metrics"].contains(&section)
+            }
         }
     }
 }

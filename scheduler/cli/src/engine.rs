@@ -89,6 +89,7 @@ async fn serve(
         executions_unfinished_per_application_max: limits.executions_unfinished_per_application_max,
         accounts: stages.accounts(),
         window_zone: arguments.window_zone.clone(),
+        retention: arguments.retention(),
         ..Config::default()
     };
     let catalog = stages.catalog()?;

@@ -42,6 +42,11 @@ enum ExecutionCommand {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Removes one that has ended, with its logs.
+    Delete {
+        /// Its id.
+        id: String,
+    },
     /// Answers a manual judgment.
     Judge(JudgeArgs),
     /// Says what became of work whose worker was lost at it.
@@ -138,6 +143,7 @@ pub(crate) fn run(arguments: &ExecutionArgs) -> Result<u8> {
         ExecutionCommand::Get { id } => get(session, id).await,
         ExecutionCommand::Watch { id } => watch::watch(session, id).await,
         ExecutionCommand::Cancel { id, reason } => cancel(session, id, reason.as_deref()).await,
+        ExecutionCommand::Delete { id } => delete(session, id).await,
         ExecutionCommand::Judge(arguments) => judge(session, arguments).await,
         ExecutionCommand::Outcome(arguments) => tell(session, arguments).await,
         ExecutionCommand::Logs { id, stage, follow } => {
@@ -185,6 +191,12 @@ async fn cancel(session: &Session, id: &str, reason: Option<&str>) -> Result<u8>
     say(&format!("execution {id} is being cancelled; to see its end:"));
     say(&format!("  {}", session.command(&format!("execution watch {id}"))));
     session.format.print_change(&session.client.execution(id).await?.0)?;
+    Ok(0)
+}
+
+async fn delete(session: &Session, id: &str) -> Result<u8> {
+    session.client.delete_execution(id).await?;
+    say(&format!("execution {id} was removed"));
     Ok(0)
 }
 

@@ -32,7 +32,7 @@ pub(super) fn router() -> OpenApiRouter<State> {
         .routes(routes!(pipelines::history))
         .routes(routes!(pipelines::save))
         .routes(routes!(pipelines::start))
-        .routes(routes!(executions::get, pipelines::update))
+        .routes(routes!(executions::get, pipelines::update, executions::delete))
         .routes(routes!(pipelines::execute, pipelines::delete))
         .routes(
             routes!(executions::cancel).map(|cancel| {
@@ -53,5 +53,5 @@ pub(super) fn router() -> OpenApiRouter<State> {
         .routes(routes!(templates::dependents))
         .routes(routes!(templates::get, templates::delete))
         .routes(routes!(tasks::start))
-        .routes(routes!(tasks::get))
+        .routes(routes!(tasks::get, tasks::delete))
 }

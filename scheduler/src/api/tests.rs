@@ -14,6 +14,7 @@ mod children;
 mod described;
 mod library;
 mod lists;
+mod removal;
 mod slow;
 mod templates;
 mod tokens;
@@ -191,7 +192,7 @@ async fn what_is_not_there_is_said() {
         let place = if path.starts_with("/v1/") { "instance" } else { "path" };
         assert_eq!(reply.json()[place], path);
     }
-    let wrong = scene.send("DELETE", &scene.pipeline(), "").await;
+    let wrong = scene.send("PATCH", &scene.pipeline(), "{}").await;
     assert!(wrong.is_error(405, "method-not-allowed"), "{}", wrong.body);
     assert!(wrong.head.contains("allow: get"), "{}", wrong.head);
 }

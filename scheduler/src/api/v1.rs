@@ -6,6 +6,7 @@ pub(super) mod health;
 pub(super) mod live;
 pub(super) mod metrics;
 pub(super) mod pipelines;
+pub(super) mod store;
 pub(super) mod tokens;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -26,6 +27,7 @@ pub(super) fn router() -> OpenApiRouter<State> {
         .routes(routes!(executions::log))
         .routes(routes!(live::log))
         .routes(routes!(fleet::show))
+        .routes(routes!(store::show))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(pipelines::validate))

@@ -1,8 +1,10 @@
 //! Operations on saved documents that are asked for as tasks, and how they ended.
 
 use base64::Engine as _;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared_model::Object;
+use shared_ports::{Documents, PortError};
 
 use super::{Library, LibraryError, object, text};
 
@@ -106,5 +108,35 @@ impl Library {
     /// [`LibraryError::Port`].
     pub async fn task(&self, id: &str) -> Result<Option<Object>, LibraryError> {
         Ok(self.documents.get(KIND, id).await?.as_ref().map(object))
+    }
+
+    /// Removes a task that was kept; says whether there was one.
+    ///
+    /// # Errors
+    /// [`LibraryError::Port`].
+    pub async fn remove_task(&self, id: &str) -> Result<bool, LibraryError> {
+        if self.documents.get(KIND, id).await?.is_none() {
+            return Ok(false);
+        }
+        self.documents.forget(KIND, &[id.to_owned()]).await?;
+        Ok(true)
+    }
+}
+
+/// Forgets the tasks that were kept before `until`.
+///
+/// # Errors
+/// [`PortError`] if some may still be there.
+pub(crate) async fn forget_tasks(
+    documents: &dyn Documents,
+    until: Timestamp,
+) -> Result<(), PortError> {
+    const SOME: u32 = 200;
+    loop {
+        let old = documents.stored_before(KIND, until, SOME).await?;
+        documents.forget(KIND, &old).await?;
+        if old.len() < SOME as usize {
+            return Ok(());
+        }
     }
 }

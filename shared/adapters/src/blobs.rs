@@ -20,7 +20,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use shared_ports::blobs::Kept;
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
@@ -107,6 +109,17 @@ impl Blobs for FolderBlobs {
         }
         let (store, blobs) = (Arc::clone(&self.store), blobs.to_vec());
         blocking("removing blobs", move || store.remove(&blobs)).await
+    }
+
+    async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError> {
+        let (store, logs) = (Arc::clone(&self.store), Arc::clone(&self.logs));
+        blocking("sweeping blobs", move || {
+            let swept = store.sweep(unused_since.into());
+            let (blobs, blob_bytes) =
+                swept.map_err(|error| failed(error, "sweeping blobs", store.folder()))?;
+            Ok(Kept { blobs, blob_bytes, log_bytes: logs.bytes()? })
+        })
+        .await
     }
 
     async fn ready(&self) -> Result<(), PortError> {

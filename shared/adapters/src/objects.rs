@@ -14,9 +14,13 @@ mod settings;
 mod store;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
+use object_store::ObjectMeta;
+use shared_ports::blobs::Kept;
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
@@ -36,6 +40,9 @@ const LAYOUT_BYTES_MAX: u64 = 4096;
 const WHOLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Times that a blob is put again because it was removed meanwhile.
 const PUTS_MAX: usize = 5;
+
+/// How often it is noted that a blob is put again.
+const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Blobs and logs in an object store.
 pub struct ObjectBlobs {
@@ -164,6 +171,12 @@ impl ObjectBlobs {
     }
 }
 
+/// Whether it is to be noted that a blob is put again.
+fn is_old(found: &ObjectMeta) -> bool {
+    let age = SystemTime::from(found.last_modified).elapsed();
+    age.is_ok_and(|age| age > NOTED_EVERY)
+}
+
 #[async_trait]
 impl Blobs for ObjectBlobs {
     async fn put(&self, bytes: Bytes) -> Result<BlobRef, PortError> {
@@ -178,9 +191,10 @@ impl Blobs for ObjectBlobs {
                 metrics().blob_written(bytes.len());
                 return Ok(name);
             }
-            match self.store.len(DOING, &path).await? {
-                Some(len) if len == name.bytes => return Ok(name),
-                // Somebody else's: nothing of ours has another length.
+            match self.store.about(DOING, &path).await? {
+                Some(found) if found.size == name.bytes && !is_old(&found) => return Ok(name),
+                // It is used again, which is noted by putting it anew; or somebody else's: nothing
+                // of ours has another length.
                 Some(_) => {
                     self.store.replace(DOING, &path, &bytes).await?;
                     return Ok(name);
@@ -219,6 +233,34 @@ impl Blobs for ObjectBlobs {
         }
         let paths = blobs.iter().map(|blob| self.place(blob)).collect::<Result<Vec<_>, _>>()?;
         self.store.remove("removing blobs", &paths).await
+    }
+
+    async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError> {
+        const DOING: &str = "sweeping blobs";
+        let unused_since = SystemTime::from(unused_since);
+        let is_unused = |found: &ObjectMeta| SystemTime::from(found.last_modified) < unused_since;
+        let all = self.store.list(DOING, &self.store.path(&["blobs"]), None).await?;
+        let mut kept = Kept::default();
+        for listed in all {
+            let about = match is_unused(&listed) {
+                // Looked at again: it may have been put since the list was begun.
+                true => self.store.about(DOING, &listed.location).await?,
+                false => Some(listed),
+            };
+            match about {
+                Some(found) if is_unused(&found) => {
+                    self.store.remove(DOING, &[found.location]).await?;
+                }
+                Some(found) => {
+                    kept.blobs += 1;
+                    kept.blob_bytes += found.size;
+                }
+                None => {}
+            }
+        }
+        let logs = self.store.list("measuring logs", &self.store.path(&["logs"]), None).await?;
+        kept.log_bytes = logs.iter().map(|found| found.size).sum();
+        Ok(kept)
     }
 
     async fn ready(&self) -> Result<(), PortError> {

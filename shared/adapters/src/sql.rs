@@ -24,6 +24,8 @@ mod group;
 mod journal;
 mod postgres;
 mod prepare;
+mod remove;
+mod retained;
 mod rows;
 mod schema;
 mod search;

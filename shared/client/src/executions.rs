@@ -78,6 +78,15 @@ impl Client {
         Ok(())
     }
 
+    /// Removes an execution that has ended.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::is_not_found`] if there is none.
+    pub async fn delete_execution(&self, id: &str) -> Result<(), Error> {
+        self.change(Method::DELETE, &["pipelines", id], &[], None).await?;
+        Ok(())
+    }
+
     /// Puts values into a stage's context: answers a judgment, ends a wait.
     ///
     /// # Errors

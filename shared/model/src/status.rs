@@ -54,6 +54,11 @@ impl Status {
         self.into()
     }
 
+    /// Every status that is not complete.
+    pub fn incomplete() -> Vec<Self> {
+        <Self as strum::IntoEnumIterator>::iter().filter(|status| !status.is_complete()).collect()
+    }
+
     /// Whether nothing more will happen here. Such a status never changes again but by a restart.
     pub fn is_complete(self) -> bool {
         match self {

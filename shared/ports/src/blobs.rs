@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::PortError;
@@ -23,6 +24,17 @@ pub struct LogName {
     pub execution: String,
     /// The stage's reference.
     pub stage: String,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Blobs.
+    pub blobs: u64,
+    /// Their bytes.
+    pub blob_bytes: u64,
+    /// Bytes of all logs.
+    pub log_bytes: u64,
 }
 
 /// Bytes and logs.
@@ -61,6 +73,14 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// [`PortError`] if something could not be removed; what is gone already is no error.
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError>;
+
+    /// Removes blobs that were last put before `unused_since`, and says what is kept; it takes a while.
+    /// Putting bytes that are there already counts, so what is put again and again stays; a store may
+    /// let a day pass before it notes that.
+    ///
+    /// # Errors
+    /// [`PortError`] if something could not be read or removed.
+    async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError>;
 
     /// Whether something could be stored now, as far as that shows without storing: for probes.
     ///

@@ -88,4 +88,21 @@ pub trait Documents: Send + Sync {
     /// # Errors
     /// [`PortError`] if they cannot be read.
     async fn history(&self, kind: &str, id: &str, limit: u32) -> Result<Vec<Document>, PortError>;
+
+    /// Documents of a kind whose newest version was stored before `until`, a deletion too.
+    ///
+    /// # Errors
+    /// [`PortError`] if they cannot be read.
+    async fn stored_before(
+        &self,
+        kind: &str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>, PortError>;
+
+    /// Removes documents with every version: as if they had never been.
+    ///
+    /// # Errors
+    /// [`PortError`] if they may still be there.
+    async fn forget(&self, kind: &str, ids: &[String]) -> Result<(), PortError>;
 }

@@ -39,7 +39,7 @@ pub struct Append {
 }
 
 /// What an execution was made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Kind {
     /// A pipeline.
     #[default]
@@ -186,6 +186,48 @@ pub struct Query {
     pub limit: u32,
 }
 
+/// Executions that are counted together when the oldest of them are removed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// What they were made of.
+    pub kind: Kind,
+    /// The application, in lower case.
+    pub application: String,
+    /// What tells an application's [pipelines](Head::pipeline) apart; `None` is all of its tasks.
+    pub pipeline: Option<String>,
+}
+
+impl Line {
+    /// The line in which an execution stands.
+    pub fn of(head: &Head) -> Self {
+        let pipeline = match head.kind {
+            Kind::Pipeline => Some(head.pipeline().to_owned()),
+            Kind::Task => None,
+        };
+        Self { kind: head.kind, application: head.application.to_lowercase(), pipeline }
+    }
+}
+
+/// Which of a line's executions are too old.
+#[derive(Debug, Clone, Copy)]
+pub struct Outlived {
+    /// As many of those that have ended stay, the newest.
+    pub kept: u32,
+    /// Submitted before.
+    pub until: Timestamp,
+    /// At most this many, the oldest.
+    pub limit: u32,
+}
+
+/// How much is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Executions.
+    pub executions: u64,
+    /// Bytes of everything, with documents and indexes.
+    pub bytes: u64,
+}
+
 /// The only truth about executions.
 ///
 /// - `append` is one transaction for the whole batch: each execution's append either happens as a
@@ -195,7 +237,9 @@ pub struct Query {
 ///   that are to be stored only [with](Append::with) it.
 /// - So is an append for which there is [no room](Append::running_max), whoever else appends at the
 ///   same time. What ends makes room in the transaction that ends it.
-/// - Reads see every acknowledged append.
+/// - `remove` takes away everything of an execution or nothing, and notes that bytes of it may be left
+///   elsewhere, in one transaction: a note stays until it is taken back, whoever ends in between.
+/// - Reads see every acknowledged append and removal.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Appends to many executions in one transaction; answers in the same order.
@@ -251,6 +295,53 @@ pub trait Journal: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError>;
+
+    /// Removes executions that have ended and have the version that is given with them; says of each
+    /// whether it was removed. One that goes on, or was changed or removed meanwhile, stays as it is.
+    ///
+    /// # Errors
+    /// [`PortError`] if they may still be there.
+    async fn remove(
+        &self,
+        executions: &[(ExecutionId, Version)],
+        at: Timestamp,
+    ) -> Result<Vec<bool>, PortError>;
+
+    /// Executions that were removed before `until` and whose note was not taken back, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// [`PortError`] if they cannot be read.
+    async fn removed(&self, until: Timestamp, limit: u32) -> Result<Vec<ExecutionId>, PortError>;
+
+    /// Takes back the notes of removed executions: nothing of them is left anywhere.
+    ///
+    /// # Errors
+    /// [`PortError`] if it may not have happened.
+    async fn cleared(&self, executions: &[ExecutionId]) -> Result<(), PortError>;
+
+    /// The line after another one, in an order of the store's own; the first after `None`. It costs
+    /// the same however many executions there are.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    async fn next_line(&self, kind: Kind, after: Option<&Line>) -> Result<Option<Line>, PortError>;
+
+    /// Executions of a line that have ended and are too old, the oldest first, each with its version.
+    ///
+    /// # Errors
+    /// [`PortError`] if they cannot be read.
+    async fn outlived(
+        &self,
+        line: &Line,
+        outlived: &Outlived,
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError>;
+
+    /// How much is stored; it may take a while.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    async fn size(&self) -> Result<Size, PortError>;
 
     /// Whether something could be stored now, as far as that shows without storing: for probes.
     ///

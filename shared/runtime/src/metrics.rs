@@ -14,7 +14,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use instruments::{Attempts, Executions, Fleet, Loop, Outside, Worker};
+use instruments::{Attempts, Executions, Fleet, Loop, Outside, Stored, Worker};
 pub use text::{OPEN_METRICS, PROMETHEUS};
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -45,6 +45,7 @@ pub struct Metrics {
     _provider: SdkMeterProvider,
     executions: Executions,
     attempts: Attempts,
+    stored: Stored,
     turns: Loop,
     worker: Worker,
     fleet: Fleet,
@@ -73,6 +74,7 @@ impl Metrics {
             _provider: provider,
             executions: Executions::of(&meter),
             attempts: Attempts::of(&meter),
+            stored: Stored::of(&meter),
             turns: Loop::of(&meter),
             worker: Worker::of(&meter),
             fleet: Fleet::of(&meter),
@@ -88,6 +90,21 @@ impl Metrics {
     /// An execution ended so, after so long.
     pub fn execution_finished(&self, status: &'static str, after: Duration) {
         self.executions.duration.record(after.as_secs_f64(), &[KeyValue::new("status", status)]);
+    }
+
+    /// So many executions were too old and are gone.
+    pub fn executions_removed(&self, count: usize) {
+        self.executions.removed.add(count as u64, &[]);
+    }
+
+    /// How many executions and blobs are stored, and how many bytes of the database, of blobs and of
+    /// logs.
+    pub fn store_size(&self, executions: u64, blobs: u64, bytes: [u64; 3]) {
+        self.stored.executions.record(executions, &[]);
+        self.stored.blobs.record(blobs, &[]);
+        for (part, bytes) in ["database", "blobs", "logs"].into_iter().zip(bytes) {
+            self.stored.bytes.record(bytes, &[KeyValue::new("part", part)]);
+        }
     }
 
     /// How many executions and timers there are now.

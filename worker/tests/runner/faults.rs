@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::{AttemptId, Epoch, WorkerId};
+use shared_ports::blobs::Kept;
 use shared_ports::{
     BlobRef, Blobs, Broker, Claim, Consumer, Delivery, Heard, Heartbeat, Holder, Leases, LogName,
     Note, Outgoing, PortError, Ports, Queue,
@@ -236,6 +237,10 @@ impl Blobs for FaultyBlobs {
 
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError> {
         self.inner.remove(blobs, execution).await
+    }
+
+    async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError> {
+        self.inner.sweep(unused_since).await
     }
 
     async fn ready(&self) -> Result<(), PortError> {

@@ -6,9 +6,9 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
-use scheduler::Zone;
 use scheduler::api::ApiLimits;
 use scheduler::external::ExternalMetrics;
+use scheduler::{Retention, Zone};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared_adapters::{Amqp, Embedded, Objects, Postgres, Redis, TlsClient, masked};
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) fleet: Fleet,
     /// How many workers are wished for, for each capability and pool.
     pub(crate) autoscale: scheduler::fleet::Config,
+    /// How long what has ended is kept.
+    pub(crate) retention: Retention,
     /// How Kubernetes asks schedulers for that; not at all without it.
     pub(crate) external_metrics: Option<ExternalMetrics>,
     /// This worker.

@@ -115,6 +115,7 @@ fn control(settings: &Settings, name: String) -> Config {
         accounts: kubernetes.chain(local).collect(),
         fleet: settings.autoscale.clone(),
         window_zone: settings.fleet.window_zone.clone(),
+        retention: settings.retention.clone(),
         // Workers outlive us, and their leases with them.
         leases_are_fresh: false,
         sharing: Some(Sharing { name, shards: settings.fleet.shards.get() }),

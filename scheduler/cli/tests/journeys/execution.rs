@@ -94,6 +94,18 @@ fn an_execution_is_cancelled() {
 }
 
 #[test]
+fn an_execution_that_has_ended_is_deleted() {
+    let server = Server::start();
+    let id = asked(&server);
+    server.run(&["execution", "delete", &id]).expect(1, &["cancel it first"]);
+    server.run(&["execution", "cancel", &id]).expect(0, &["is being cancelled"]);
+    server.run(&["execution", "watch", &id]).expect(1, &["ask: CANCELED"]);
+    server.run(&["execution", "delete", &id]).expect(0, &["was removed"]);
+    server.run(&["execution", "get", &id]).expect(1, &["was not found"]);
+    server.run(&["execution", "delete", &id]).expect(1, &["was not found"]);
+}
+
+#[test]
 fn logs_are_shown_whole_and_with_their_stages() {
     let server = Server::start();
     server.save(&bake());

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use shared_model::ExecutionId;
+use shared_ports::journal::Kind;
 
 use super::super::State;
 use super::super::error::ApiError;
@@ -27,6 +28,25 @@ pub(in super::super) async fn get(
     Path(id): Path<String>,
 ) -> Answer<Json<Value>> {
     Ok(Json(request::execution(&state, &ExecutionId::new(id)).await?))
+}
+
+/// Removes an execution that has ended, with its logs.
+#[utoipa::path(delete, path = "/pipelines/{id}", tag = "executions",
+    operation_id = "deleteExecution",
+    params(("id" = String, Path, description = "The execution's id."), Acting),
+    responses(
+        (status = 200, description = "It is gone."),
+        (status = 404, description = "There is none of that id."),
+        (status = 409, description = "It has not ended, or one that started it has not.")))]
+pub(in super::super) async fn delete(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    let (id, by) = (ExecutionId::new(id), user(&headers)?);
+    state.scheduler.remove(&id, Kind::Pipeline).await?;
+    tracing::info!(execution = %id, by, "it was deleted");
+    Ok(StatusCode::OK)
 }
 
 #[derive(Deserialize, Default, utoipa::IntoParams)]

@@ -9,6 +9,7 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use shared_model::{ExecutionId, Object};
+use shared_ports::journal::Kind;
 
 use super::super::State;
 use super::super::error::ApiError;
@@ -75,6 +76,26 @@ pub(in super::super) async fn get(
     let found = found.filter(|execution| execution["type"] == "ORCHESTRATION");
     let execution = found.ok_or_else(|| ApiError::not_found(&format!("task `{id}`")))?;
     Ok(Json(of_execution(&execution)))
+}
+
+/// Removes a task that has ended.
+#[utoipa::path(delete, path = "/tasks/{id}", tag = "tasks", operation_id = "deleteTask",
+    params(("id" = String, Path, description = "Its id: the last part of the `ref`."), Acting),
+    responses(
+        (status = 200, description = "It is gone."),
+        (status = 404, description = "There is none of that id."),
+        (status = 409, description = "It has not ended.")))]
+pub(in super::super) async fn delete(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    let by = user(&headers)?;
+    if !state.scheduler.library().remove_task(&id).await? {
+        state.scheduler.remove(&ExecutionId::new(&id), Kind::Task).await?;
+    }
+    tracing::info!(task = id, by, "it was deleted");
+    Ok(StatusCode::OK)
 }
 
 /// Carries operations out, and keeps how they ended.

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::log::Log;
 use super::name::escape;
+use super::store::folders;
 use super::{blocking, failed};
 use crate::folder::make_private;
 
@@ -72,6 +73,16 @@ impl Logs {
             Ok(()) | Err(_) => Ok(()),
         })
         .await
+    }
+
+    /// Bytes of all logs, as the files have them.
+    pub(super) fn bytes(&self) -> Result<u64, PortError> {
+        let measured = folders(&self.folder).map(|all| {
+            // What is removed meanwhile is gone.
+            let files = all.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+            files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum()
+        });
+        measured.map_err(|error| failed(error, "measuring logs", &self.folder))
     }
 
     /// Works on a log, alone.

@@ -4,9 +4,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 use rand::Rng;
 use shared_ports::{BlobRef, PortError};
 
@@ -16,6 +19,8 @@ use crate::folder::{make_private, sync_folder};
 const INCOMING: &str = "incoming";
 /// What lies unfinished in a shared folder for longer than this was left by a process that died.
 const INCOMING_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How often it is noted that a blob is put again.
+const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Blobs by content hash, each written beside its place, synced and then renamed into it, so that
 /// it is whole or not there.
@@ -99,6 +104,29 @@ impl Store {
         Ok(())
     }
 
+    /// Removes blobs that were last put before `unused_since`; the number and the bytes of what stays.
+    pub(super) fn sweep(&self, unused_since: SystemTime) -> io::Result<(u64, u64)> {
+        let (mut count, mut bytes) = (0, 0);
+        for folder in folders(&self.folder)? {
+            if folder.ends_with(INCOMING) {
+                continue;
+            }
+            for blob in fs::read_dir(&folder)? {
+                let place = blob?.path();
+                let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+                // What another process removed meanwhile is gone.
+                let Ok(about) = fs::metadata(&place) else { continue };
+                if about.modified()? < unused_since {
+                    gone_is_fine(fs::remove_file(&place))?;
+                } else {
+                    count += 1;
+                    bytes += about.len();
+                }
+            }
+        }
+        Ok((count, bytes))
+    }
+
     /// Where a blob lies; its name is checked because it may come from a document.
     fn place(&self, blob: &BlobRef) -> Result<PathBuf, PortError> {
         checked(blob)?;
@@ -125,6 +153,10 @@ impl Store {
             // Removed since we looked.
             write_synced(&incoming, bytes).inspect_err(|_| drop(fs::remove_file(&incoming)))?;
             fs::rename(&incoming, place)?;
+        } else if is_older_than(&fs::metadata(place)?, NOTED_EVERY) {
+            // It is used again: that is noted, so that no sweep takes it away.
+            let (now, kept) = (TimeSpec::UTIME_NOW, UtimensatFlags::FollowSymlink);
+            utimensat(AT_FDCWD, place, &now, &now, kept)?;
         }
         // Also when it was there: whoever put it may not have come so far yet.
         sync_folder(folder)
@@ -133,9 +165,24 @@ impl Store {
 
 /// One whose age is not known is not.
 fn is_old(left: &fs::DirEntry) -> bool {
-    let written = left.metadata().and_then(|about| about.modified());
-    let age = written.ok().and_then(|written| written.elapsed().ok());
-    age.is_some_and(|age| age > INCOMING_AGE_MAX)
+    left.metadata().is_ok_and(|about| is_older_than(&about, INCOMING_AGE_MAX))
+}
+
+fn is_older_than(about: &fs::Metadata, age_max: Duration) -> bool {
+    let age = about.modified().ok().and_then(|written| written.elapsed().ok());
+    age.is_some_and(|age| age > age_max)
+}
+
+/// The folders in a folder.
+pub(super) fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 fn gone_is_fine(removed: io::Result<()>) -> io::Result<()> {

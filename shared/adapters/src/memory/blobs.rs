@@ -5,6 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
+use shared_ports::blobs::Kept;
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 
 use crate::blobs::name_of;
@@ -56,6 +58,14 @@ impl Blobs for MemoryBlobs {
             lock(&self.logs).retain(|name, _| name.execution != execution);
         }
         Ok(())
+    }
+
+    /// There is no clock here: nothing is old.
+    async fn sweep(&self, _unused_since: Timestamp) -> Result<Kept, PortError> {
+        let (blobs, logs) = (lock(&self.blobs), lock(&self.logs));
+        let blob_bytes = blobs.keys().map(|name| name.bytes).sum();
+        let log_bytes = logs.values().map(|log| log.len() as u64).sum();
+        Ok(Kept { blobs: blobs.len() as u64, blob_bytes, log_bytes })
     }
 
     async fn ready(&self) -> Result<(), PortError> {

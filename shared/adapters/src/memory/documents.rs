@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde_json::Value;
 use shared_ports::PortError;
 use shared_ports::documents::{Change, Changed, Document, Documents};
@@ -61,5 +62,23 @@ impl Documents for MemoryDocuments {
         let all = lock(&self.versions);
         let versions = all.get(&(kind.to_owned(), id.to_owned()));
         Ok(versions.into_iter().flatten().rev().take(limit as usize).cloned().collect())
+    }
+
+    async fn stored_before(
+        &self,
+        kind: &str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>, PortError> {
+        let all = lock(&self.versions);
+        let newest = all.values().filter_map(|versions| versions.last());
+        let old = newest.filter(|newest| newest.kind == kind && newest.at < until);
+        Ok(old.take(limit as usize).map(|newest| newest.id.clone()).collect())
+    }
+
+    async fn forget(&self, kind: &str, ids: &[String]) -> Result<(), PortError> {
+        let is_meant = |of_kind: &String, id: &String| of_kind == kind && ids.contains(id);
+        lock(&self.versions).retain(|(of_kind, id), _| !is_meant(of_kind, id));
+        Ok(())
     }
 }

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
+    Append, Appended, Head, HistoryEntry, Journal, Kind, Line, Outlived, Query, Size, StageBody,
+    Stored, Version,
 };
 
 use self::record::Record;
@@ -24,6 +25,7 @@ use crate::standing::{Admission, Standing};
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     executions: Mutex<BTreeMap<ExecutionId, Record>>,
+    removed: Mutex<BTreeMap<ExecutionId, Timestamp>>,
 }
 
 #[async_trait]
@@ -111,6 +113,69 @@ impl Journal for MemoryJournal {
         let entries = executions.get(execution).map_or(&[][..], |record| &record.history);
         let numbered = (1..).zip(entries).filter(|(number, _)| *number > after);
         Ok(numbered.take(limit as usize).map(|(number, entry)| (number, entry.clone())).collect())
+    }
+
+    async fn remove(
+        &self,
+        batch: &[(ExecutionId, Version)],
+        at: Timestamp,
+    ) -> Result<Vec<bool>, PortError> {
+        let mut executions = lock(&self.executions);
+        let mut remove = |(id, version): &(ExecutionId, Version)| {
+            let found = executions.get(id).is_some_and(|record| {
+                record.standing.version == *version && record.head.status.is_complete()
+            });
+            if found {
+                executions.remove(id);
+                lock(&self.removed).insert(id.clone(), at);
+            }
+            found
+        };
+        Ok(batch.iter().map(&mut remove).collect())
+    }
+
+    async fn removed(&self, until: Timestamp, limit: u32) -> Result<Vec<ExecutionId>, PortError> {
+        let removed = lock(&self.removed);
+        let mut found: Vec<_> = removed.iter().filter(|(_, at)| **at < until).collect();
+        found.sort_by_key(|(id, at)| (**at, *id));
+        Ok(found.into_iter().take(limit as usize).map(|(id, _)| id.clone()).collect())
+    }
+
+    async fn cleared(&self, executions: &[ExecutionId]) -> Result<(), PortError> {
+        lock(&self.removed).retain(|id, _| !executions.contains(id));
+        Ok(())
+    }
+
+    async fn next_line(&self, kind: Kind, after: Option<&Line>) -> Result<Option<Line>, PortError> {
+        let executions = lock(&self.executions);
+        let lines = executions.values().map(|record| Line::of(&record.head));
+        let beyond = lines.filter(|line| line.kind == kind && after.is_none_or(|last| line > last));
+        Ok(beyond.min())
+    }
+
+    async fn outlived(
+        &self,
+        line: &Line,
+        outlived: &Outlived,
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
+        let executions = lock(&self.executions);
+        let has_ended = |record: &Record| record.head.status.is_complete();
+        let mut found: Vec<_> = executions
+            .iter()
+            .filter(|(_, record)| has_ended(record) && Line::of(&record.head) == *line)
+            .collect();
+        found.sort_by_key(|(id, record)| (record.head.build_time, *id));
+        found.truncate(found.len().saturating_sub(outlived.kept as usize));
+        found.retain(|(_, record)| record.head.build_time < outlived.until);
+        found.truncate(outlived.limit as usize);
+        let listed = |(id, record): (&ExecutionId, &Record)| (id.clone(), record.standing.version);
+        Ok(found.into_iter().map(listed).collect())
+    }
+
+    async fn size(&self) -> Result<Size, PortError> {
+        let executions = lock(&self.executions);
+        let bytes = executions.values().map(Record::bytes).sum();
+        Ok(Size { executions: executions.len() as u64, bytes })
     }
 
     async fn ready(&self) -> Result<(), PortError> {

@@ -103,10 +103,14 @@ impl Store {
         self.call(doing, bytes_max, ask).await
     }
 
-    /// How long an object is; `None` if it is not there.
-    pub(super) async fn len(&self, doing: &str, path: &Path) -> Result<Option<u64>, PortError> {
+    /// How long an object is, and how old; `None` if it is not there.
+    pub(super) async fn about(
+        &self,
+        doing: &str,
+        path: &Path,
+    ) -> Result<Option<ObjectMeta>, PortError> {
         let ask = || self.place.store.head(path).map(present).boxed();
-        Ok(self.call(doing, 0, ask).await?.map(|meta| meta.size))
+        self.call(doing, 0, ask).await
     }
 
     /// What lies under a path, in the order of names, behind `after` if that is given.

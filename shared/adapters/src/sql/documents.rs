@@ -1,10 +1,12 @@
 use async_trait::async_trait;
+use jiff::Timestamp;
 use shared_ports::PortError;
 use shared_ports::documents::{Change, Changed, Document, Documents};
 
 use super::Readers;
 use super::connection::Row;
-use super::prepare::PreparedChange;
+use super::prepare::{PreparedChange, nanoseconds};
+use super::remove::Removal;
 use super::rows;
 use super::statement::Sql;
 use super::writer::Writer;
@@ -79,6 +81,29 @@ impl Documents for SqlDocuments {
             sql
         };
         self.read(sql, format!("reading the history of {kind} `{id}`")).await
+    }
+
+    async fn stored_before(
+        &self,
+        kind: &str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>, PortError> {
+        let doing = || format!("looking for old documents `{kind}`");
+        let until = nanoseconds(until, doing)?;
+        let sql = || {
+            let mut sql = Sql::new("SELECT id FROM document WHERE kind = ");
+            sql.bind(kind).push(" AND stored_at < ").bind(until).push(" ORDER BY id LIMIT ");
+            sql.bind(limit);
+            sql
+        };
+        let found = self.readers.pool.fetch(sql).await;
+        let ids = found.and_then(|found| found.iter().map(|row| row.get("id")).collect());
+        ids.map_err(|error| self.readers.failed(error, doing()))
+    }
+
+    async fn forget(&self, kind: &str, ids: &[String]) -> Result<(), PortError> {
+        self.writer.remove(Removal::Documents(kind.to_owned(), ids.to_vec())).await.map(drop)
     }
 }
 

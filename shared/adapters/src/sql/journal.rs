@@ -1,17 +1,20 @@
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
+    Append, Appended, Head, HistoryEntry, Journal, Kind, Line, Outlived, Query, Size, StageBody,
+    Stored, Version,
 };
 
 use super::connection::Row;
-use super::prepare::PreparedAppend;
+use super::prepare::{PreparedAppend, nanoseconds};
+use super::remove::Removal;
 use super::rows::{self, signed};
 use super::statement::Sql;
 use super::writer::Writer;
-use super::{Readers, search};
+use super::{Readers, retained, search};
 
 /// The journal in SQL.
 #[derive(Debug, Clone)]
@@ -99,6 +102,61 @@ impl Journal for SqlJournal {
         let entries = found.and_then(|found| found.iter().map(rows::entry).collect());
         let doing = || format!("reading the history of execution {execution}");
         entries.map_err(|error| self.readers.failed(error, doing()))
+    }
+
+    async fn remove(
+        &self,
+        executions: &[(ExecutionId, Version)],
+        at: Timestamp,
+    ) -> Result<Vec<bool>, PortError> {
+        let at = nanoseconds(at, || "removing executions".to_owned())?;
+        self.writer.remove(Removal::Executions(executions.to_vec(), at)).await
+    }
+
+    async fn removed(&self, until: Timestamp, limit: u32) -> Result<Vec<ExecutionId>, PortError> {
+        let doing = "looking for removed executions";
+        let until = nanoseconds(until, || doing.to_owned())?;
+        let found = self.readers.pool.fetch(|| retained::removed(until, limit)).await;
+        let ids = found.and_then(|found| found.iter().map(rows::id).collect());
+        ids.map_err(|error| self.readers.failed(error, doing))
+    }
+
+    async fn cleared(&self, executions: &[ExecutionId]) -> Result<(), PortError> {
+        self.writer.remove(Removal::Notes(executions.to_vec())).await.map(drop)
+    }
+
+    async fn next_line(&self, kind: Kind, after: Option<&Line>) -> Result<Option<Line>, PortError> {
+        let failed = |error| self.readers.failed(error, "looking for a pipeline's executions");
+        if let Some(after) = after.filter(|after| after.pipeline.is_some()) {
+            let found = self.readers.pool.fetch(|| retained::next_in_application(after)).await;
+            let line = found.and_then(|found| retained::line(kind, &found)).map_err(failed)?;
+            if line.is_some() {
+                return Ok(line);
+            }
+        }
+        let found = self.readers.pool.fetch(|| retained::first_of_next(kind, after)).await;
+        found.and_then(|found| retained::line(kind, &found)).map_err(failed)
+    }
+
+    async fn outlived(
+        &self,
+        line: &Line,
+        outlived: &Outlived,
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
+        let doing = "looking for executions that are too old";
+        let until = nanoseconds(outlived.until, || doing.to_owned())?;
+        let dialect = self.readers.pool.dialect();
+        let sql = || retained::outlived(dialect, line, outlived, until);
+        let found = self.readers.pool.fetch(sql).await;
+        let listed = found.and_then(|found| retained::listed(&found));
+        listed.map_err(|error| self.readers.failed(error, doing))
+    }
+
+    async fn size(&self) -> Result<Size, PortError> {
+        let dialect = self.readers.pool.dialect();
+        let found = self.readers.pool.fetch(|| retained::size(dialect)).await;
+        let size = found.and_then(|found| retained::sized(&found));
+        size.map_err(|error| self.readers.failed(error, "measuring the store"))
     }
 
     async fn ready(&self) -> Result<(), PortError> {

@@ -20,7 +20,7 @@ struct Version {
 }
 
 /// Ascending.
-const SQLITE: [Version; 2] = [
+const SQLITE: [Version; 3] = [
     Version {
         number: 1,
         description: "executions and documents",
@@ -33,14 +33,28 @@ const SQLITE: [Version; 2] = [
         beside: 1,
         sql: include_str!("migrations/sqlite/0002_lists.sql"),
     },
+    Version {
+        number: 3,
+        description: "removed executions",
+        beside: 1,
+        sql: include_str!("migrations/sqlite/0003_removed.sql"),
+    },
 ];
 /// Ascending. Versions are counted for each dialect on its own.
-const POSTGRES: [Version; 1] = [Version {
-    number: 1,
-    description: "executions and documents",
-    beside: 1,
-    sql: include_str!("migrations/postgres/0001_executions_and_documents.sql"),
-}];
+const POSTGRES: [Version; 2] = [
+    Version {
+        number: 1,
+        description: "executions and documents",
+        beside: 1,
+        sql: include_str!("migrations/postgres/0001_executions_and_documents.sql"),
+    },
+    Version {
+        number: 2,
+        description: "removed executions",
+        beside: 1,
+        sql: include_str!("migrations/postgres/0002_removed.sql"),
+    },
+];
 
 /// What stands before [`Version::beside`] in the description that a database keeps.
 const BESIDE: &str = "; beside ";

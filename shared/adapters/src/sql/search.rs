@@ -19,7 +19,7 @@ use super::statement::{Dialect, Sql, Value};
 pub(super) const LISTED_MAX: usize = 500;
 
 /// What pipelines of an application are told apart by.
-const PIPELINE: &str = "coalesce(pipeline_config_id, name)";
+pub(super) const PIPELINE: &str = "coalesce(pipeline_config_id, name)";
 
 /// What a search asks for, checked and as it is stored.
 pub(super) struct Conditions<'a> {

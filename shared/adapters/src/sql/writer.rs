@@ -14,6 +14,7 @@ use self::commit::Committer;
 use super::connection::{Connection, Pool};
 use super::connector::Connector;
 use super::prepare::{PreparedAppend, PreparedChange};
+use super::remove::Removal;
 use crate::folder::DataFolder;
 
 /// Callers that may wait to be taken in; more of them wait at the door.
@@ -43,6 +44,7 @@ type Answer<T> = oneshot::Sender<Result<T, PortError>>;
 enum Request {
     Append { batch: Vec<PreparedAppend>, answer: Answer<Vec<Appended>> },
     Change { change: PreparedChange, answer: Answer<Changed> },
+    Remove { removal: Removal, answer: Answer<Vec<bool>> },
 }
 
 impl Writer {
@@ -78,6 +80,10 @@ impl Writer {
         self.ask(|answer| Request::Change { change, answer }, "storing a document").await
     }
 
+    pub(super) async fn remove(&self, removal: Removal) -> Result<Vec<bool>, PortError> {
+        self.ask(|answer| Request::Remove { removal, answer }, "removing").await
+    }
+
     async fn ask<T>(
         &self,
         request: impl FnOnce(Answer<T>) -> Request,
@@ -110,6 +116,8 @@ impl Request {
         match self {
             Self::Append { batch, answer: _ } => batch.iter().map(|append| append.bytes).sum(),
             Self::Change { change, answer: _ } => change.body.as_ref().map_or(0, |body| body.len()),
+            // It is a transaction of its own.
+            Self::Remove { .. } => 0,
         }
     }
 }

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use shared_adapters::memory::MemoryBlobs;
+use shared_ports::blobs::Kept;
 use shared_ports::conformance::{Subject, blobs::blobs};
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 
@@ -109,6 +111,10 @@ impl Blobs for Broken {
     async fn remove(&self, blobs: &[BlobRef], execution: Option<&str>) -> Result<(), PortError> {
         let execution = if self.breaks == Breaks::Logs { None } else { execution };
         self.blobs.remove(blobs, execution).await
+    }
+
+    async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError> {
+        self.blobs.sweep(unused_since).await
     }
 
     async fn ready(&self) -> Result<(), PortError> {

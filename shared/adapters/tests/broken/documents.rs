@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use shared_adapters::memory::MemoryDocuments;
 use shared_ports::PortError;
 use shared_ports::conformance::{Subject, documents::documents};
@@ -80,5 +81,18 @@ impl Documents for Broken {
     async fn history(&self, kind: &str, id: &str, limit: u32) -> Result<Vec<Document>, PortError> {
         let limit = if self.breaks == Breaks::History { limit.min(1) } else { limit };
         self.documents.history(kind, id, limit).await
+    }
+
+    async fn stored_before(
+        &self,
+        kind: &str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>, PortError> {
+        self.documents.stored_before(kind, until, limit).await
+    }
+
+    async fn forget(&self, kind: &str, ids: &[String]) -> Result<(), PortError> {
+        self.documents.forget(kind, ids).await
     }
 }

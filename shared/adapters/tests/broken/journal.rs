@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use shared_adapters::memory::MemoryJournal;
 use shared_model::ExecutionId;
 use shared_ports::PortError;
 use shared_ports::conformance::{Durable, Subject, journal};
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Query, StageBody, Stored, Version,
+    Append, Appended, Head, HistoryEntry, Journal, Kind, Line, Outlived, Query, Size, StageBody,
+    Stored, Version,
 };
 
 use crate::assert_caught;
@@ -33,6 +35,12 @@ enum Breaks {
     History,
     /// Stores what was to be stored with another only.
     With,
+    /// Removes whatever version was expected.
+    Removal,
+    /// Does not note what it removed.
+    Notes,
+    /// Keeps none.
+    Newest,
 }
 
 struct Broken {
@@ -104,6 +112,21 @@ async fn a_journal_that_stores_children_without_parents() {
     fails(Breaks::With, &["what_is_stored_with_another_shares_its_conflict"]).await;
 }
 
+#[tokio::test]
+async fn a_journal_that_removes_what_goes_on() {
+    fails(Breaks::Removal, &["only_what_has_ended_and_stands_so_is_removed"]).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_does_not_note_what_it_removed() {
+    fails(Breaks::Notes, &["what_was_removed_is_noted_until_that_is_taken_back"]).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_keeps_none() {
+    fails(Breaks::Newest, &["the_newest_of_a_line_stay"]).await;
+}
+
 async fn fails(breaks: Breaks, expected: &[&str]) {
     let new = async || {
         let (journal, held_back) = (MemoryJournal::default(), Default::default());
@@ -162,7 +185,12 @@ impl Journal for Broken {
                 return Ok(answers);
             }
             Breaks::With => batch.iter_mut().for_each(|append| append.with = None),
-            Breaks::Case | Breaks::Pages | Breaks::Unfinished => {}
+            Breaks::Case
+            | Breaks::Pages
+            | Breaks::Unfinished
+            | Breaks::Removal
+            | Breaks::Notes
+            | Breaks::Newest => {}
         }
         self.journal.append(batch).await
     }
@@ -216,6 +244,54 @@ impl Journal for Broken {
         limit: u32,
     ) -> Result<Vec<(u64, HistoryEntry)>, PortError> {
         self.journal.history(execution, after, limit).await
+    }
+
+    async fn remove(
+        &self,
+        executions: &[(ExecutionId, Version)],
+        at: Timestamp,
+    ) -> Result<Vec<bool>, PortError> {
+        if self.breaks == Breaks::Removal {
+            let mut gone = Vec::new();
+            for (id, _) in executions {
+                let version = self.version(id).await;
+                gone.extend(self.journal.remove(&[(id.clone(), version)], at).await?);
+            }
+            return Ok(gone);
+        }
+        let gone = self.journal.remove(executions, at).await?;
+        if self.breaks == Breaks::Notes {
+            let all: Vec<_> = executions.iter().map(|(id, _)| id.clone()).collect();
+            self.journal.cleared(&all).await?;
+        }
+        Ok(gone)
+    }
+
+    async fn removed(&self, until: Timestamp, limit: u32) -> Result<Vec<ExecutionId>, PortError> {
+        self.journal.removed(until, limit).await
+    }
+
+    async fn cleared(&self, executions: &[ExecutionId]) -> Result<(), PortError> {
+        self.journal.cleared(executions).await
+    }
+
+    async fn next_line(&self, kind: Kind, after: Option<&Line>) -> Result<Option<Line>, PortError> {
+        self.journal.next_line(kind, after).await
+    }
+
+    async fn outlived(
+        &self,
+        line: &Line,
+        outlived: &Outlived,
+    ) -> Result<Vec<(ExecutionId, Version)>, PortError> {
+        if self.breaks == Breaks::Newest {
+            return self.journal.outlived(line, &Outlived { kept: 0, ..*outlived }).await;
+        }
+        self.journal.outlived(line, outlived).await
+    }
+
+    async fn size(&self) -> Result<Size, PortError> {
+        self.journal.size().await
     }
 
     async fn ready(&self) -> Result<(), PortError> {

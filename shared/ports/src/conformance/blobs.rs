@@ -3,6 +3,7 @@
 mod logs;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::suite::suite;
 use super::{Durable, Subject, Suite};
@@ -18,6 +19,7 @@ pub fn blobs() -> Suite<Subject<dyn Blobs>> {
         a_range_is_clipped,
         what_is_not_there_is_refused,
         what_is_removed_is_gone_and_may_be_put_again,
+        a_sweep_keeps_what_was_put_since_and_counts_it,
         logs::chunks_keep_their_order,
         logs::a_log_is_read_from_anywhere,
         logs::a_log_that_nobody_wrote_is_empty,
@@ -47,6 +49,19 @@ async fn bytes_are_named_by_what_they_are(subject: Subject<dyn Blobs>) {
     let large = vec![0xa5; 3_000_000];
     let name = put(&*blobs, &large).await;
     assert_eq!(get(&*blobs, &name).await, large);
+}
+
+async fn a_sweep_keeps_what_was_put_since_and_counts_it(subject: Subject<dyn Blobs>) {
+    let blobs = subject.port;
+    let names = [put(&*blobs, b"one").await, put(&*blobs, b"another").await];
+    let log = LogName { execution: "e".to_owned(), stage: "1".to_owned() };
+    blobs.append(&log, Bytes::from_static(b"a line")).await.expect("appending");
+    let kept = blobs.sweep(Timestamp::UNIX_EPOCH).await.expect("sweeping");
+    assert_eq!((kept.blobs, kept.blob_bytes), (2, 10));
+    // With whatever stands around it.
+    assert!(kept.log_bytes >= 6, "{kept:?}");
+    assert_eq!(get(&*blobs, &names[0]).await, "one");
+    assert_eq!(get(&*blobs, &names[1]).await, "another");
 }
 
 async fn putting_again_changes_nothing(subject: Subject<dyn Blobs>) {

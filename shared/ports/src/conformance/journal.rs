@@ -4,6 +4,7 @@ mod append;
 mod durable;
 mod list;
 mod parts;
+mod remove;
 
 use super::samples::id;
 use super::suite::suite;
@@ -42,6 +43,13 @@ pub fn journal() -> Suite<Subject<dyn Journal>> {
         list::a_search_is_read_in_pages,
         list::some_of_each_pipeline_are_asked_for_by_application,
         list::a_search_goes_by_what_was_stored_last,
+        remove::nothing_is_left_of_what_was_removed,
+        remove::only_what_has_ended_and_stands_so_is_removed,
+        remove::what_was_removed_may_be_made_again,
+        remove::what_was_removed_is_noted_until_that_is_taken_back,
+        remove::of_several_who_remove_one_does,
+        remove::every_line_is_found_in_turn,
+        remove::the_newest_of_a_line_stay,
     )
 }
 

@@ -16,6 +16,7 @@ const COUNT: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 #[derive(Debug)]
 pub(super) struct Executions {
     pub(super) started: Counter<u64>,
+    pub(super) removed: Counter<u64>,
     pub(super) unfinished: Gauge<u64>,
     pub(super) duration: Histogram<f64>,
     pub(super) stage_duration: Histogram<f64>,
@@ -27,6 +28,7 @@ impl Executions {
         let stage = "From start to end of a stage.";
         Self {
             started: counter(meter, "capstan.executions.started", "Executions that began."),
+            removed: counter(meter, "capstan.executions.removed", "Executions that were too old."),
             unfinished: gauge(meter, "capstan.executions.unfinished", "Those that have not ended."),
             duration: seconds(meter, "capstan.execution.duration", whole, &LONG),
             stage_duration: seconds(meter, "capstan.stage.duration", stage, &LONG),
@@ -57,6 +59,26 @@ impl Attempts {
             taken_over: counter(meter, "capstan.attempts.taken_over", taken_over),
             handed_over: counter(meter, "capstan.attempts.handed_over", handed_over),
             ready: gauge(meter, "capstan.queue.ready", ready),
+        }
+    }
+}
+
+/// How much is stored.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) executions: Gauge<u64>,
+    pub(super) blobs: Gauge<u64>,
+    pub(super) bytes: Gauge<u64>,
+}
+
+impl Stored {
+    pub(super) fn of(meter: &Meter) -> Self {
+        let bytes = "Bytes that are stored: of the database, of blobs, of logs.";
+        let bytes = meter.u64_gauge("capstan.store.size").with_unit("By").with_description(bytes);
+        Self {
+            executions: gauge(meter, "capstan.store.executions", "Executions that are stored."),
+            blobs: gauge(meter, "capstan.store.blobs", "Blobs that are stored."),
+            bytes: bytes.build(),
         }
     }
 }

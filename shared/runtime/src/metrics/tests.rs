@@ -8,6 +8,8 @@ fn touch_all() {
     let second = Duration::from_secs(1);
     let metrics = metrics();
     metrics.execution_started();
+    metrics.executions_removed(1);
+    metrics.store_size(1, 2, [3, 4, 5]);
     metrics.execution_finished("SUCCEEDED", second);
     metrics.at_hand(1, 2);
     metrics.stage_finished("wait", "SUCCEEDED", second);

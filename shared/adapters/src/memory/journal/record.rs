@@ -47,6 +47,12 @@ impl Record {
         }
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        let stages = self.stages.iter().map(|(state, _)| state.len()).sum::<usize>();
+        (self.head.state.len() + stages + self.document.to_string().len()) as u64
+    }
+
     /// `None` if one does not exist.
     pub(super) fn bodies(&self, indexes: &[u32]) -> Option<Vec<StageBody>> {
         if indexes.is_empty() {

@@ -80,6 +80,34 @@ async fn executions_that_are_named_are_found_by_their_key() {
     assert!(plan[0].starts_with("SEARCH execution USING PRIMARY KEY (id=?)"), "{plan:#?}");
 }
 
+#[tokio::test]
+async fn what_retention_asks_is_read_from_indexes() {
+    use shared_ports::journal::{Line, Outlived};
+
+    use crate::sql::retained;
+    let (database, _folder) = database().await;
+    let line = |pipeline: Option<&str>| Line {
+        kind: Kind::Pipeline,
+        application: "shop".to_owned(),
+        pipeline: pipeline.map(str::to_owned),
+    };
+    let (of_pipeline, of_application) = (line(Some("p")), line(None));
+    let outlived = Outlived { kept: 5, until: Timestamp::UNIX_EPOCH, limit: 10 };
+    let old = |line| retained::outlived(Dialect::Sqlite, line, &outlived, 0);
+    for (sql, index) in [
+        (retained::next_in_application(&of_pipeline), "execution_by_pipeline_of_application"),
+        (retained::first_of_next(Kind::Pipeline, Some(&of_pipeline)), "execution_by_"),
+        (retained::first_of_next(Kind::Pipeline, None), "execution_by_"),
+        (old(&of_pipeline), "execution_by_pipeline_of_application"),
+        (old(&of_application), "execution_by_application_and_status"),
+        (retained::removed(0, 10), "removed_by_time"),
+    ] {
+        let plan = explained(&database, sql).await;
+        assert!(plan.iter().any(|step| step.contains(index)), "{plan:#?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN ")), "{plan:#?}");
+    }
+}
+
 async fn database() -> (Database, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let held = Arc::new(DataFolder::hold(folder.path()).unwrap());
@@ -90,7 +118,11 @@ async fn database() -> (Database, tempfile::TempDir) {
 
 async fn plan(database: &Database, query: &Query) -> Vec<String> {
     let conditions = Conditions::of(query, Dialect::Sqlite).unwrap();
-    let mut built = statement(&conditions).sqlite();
+    explained(database, statement(&conditions)).await
+}
+
+async fn explained(database: &Database, sql: Sql<'_>) -> Vec<String> {
+    let mut built = sql.sqlite();
     let arguments = sqlx::Execute::take_arguments(&mut built).unwrap().unwrap();
     let explained = format!("EXPLAIN QUERY PLAN {}", sqlx::Execute::sql(built).as_str());
     let Pool::Sqlite(pool) = &database.readers.pool else { panic!("it is in a folder") };

@@ -11,7 +11,7 @@ use crate::sql::connector::Connector;
 use crate::sql::failure::Failure;
 use crate::sql::group::Group;
 use crate::sql::prepare::PreparedAppend;
-use crate::sql::write;
+use crate::sql::{remove, write};
 
 /// How often a group begins again because another process stored something at the same time.
 const RACES_MAX: u32 = 10;
@@ -28,6 +28,7 @@ pub(super) struct Committer {
 enum Outcome {
     Appended(Result<Vec<Appended>, PortError>),
     Changed(Changed),
+    Removed(Vec<bool>),
 }
 
 impl Committer {
@@ -35,8 +36,20 @@ impl Committer {
         Self { connector, connection: Some(connection) }
     }
 
-    /// Stores what the requests ask for in one transaction, and answers them.
+    /// Stores what the requests ask for in one transaction, and answers them; removals each in one of
+    /// their own, after that.
     pub(super) async fn commit(&mut self, group: Vec<Request>) {
+        let is_removal = |request: &Request| matches!(request, Request::Remove { .. });
+        let (removals, others): (Vec<_>, Vec<_>) = group.into_iter().partition(is_removal);
+        if !others.is_empty() {
+            self.commit_one(others).await;
+        }
+        for removal in removals {
+            self.commit_one(vec![removal]).await;
+        }
+    }
+
+    async fn commit_one(&mut self, group: Vec<Request>) {
         let mut stored = self.transact(&group).await;
         for _ in 0..RACES_MAX {
             match &stored {
@@ -112,8 +125,12 @@ impl Request {
             (Self::Change { change: _, answer }, Outcome::Changed(changed)) => {
                 drop(answer.send(Ok(changed)));
             }
-            (Self::Append { .. }, Outcome::Changed(_))
-            | (Self::Change { .. }, Outcome::Appended(_)) => {
+            (Self::Remove { removal: _, answer }, Outcome::Removed(removed)) => {
+                drop(answer.send(Ok(removed)));
+            }
+            (Self::Append { .. }, Outcome::Changed(_) | Outcome::Removed(_))
+            | (Self::Change { .. }, Outcome::Appended(_) | Outcome::Removed(_))
+            | (Self::Remove { .. }, Outcome::Appended(_) | Outcome::Changed(_)) => {
                 tracing::error!("an answer was about something else; the caller gets none");
             }
         }
@@ -127,6 +144,9 @@ impl Request {
             Self::Change { change, answer } => {
                 let doing = format!("storing {} `{}`", change.kind, change.id);
                 drop(answer.send(Err(failure.into_port(doing))));
+            }
+            Self::Remove { removal: _, answer } => {
+                drop(answer.send(Err(failure.into_port("removing".to_owned()))));
             }
         }
     }
@@ -156,6 +176,9 @@ async fn store(
             Request::Change { change, answer: _ } => {
                 Outcome::Changed(write::change(connection, change).await?)
             }
+            Request::Remove { removal, answer: _ } => {
+                Outcome::Removed(remove::remove(connection, removal).await?)
+            }
         });
     }
     write::write(connection, &group).await?;
@@ -170,7 +193,7 @@ fn executions(requests: &[Request]) -> BTreeSet<&ExecutionId> {
 fn appends(requests: &[Request]) -> impl Iterator<Item = &PreparedAppend> {
     let batches = requests.iter().filter_map(|request| match request {
         Request::Append { batch, answer: _ } => Some(batch),
-        Request::Change { .. } => None,
+        Request::Change { .. } | Request::Remove { .. } => None,
     });
     batches.flatten()
 }
