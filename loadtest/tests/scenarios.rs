@@ -5,6 +5,10 @@
 
 #[path = "scenarios/control.rs"]
 mod control;
+#[path = "scenarios/ids.rs"]
+mod ids;
+#[path = "scenarios/rules.rs"]
+mod rules;
 #[path = "scenarios/scene.rs"]
 mod scene;
 #[path = "scenarios/windows.rs"]

@@ -332,9 +332,31 @@ impl Scheduler {
         stage_id: &str,
         by: &str,
     ) -> Result<Value, ControlError> {
-        self.ask(id, Ask::Restart { stage_id: stage_id.to_owned() }, by).await?;
+        let ask = Ask::Restart { stage_id: stage_id.to_owned(), with_child: false };
+        self.ask(id, ask, by).await?;
         let found = self.execution(id).await?;
-        found.ok_or_else(|| ControlError::NotFound { what: format!("execution `{id}`") })
+        let found =
+            found.ok_or_else(|| ControlError::NotFound { what: format!("execution `{id}`") })?;
+        self.restart_parents(&found, by).await?;
+        Ok(found)
+    }
+
+    /// Begins the stages again that waited for an execution, and those that waited for theirs, as far
+    /// as they have ended: they wait for it once more (scenarios H80).
+    async fn restart_parents(&self, child: &Value, by: &str) -> Result<(), ControlError> {
+        let mut above = restart::parent(child);
+        while let Some((id, stage_id)) = above {
+            let ask = Ask::Restart { stage_id, with_child: true };
+            match self.ask(&id, ask, by).await {
+                Ok(()) => {}
+                // It runs, or was deleted: nobody there waits for it.
+                Err(ControlError::Conflict { .. } | ControlError::NotFound { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            let found = self.look(&id, Detail::Outline).await?;
+            above = found.as_ref().and_then(restart::parent);
+        }
+        Ok(())
     }
 
     /// Merges fields into a stage's context: a judgment, the end of a wait.

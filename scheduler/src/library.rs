@@ -6,6 +6,7 @@
 //! decides between two who want one name at the same time.
 
 mod applications;
+mod difference;
 mod error;
 mod operations;
 mod pipelines;

@@ -41,6 +41,7 @@ pub fn expand(template: &Object, config: &Object) -> Result<Object, Vec<Problem>
     let declared = list(template, "variables");
     let given = object(config, "variables");
     let mut problems = missing(&declared, &given);
+    problems.extend(protected(template, config));
     let values = match effective(&declared, &given, config) {
         Ok(values) => values,
         Err(wrong) => {
@@ -69,6 +70,16 @@ pub fn expand(template: &Object, config: &Object) -> Result<Object, Vec<Problem>
     let mut made = filled(made, &values);
     made.insert("templateVariables".into(), values.into());
     Ok(made)
+}
+
+/// The stages of a protected template are not a configuration's to replace or to add to.
+fn protected(template: &Object, config: &Object) -> Option<Problem> {
+    let is_protected = template.get("protect") == Some(&Value::Bool(true));
+    (is_protected && !list(config, "stages").is_empty()).then(|| {
+        let why = "the template is protected: its stages are neither replaced nor added to";
+        let hint = "remove `stages` from the configuration, or make it of another template";
+        Problem::error("template-protected", "/stages", why, hint)
+    })
 }
 
 fn is_list(key: &str) -> bool {

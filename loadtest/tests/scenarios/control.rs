@@ -174,6 +174,38 @@ async fn h77_h78_a_running_stage_is_not_restarted_and_a_synthetic_one_is_its_par
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_restarts_at_once_one_is_done() {
+    let scene = Scene::new().await;
+    let stages = json!([judgment("1", &[]), wait("2", 0, &["1"])]);
+    let id = scene.start(json!({"name": "p", "stages": stages})).await;
+    judge(&scene, &id, "1", "continue").await;
+    scene.ended(&id).await;
+    let restart = |by: &'static str| scene.scheduler.restart_stage(&id, "1", by);
+    let (one, other) = tokio::join!(restart("alice"), restart("bob"));
+    let refused = [one.is_err(), other.is_err()].iter().filter(|is_err| **is_err).count();
+    assert_eq!(refused, 1, "{one:?} {other:?}");
+    judge(&scene, &id, "1", "continue").await;
+    let ended = scene.ended(&id).await;
+    assert_eq!(["1", "2"].map(|reference| status_of(&ended, reference)), ["SUCCEEDED"; 2]);
+    let history = scene.scheduler.history(&id, 0, 1_000).await.unwrap();
+    let restarts = history.iter().filter(|(_, entry)| entry.kind.contains("restart")).count();
+    assert_eq!(restarts, 1, "{history:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judgment_of_a_stage_that_has_ended_changes_nothing() {
+    let scene = Scene::new().await;
+    let stages = json!([judgment("1", &[]), judgment("2", &["1"])]);
+    let id = scene.start(json!({"name": "p", "stages": stages})).await;
+    judge(&scene, &id, "1", "continue").await;
+    scene.until(&id, |found| status_of(found, "2") == "RUNNING").await;
+    let before = scene.execution(&id).await;
+    let stop = json!({"judgmentStatus": "stop"}).as_object().cloned().unwrap();
+    assert!(is_conflict(scene.scheduler.patch_stage(&id, "1", stop, "me").await));
+    assert_eq!(scene.execution(&id).await, before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restarted_execution_waits_for_room() {
     let scene = Scene::new().await;
     let document = json!({"name": "p", "id": "limited", "limitConcurrent": true,

@@ -36,6 +36,20 @@ impl Scene {
         self.scheduler.submit(start).await.unwrap()
     }
 
+    /// Saves a pipeline that stages may start.
+    pub(crate) async fn save(&self, mut document: Value) {
+        document["application"] = "app".into();
+        let document = document.as_object().cloned().unwrap();
+        self.scheduler.library().save_pipeline(document, false, "me").await.unwrap();
+    }
+
+    /// The execution that a stage starts.
+    pub(crate) async fn child(&self, id: &ExecutionId, reference: &str) -> ExecutionId {
+        let child = |found: &Value| stage(found, reference)["context"]["executionId"].clone();
+        let found = self.until(id, |found| child(found).is_string()).await;
+        ExecutionId::new(child(&found).as_str().unwrap())
+    }
+
     pub(crate) async fn execution(&self, id: &ExecutionId) -> Value {
         self.scheduler.execution(id).await.unwrap().unwrap()
     }

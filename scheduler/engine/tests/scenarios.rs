@@ -6,8 +6,16 @@
     reason = "a broken script fails where it stands, and a script looks at a few facts only"
 )]
 
+#[path = "scenarios/documents.rs"]
+mod documents;
+#[path = "scenarios/ends.rs"]
+mod ends;
 #[path = "play/stage.rs"]
 mod stage;
+#[path = "scenarios/stages.rs"]
+mod stages;
+#[path = "scenarios/tasks.rs"]
+mod tasks;
 
 use stage::play;
 

@@ -1,4 +1,5 @@
-//! The public cases: at least 95 in 100 must agree, and every line must give a result.
+//! The public cases: at least 99 in 100 must agree, README.md says why of each that does not, and every
+//! line must give a result.
 
 use scheduler_expression::corpus;
 
@@ -15,5 +16,7 @@ fn the_public_cases_agree() {
         println!("{}: expected {}, got {}", case.id, case.expected, case.got);
     }
     println!("{} of {lines} agree", lines - failed.len());
-    assert!(failed.len() * 20 <= lines, "{} of {lines} cases differ", failed.len());
+    let unexplained: Vec<_> = failed.iter().filter(|case| !corpus::is_listed(&case.id)).collect();
+    assert!(unexplained.is_empty(), "README.md says of {} cases not why", unexplained.len());
+    assert!(failed.len() * 100 <= lines, "{} of {lines} cases differ", failed.len());
 }

@@ -13,7 +13,7 @@ pub enum Scope {
     Read,
     /// Saves, starts, cancels, judges.
     Operate,
-    /// Gives and takes tokens.
+    /// Gives and takes tokens, ends executions without waiting for anybody.
     Admin,
 }
 
@@ -30,7 +30,8 @@ impl fmt::Display for Scope {
 /// What a request needs: `changes` is whether its method changes something.
 pub fn needed(changes: bool, path: &str) -> Scope {
     let is_about_tokens = path == "/v1/tokens" || path.starts_with("/v1/tokens/");
-    match (is_about_tokens, changes) {
+    let is_admins = is_about_tokens || path.starts_with("/admin/");
+    match (is_admins, changes) {
         (true, _) => Scope::Admin,
         (false, true) => Scope::Operate,
         (false, false) => Scope::Read,
@@ -53,6 +54,7 @@ mod tests {
         assert_eq!(needed(true, "/pipelines"), Scope::Operate);
         assert_eq!(needed(false, "/v1/tokens"), Scope::Admin);
         assert_eq!(needed(true, "/v1/tokens/x"), Scope::Admin);
+        assert_eq!(needed(true, "/admin/forceCancelExecution"), Scope::Admin);
         assert!(is_open("/livez") && !is_open("/version") && !is_open("/livez/.."));
     }
 }

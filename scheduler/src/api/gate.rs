@@ -39,6 +39,7 @@ pub(super) fn router() -> OpenApiRouter<State> {
                 cancel.post(pipelines::execute_cancel).delete(pipelines::delete_cancel)
             }),
         )
+        .routes(routes!(executions::force_cancel))
         .routes(routes!(executions::pause))
         .routes(routes!(executions::resume))
         .routes(routes!(executions::patch_stage))

@@ -16,7 +16,7 @@ pub(super) type Answer<T> = Result<T, ApiError>;
 /// The header that names a place in a trace (W3C Trace Context).
 pub(super) const TRACEPARENT: &str = "traceparent";
 /// Length of a user's name.
-const USER_BYTES_MAX: usize = 250;
+pub(super) const USER_BYTES_MAX: usize = 250;
 
 /// As whom a request acts: on loopback the header is believed.
 pub(super) fn user(headers: &HeaderMap) -> Answer<&str> {

@@ -170,6 +170,31 @@ async fn a_cancelled_execution_says_who_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_execution_is_ended_at_once_as_orca_s_admins_do() {
+    let scene = Scene::new().await;
+    let path = format!(
+        "/admin/forceCancelExecution?executionId={}&executionType=PIPELINE&canceledBy=ops&reason=stuck",
+        scene.id
+    );
+    let done = scene.send("PUT", &path, "").await;
+    assert_eq!((done.status, done.body.as_str()), (200, ""));
+    let execution = scene.send("GET", &scene.pipeline(), "").await.json();
+    assert_eq!(
+        (&execution["status"], &execution["canceledBy"]),
+        (&json!("CANCELED"), &json!("ops"))
+    );
+    assert_eq!(execution["cancellationReason"], "stuck");
+    let again = scene.send("PUT", &path, "").await;
+    assert!(again.is_error(409, "conflict"), "{}", again.body);
+    let none = "/admin/forceCancelExecution?executionId=none&executionType=PIPELINE";
+    assert!(scene.send("PUT", none, "").await.is_error(404, "not-found"));
+    for bad in ["", "?executionId=none&executionType=CAKE"] {
+        let refused = scene.send("PUT", &format!("/admin/forceCancelExecution{bad}"), "").await;
+        assert!(refused.is_error(400, "invalid-request"), "{bad}: {}", refused.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_said() {
     let scene = Scene::new().await;
     let missing = [

@@ -15,10 +15,10 @@ use shared_ports::journal::{HistoryEntry, StageBody};
 use uuid::Uuid;
 
 use super::evaluation::{Done, Scene, Shell};
-use super::loaded::{Content, Loaded};
+use super::loaded::Loaded;
 use super::traces::Trace;
 use super::turn::Work;
-use super::{expressions, fold};
+use super::{expressions, fold, inputs};
 use crate::start::{self, Start, Submission, SubmitError};
 use crate::{Library, LibraryError, view};
 
@@ -224,7 +224,7 @@ async fn prepare(
     };
     let start = Start {
         document,
-        user: user(scene.content),
+        user: user(scene),
         id: Some(id.clone()),
         is_child: true,
         trace: Trace::below(scene.engine.id(), &scene.content.document, stage),
@@ -324,8 +324,8 @@ fn port(error: LibraryError) -> PortError {
     }
 }
 
-/// As whom the child runs: as its parent.
-fn user(content: &Content) -> String {
-    let user = content.document.pointer("/authentication/user").and_then(Value::as_str);
-    user.filter(|user| *user != "anonymous").unwrap_or_default().to_owned()
+/// As whom the child runs: as the stage that starts it.
+fn user(scene: &Scene<'_>) -> String {
+    let user = inputs::acting_user(scene.engine, scene.content, scene.stage);
+    if user == "anonymous" { String::new() } else { user }
 }

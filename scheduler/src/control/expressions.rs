@@ -78,6 +78,10 @@ impl Expressions {
     /// Whether a stage runs, by its `stageEnabled`.
     pub(crate) fn is_enabled(&self, scene: &Scene<'_>, body: &StageBody) -> bool {
         let Some(enabled) = body.context.get("stageEnabled") else { return true };
+        // Only pipelines have conditions (scenarios H16).
+        if scene.content.document.get("type").is_some_and(|kind| kind == "ORCHESTRATION") {
+            return true;
+        }
         let sight = Sight::of(scene);
         is_enabled(Some(enabled), &sight.context(scene.at, &self.limits))
     }
@@ -164,8 +168,7 @@ impl Expressions {
         now: Timestamp,
     ) -> (Value, Vec<StageBody>) {
         let mut document = self.with_parameters(document, pipeline, now);
-        let trigger = document.get("trigger").cloned().unwrap_or_default();
-        let root = Object::from_iter([("trigger".to_owned(), trigger)]);
+        let root = root_at_start(&document, pipeline);
         let context = Context::new(&root, None, None, now, &self.limits);
         let none = BTreeSet::new();
         if let Value::Object(fields) = &mut document {
@@ -299,4 +302,21 @@ pub(crate) fn explain_failures(body: &mut StageBody) -> bool {
     }
     fold::failed_expressions(body, &messages);
     true
+}
+/// What a document is evaluated with at the start: of the trigger what nobody gave is not there yet, as
+/// in Orca. What needs it fails or is null there, stays, and is evaluated once its stage begins.
+fn root_at_start(document: &Value, pipeline: &Pipeline) -> Object {
+    const DEFAULTS: [&str; 4] = ["notifications", "rebake", "dryRun", "strategy"];
+    let given = pipeline.raw.get("trigger");
+    let is_given = |key: &str| given.is_some_and(|given| given.get(key).is_some());
+    let mut trigger = document.get("trigger").cloned().unwrap_or_default();
+    if let Some(fields) = trigger.as_object_mut() {
+        fields.retain(|key, _| !DEFAULTS.contains(&key.as_str()) || is_given(key));
+    }
+    let or_empty = |found: Option<&Value>| found.cloned().unwrap_or_else(|| json!({}));
+    let parameters = or_empty(trigger.get("parameters"));
+    let variables = or_empty(document.get("templateVariables"));
+    let fields =
+        [("trigger", trigger), ("parameters", parameters), ("templateVariables", variables)];
+    Object::from_iter(fields.map(|(key, value)| (key.to_owned(), value)))
 }

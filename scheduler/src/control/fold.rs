@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared_model::{Object, Retry, TaskAnswer, TaskError, TaskIndex, TaskResult};
 use shared_ports::journal::StageBody;
 
-use super::facts;
+use super::{facts, planning};
 
 /// Failures that are an answer and no accident: Orca leaves no `exception` in the stage's context for
 /// them; here the task tells why.
@@ -29,6 +29,16 @@ pub(crate) fn outcome(answer: &TaskAnswer) -> Outcome {
         TaskAnswer::Failed { retry, .. } => Outcome::Failed { retry: *retry },
         TaskAnswer::Canceled { .. } => Outcome::Canceled,
         TaskAnswer::HandedOver { .. } => Outcome::HandedOver,
+    }
+}
+
+/// What is not done yet is looked at again when the task says so, but not before the stage does
+/// (`backoffPeriodMs`).
+pub(crate) fn not_before(outcome: Outcome, context: &Object) -> Outcome {
+    let floor = context.get("backoffPeriodMs").and_then(planning::milliseconds);
+    match (outcome, floor) {
+        (Outcome::Again { after }, Some(floor)) => Outcome::Again { after: after.max(floor) },
+        (outcome, _) => outcome,
     }
 }
 
@@ -169,7 +179,19 @@ pub(crate) fn gave_up(
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
+
+    #[test]
+    fn h27_a_stage_may_ask_to_be_looked_at_less_often() {
+        let again = |seconds| Outcome::Again { after: SignedDuration::from_secs(seconds) };
+        let context = |value: Value| Object::from_iter([("backoffPeriodMs".to_owned(), value)]);
+        assert_eq!(not_before(again(5), &context(json!(30_000))), again(30));
+        assert_eq!(not_before(again(60), &context(json!("30000"))), again(60), "the longer one");
+        assert_eq!(not_before(again(5), &Object::new()), again(5));
+        assert_eq!(not_before(Outcome::Succeeded, &context(json!(30_000))), Outcome::Succeeded);
+    }
 
     #[test]
     fn outputs_never_hold_a_stage_timeout() {

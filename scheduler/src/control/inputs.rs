@@ -15,6 +15,7 @@ use shared_ports::{Outgoing, PortError, Queue};
 
 use super::evaluation::Shell;
 use super::loaded::{Content, Loaded};
+use super::planning;
 use super::traces::Trace;
 use super::turn::Work;
 
@@ -91,7 +92,7 @@ async fn task_input(
     Ok(TaskInput {
         application: label.application.clone(),
         pipeline: label.name.clone(),
-        user: text_at(&content.document, "/authentication/user"),
+        user: acting_user(engine, content, attempt.stage),
         stage_type: content.stage_type(engine, attempt.stage),
         stage_name: content.name(engine, attempt.stage),
         task: engine.stage(attempt.stage).task(attempt.task).name.clone(),
@@ -159,6 +160,24 @@ pub(crate) fn bound(content: &Content, visible: &[StageIndex]) -> BTreeMap<Strin
         }
     }
     found
+}
+
+/// As whom a stage acts: as whoever answered the nearest judgment before it that passes its answerer's
+/// rights on (`propagateAuthenticationContext`), else as whoever started the execution.
+pub(crate) fn acting_user(
+    engine: &scheduler_engine::Execution,
+    content: &Content,
+    stage: StageIndex,
+) -> String {
+    let answered = |index: StageIndex| {
+        let context = &content.bodies.get(&index)?.context;
+        let passes_on = planning::truth(context.get("propagateAuthenticationContext")?)?;
+        let is_judgment = content.stage_type(engine, index) == "manualJudgment";
+        let by = context.get("lastModifiedBy").and_then(Value::as_str)?;
+        (passes_on && is_judgment).then(|| by.to_owned())
+    };
+    let answered = engine.ancestors(stage).into_iter().find_map(answered);
+    answered.unwrap_or_else(|| text_at(&content.document, "/authentication/user"))
 }
 
 fn text_at(value: &Value, pointer: &str) -> String {

@@ -140,7 +140,7 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-fn milliseconds(value: &Value) -> Option<SignedDuration> {
+pub(crate) fn milliseconds(value: &Value) -> Option<SignedDuration> {
     let number = match value {
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
         Value::String(text) => text.trim().parse().ok(),

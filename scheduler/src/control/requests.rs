@@ -8,7 +8,7 @@ use serde_json::Value;
 use shared_model::{ExecutionId, Object, Status};
 use tokio::sync::oneshot;
 
-use super::ControlError;
+use super::{ControlError, restart};
 use crate::view;
 
 /// Something asked of an execution.
@@ -41,6 +41,8 @@ pub(crate) enum Ask {
     Restart {
         /// The stage's id in Gate's JSON, or its `refId`.
         stage_id: String,
+        /// Whether because an execution that it waits for begins again: it waits for that one.
+        with_child: bool,
     },
     /// To merge fields into a stage's context.
     Patch {
@@ -69,10 +71,16 @@ pub(crate) fn resolve(
     by: &str,
     at: Timestamp,
 ) -> Result<Resolved, ControlError> {
-    if let Ask::Restart { stage_id } = ask {
+    if let Ask::Restart { stage_id, with_child } = ask {
         let stage = found(execution, stage_id)?;
+        if *with_child && !execution.status().is_complete() {
+            let why = "the execution that waits for it has not ended".to_owned();
+            return Err(ControlError::Conflict { why });
+        }
+        let skips = Object::from_iter([(restart::SKIPS_CHILD.to_owned(), true.into())]);
+        let patch = with_child.then_some((stage, skips));
         let event = Some(Event::RestartRequested { stage, by: by.to_owned(), at });
-        return Ok(Resolved { patch: None, event });
+        return Ok(Resolved { patch, event });
     }
     if execution.status().is_complete() {
         let status = execution.status();

@@ -326,7 +326,7 @@ async fn apply_report(
     let name = work.loaded.engine.stage(attempt.stage).task(attempt.task).name.clone();
     fold::answer(&mut body, attempt.task, &name, &answer, at);
     let expressions_failed = expressions::failed(&body.context);
-    let outcome = fold::outcome(&answer);
+    let outcome = fold::not_before(fold::outcome(&answer), &body.context);
     let worker = report.worker.clone();
     let event = Event::AttemptFinished { attempt, epoch, worker, outcome, expressions_failed, at };
     if work.apply(shell, event, Some((attempt.stage, body)), at).await?.is_err() {
@@ -362,7 +362,9 @@ async fn apply_request(
     };
     let mut bodies: Vec<_> = patched.into_iter().collect();
     if let Event::RestartRequested { stage, by, .. } = &event {
-        bodies = restart::bodies(&*shell.ports.journal, work, *stage, by, at).await?;
+        let keeps_child = !bodies.is_empty();
+        let restart = restart::Restart { stage: *stage, by, keeps_child };
+        bodies = restart.bodies(&*shell.ports.journal, work, at).await?;
     }
     let taken = work.apply(shell, event, bodies, at).await?;
     Ok(taken.map_err(|stale| ControlError::Conflict { why: stale.to_string() }))

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shared_model::Object;
 use shared_ports::{Documents, PortError};
 
+use super::templates::Version;
 use super::{Library, LibraryError, object, text};
 
 const KIND: &str = "task";
@@ -21,6 +22,10 @@ pub enum Operation {
     SavePipeline(Object, bool),
     /// `deletePipeline`.
     DeletePipeline(Object),
+    /// `createV2PipelineTemplate`, `updateV2PipelineTemplate`: under a tag, new or there already.
+    SaveTemplate(Object, Version, bool),
+    /// `deleteV2PipelineTemplate`.
+    DeleteTemplate(String, Version),
 }
 
 impl Operation {
@@ -39,8 +44,25 @@ impl Operation {
                 Some(Self::SavePipeline(pipeline(&job["pipeline"]), stale_check))
             }
             "deletePipeline" => Some(Self::DeletePipeline(pipeline(&job["pipeline"]))),
+            "createV2PipelineTemplate" => Some(Self::save_template(job, true)),
+            "updateV2PipelineTemplate" => Some(Self::save_template(job, false)),
+            "deleteV2PipelineTemplate" => {
+                let id = job["pipelineTemplateId"].as_str().unwrap_or_default().to_owned();
+                let text = |key: &str| job[key].as_str().map(str::to_owned);
+                Some(Self::DeleteTemplate(id, Version::of(text("tag"), text("digest"))))
+            }
             _ => None,
         }
+    }
+
+    fn save_template(job: &Value, is_new: bool) -> Self {
+        let mut template = pipeline(&job["pipelineTemplate"]);
+        if let Some(id) = job["id"].as_str().filter(|_| !is_new) {
+            template.insert("id".into(), id.into());
+        }
+        let tag = [job.get("tag"), template.get("tag")];
+        let tag = tag.into_iter().flatten().find_map(Value::as_str).map(str::to_owned);
+        Self::SaveTemplate(template, Version::of(tag, None), is_new)
     }
 }
 
@@ -71,6 +93,10 @@ impl Library {
                 let (application, name) = (text(&pipeline, "application"), text(&pipeline, "name"));
                 self.delete_pipeline(application, name, by).await
             }
+            Operation::SaveTemplate(template, version, is_new) => {
+                self.save_template(template, &version, is_new, by).await.map(drop)
+            }
+            Operation::DeleteTemplate(id, version) => self.delete_template(&id, &version, by).await,
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use shared_model::{Object, Pipeline, Problem, Severity};
 
 use super::applications::{check_name, key};
-use super::{Library, LibraryError, object, text};
+use super::{Library, LibraryError, difference, object, text};
 use crate::start;
 
 const KIND: &str = "pipeline";
@@ -200,10 +200,12 @@ fn check_stale(old: &Object, new: &Object) -> Result<(), LibraryError> {
     if saved == read {
         return Ok(());
     }
+    let found = difference::of(old, new);
+    let told = if found.is_empty() { "nothing".to_owned() } else { found.join("; ") };
     Err(LibraryError::Conflict {
         why: format!(
             "the pipeline was saved by `{}` at {saved} since you read it (at `{read}`); read it \
-             again and bring your change into it",
+             again and bring your change into it; what differs: {told}",
             text(old, "lastModifiedBy")
         ),
     })

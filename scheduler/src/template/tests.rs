@@ -77,6 +77,18 @@ fn a_stage_behind_another_takes_over_what_waited_for_it() {
 }
 
 #[test]
+fn the_stages_of_a_protected_template_stay_as_they_are() {
+    let mut template = template();
+    template.insert("protect".into(), true.into());
+    let own = json!({"stages": [{"refId": "z", "type": "wait", "inject": {"last": true}}]});
+    let problems = expand(&template, &config(own)).unwrap_err();
+    let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
+    assert!(codes.contains(&"template-protected"), "{problems:?}");
+    let problems = expand(&template, &config(json!({}))).err().unwrap_or_default();
+    assert!(problems.iter().all(|problem| problem.code != "template-protected"));
+}
+
+#[test]
 fn a_template_without_a_name_or_a_pipeline_is_refused() {
     assert!(check(&template()).is_empty());
     let found = check(&fields(json!({"schema": "1", "id": "a b"})));

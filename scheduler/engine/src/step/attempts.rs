@@ -63,7 +63,10 @@ impl Turn<'_> {
         }
         self.note_expressions(stage, expressions_failed);
         if let Some(ending) = self.execution.stage(stage).ending() {
-            self.end_current(stage, ending.status);
+            // What took too long may say that it goes on all the same (scenarios H39).
+            let goes_on = ending.status.is_failure() && *outcome == Outcome::FailedContinue;
+            let status = if goes_on { Status::FailedContinue } else { ending.status };
+            self.end_current(stage, status);
             return Ok(());
         }
         match outcome {

@@ -16,16 +16,23 @@ impl Turn<'_> {
     pub(crate) fn tasks_done(&mut self, stage: StageIndex) {
         let status = self.verdict_of_parts(stage);
         let Some(body) = self.execution.stage(stage).body.as_ref() else { return };
-        let (after, on_failure) = (body.plans_after, body.plans_on_failure);
+        let after = body.plans_after;
         if status == Status::Succeeded && after {
             self.touch(stage).phase = Phase::PlanningAfter;
             return self.command(Command::Evaluate { stage, what: Evaluate::After });
         }
-        if status.is_failure() && on_failure && !self.is_ending() {
-            self.touch(stage).phase = Phase::PlanningOnFailure(status);
-            return self.command(Command::Evaluate { stage, what: Evaluate::OnFailure });
+        self.end_or_make_good(stage, status);
+    }
+
+    /// Ends a stage, after what it plans because it failed, where it did and plans something.
+    fn end_or_make_good(&mut self, stage: StageIndex, status: Status) {
+        let body = self.execution.stage(stage).body.as_ref();
+        let plans = body.is_some_and(|body| body.plans_on_failure);
+        if !plans || !status.is_failure() || self.is_ending() {
+            return self.end(stage, status);
         }
-        self.end(stage, status);
+        self.touch(stage).phase = Phase::PlanningOnFailure(status);
+        self.command(Command::Evaluate { stage, what: Evaluate::OnFailure });
     }
 
     /// What a stage's parts come to (scenarios H48, H58).
@@ -183,7 +190,7 @@ impl Turn<'_> {
             Phase::Before => self.tasks_done(parent),
             Phase::After => {
                 let status = self.verdict_of_parts(parent);
-                self.end(parent, status);
+                self.end_or_make_good(parent, status);
             }
             Phase::OnFailure(status) => self.end(parent, status),
             Phase::Idle

@@ -150,8 +150,30 @@ impl Turn<'_> {
                 let status = if on_failure { otherwise } else { self.verdict_of_parts(stage) };
                 self.end(stage, status);
             }
-            Ok(plans) => self.start_children(stage, Owner::After, plans, after),
+            Ok(plans) => {
+                if on_failure {
+                    self.remove_unbegun(stage);
+                }
+                self.start_children(stage, Owner::After, plans, after);
+            }
         }
         Ok(())
+    }
+
+    /// What a stage planned and never began gives way to what it plans because it failed (scenarios
+    /// H52).
+    fn remove_unbegun(&mut self, parent: StageIndex) {
+        let children = self.execution.stage(parent).children.iter().copied();
+        let unbegun = children.filter(|child| {
+            let child = self.execution.stage(*child);
+            child.status == Status::NotStarted && child.phase == Phase::Idle
+        });
+        let unbegun: Vec<StageIndex> = unbegun.collect();
+        for child in &unbegun {
+            self.touch(*child).removed = true;
+        }
+        if !unbegun.is_empty() {
+            self.execution.derive();
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! run                           to the end, or until nothing moves
 //! run 10                        at most ten seconds of the scripted clock
 //! cancel · judge 3 continue     what people do
+//! skip 3                        a person skips a stage
 //! tell 4 done                   what became of work whose outcome is unknown
 //! child 4 failed                how the execution that a stage waits for ends
 //! ```
@@ -16,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::{Command, Evaluate, Fact};
-use scheduler_engine::event::{AttemptKey, Event, Outcome, StageIndex, StageStart, Timer, Told};
+use scheduler_engine::event::{
+    AttemptKey, Event, Outcome, PlanFailed, StageIndex, StageStart, Timer, Told,
+};
 use scheduler_engine::graph::graph;
 use scheduler_engine::plan::{Settings, StagePlan, SyntheticPlan, TaskKind, TaskPlan};
 use scheduler_engine::{Execution, Stale, Step, outstanding};
@@ -148,6 +151,12 @@ impl Player {
                     at,
                 };
                 if let Err(stale) = self.event(ended) {
+                    self.note(&format!("refused: {stale}"));
+                }
+            }
+            "skip" => {
+                let (stage, by, at) = (self.find(rest), "me".to_owned(), self.now);
+                if let Err(stale) = self.event(Event::SkipRequested { stage, by, at }) {
                     self.note(&format!("refused: {stale}"));
                 }
             }
@@ -302,7 +311,9 @@ impl Player {
                     _ => vec![plan("after1"), plan("after2")],
                 };
                 let on_failure = what == Evaluate::OnFailure;
-                Event::Planned { stage, on_failure, planned: Ok(planned), at }
+                let planned =
+                    if spec.kind == "brokenAfter" { Err(PlanFailed) } else { Ok(planned) };
+                Event::Planned { stage, on_failure, planned, at }
             }
         };
         let _stale = self.event(event);
@@ -328,6 +339,8 @@ impl Player {
         match word.as_str() {
             "lost" => drop(self.event(Event::LeaseExpired { attempt, epoch, at: self.now })),
             "stuck" => drop(self.stuck.insert(attempt, epoch)),
+            // Not even then.
+            "deaf" => {}
             "doubled" => self.doubled(attempt, epoch),
             word => self.finished(attempt, epoch, outcome(word)),
         }
@@ -394,7 +407,8 @@ fn parse_stage(line: &str) -> (String, Spec, Vec<String>) {
     for word in words {
         match word {
             "wait" | "judgment" | "parallel" | "syntheticFailure" | "withAfter" | "skipped"
-            | "broken" | "native" | "child" | "unkeyed" | "watch" => {
+            | "broken" | "native" | "child" | "unkeyed" | "watch" | "empty" | "prepared"
+            | "leniently-prepared" | "brokenAfter" | "guarded" => {
                 spec.kind = word.into();
             }
             number if number.parse::<i64>().is_ok() => spec.argument = number.parse().unwrap(),
@@ -429,34 +443,56 @@ fn start(spec: &Spec, at: Timestamp) -> StageStart {
                 .to_vec();
         }
         "syntheticFailure" => plan.plans_on_failure = true,
-        "withAfter" => plan.plans_after = true,
+        "withAfter" | "brokenAfter" => plan.plans_after = true,
+        "empty" => plan.tasks.clear(),
+        "prepared" => plan.before = before(&["dummy"]),
+        "leniently-prepared" => plan.before = before(&["lenient"]),
+        "guarded" => {
+            plan.before = before(&["dummy", "dummy"]);
+            plan.plans_on_failure = true;
+        }
         "skipped" => return StageStart::Skip,
         "broken" => return StageStart::Fail { started: false },
         _ => {}
     }
     let has = |flag: &str| spec.flags.contains(flag);
+    if has("tasks=2") {
+        plan.tasks.extend(plan.tasks.clone());
+    }
     let timeout = (spec.kind != "wait" && spec.argument > 0)
         .then(|| SignedDuration::from_secs(spec.argument));
     let settings = Settings {
         fail_pipeline: !has("failPipeline=false"),
         continue_pipeline: has("continuePipeline"),
         complete_other_branches_then_fail: has("completeOtherBranchesThenFail"),
+        fail_on_failed_expressions: has("failOnFailedExpressions"),
+        siblings_continue: spec.kind == "lenient",
         mark_successful_on_timeout: has("markSuccessfulOnTimeout"),
         timeout,
-        ..Settings::default()
     };
-    StageStart::Run { settings, plan, expressions_failed: false }
+    StageStart::Run { settings, plan, expressions_failed: has("expressionsFailed") }
+}
+
+/// Stages that run one after the other before the tasks.
+fn before(types: &[&str]) -> Vec<SyntheticPlan> {
+    let plan = |stage_type: &&str| SyntheticPlan {
+        stage_type: (*stage_type).into(),
+        name: "before".into(),
+        after_previous: true,
+    };
+    types.iter().map(plan).collect()
 }
 
 fn worker_kind(effects: Effects) -> TaskKind {
     TaskKind::Worker { capability: Capability::new("dummy"), effects }
 }
 
-fn outcome(word: &str) -> Outcome {
+pub(crate) fn outcome(word: &str) -> Outcome {
     match word.split_once(' ').unwrap_or((word, "")) {
         ("succeeded", _) => Outcome::Succeeded,
         ("failed", _) => Outcome::Failed { retry: Retry::Never },
         ("failed-later", _) => Outcome::Failed { retry: Retry::Later },
+        ("skipped", _) => Outcome::Skipped,
         ("stopped", _) => Outcome::Stopped,
         ("continued", _) => Outcome::FailedContinue,
         ("canceled", _) => Outcome::Canceled,

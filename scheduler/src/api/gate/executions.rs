@@ -11,7 +11,7 @@ use shared_ports::journal::Kind;
 
 use super::super::State;
 use super::super::error::ApiError;
-use super::super::request::{self, Acting, Answer, json_object, user};
+use super::super::request::{self, Acting, Answer, USER_BYTES_MAX, json_object, user};
 use super::super::schema::{Empty, Execution, StagePatch};
 
 /// Length of the reason for a cancellation.
@@ -73,16 +73,74 @@ pub(in super::super) async fn cancel(
     Query(Cancel { reason, force }): Query<Cancel>,
     headers: HeaderMap,
 ) -> Answer<StatusCode> {
-    if reason.len() > REASON_BYTES_MAX {
-        let why = format!("the reason is longer than {REASON_BYTES_MAX} bytes (reason_bytes_max)");
-        return Err(ApiError::invalid(why));
-    }
+    check_reason(&reason)?;
     let (id, by) = (ExecutionId::new(id), user(&headers)?);
     match force {
         true => state.scheduler.force_cancel(&id, by, &reason).await?,
         false => state.scheduler.cancel(&id, by, &reason).await?,
     }
     Ok(StatusCode::OK)
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct ForceCancel {
+    /// The execution's id.
+    execution_id: String,
+    /// `PIPELINE` or `ORCHESTRATION`; the id alone counts.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    #[expect(dead_code, reason = "read only to be refused where it is none")]
+    execution_type: Option<ExecutionType>,
+    /// Who is to be named for it; the caller unless said.
+    #[serde(default)]
+    canceled_by: Option<String>,
+    /// Why; at most 4,096 bytes.
+    #[serde(default)]
+    reason: String,
+}
+
+/// The kinds of executions, in Orca's words.
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(in super::super) enum ExecutionType {
+    /// Stages of a pipeline.
+    Pipeline,
+    /// Operations that were asked for one by one.
+    Orchestration,
+}
+
+/// Ends an execution at once, whatever workers do; they are told, and not waited for.
+#[utoipa::path(put, path = "/admin/forceCancelExecution", tag = "executions",
+    operation_id = "forceCancelExecution", params(ForceCancel, Acting),
+    responses(
+        (status = 200, description = "It has ended."),
+        (status = 404, description = "There is none of that id."),
+        (status = 409, description = "It had ended already.")))]
+pub(in super::super) async fn force_cancel(
+    Shared(state): Shared<State>,
+    Query(asked): Query<ForceCancel>,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    let ForceCancel { execution_id, execution_type: _, canceled_by, reason } = asked;
+    check_reason(&reason)?;
+    let named = canceled_by.filter(|name| !name.is_empty());
+    if named.as_ref().is_some_and(|name| name.len() > USER_BYTES_MAX) {
+        let why = format!("canceledBy is longer than {USER_BYTES_MAX} bytes (user_bytes_max)");
+        return Err(ApiError::invalid(why));
+    }
+    let by = named.as_deref().map_or_else(|| user(&headers), Ok)?;
+    state.scheduler.force_cancel(&ExecutionId::new(execution_id), by, &reason).await?;
+    Ok(StatusCode::OK)
+}
+
+fn check_reason(reason: &str) -> Answer<()> {
+    if reason.len() > REASON_BYTES_MAX {
+        let why = format!("the reason is longer than {REASON_BYTES_MAX} bytes (reason_bytes_max)");
+        return Err(ApiError::invalid(why));
+    }
+    Ok(())
 }
 
 /// Holds an execution: what workers have goes on to its end, nothing else begins.

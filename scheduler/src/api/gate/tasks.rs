@@ -21,7 +21,8 @@ use crate::start::Start;
 /// Asks for operations, outside of pipelines.
 ///
 /// Those on saved documents (`createApplication`, `updateApplication`, `upsertApplication`,
-/// `deleteApplication`, `savePipeline`, `deletePipeline`) are done at once; those that are stages run
+/// `deleteApplication`, `savePipeline`, `deletePipeline`, `createV2PipelineTemplate`,
+/// `updateV2PipelineTemplate`, `deleteV2PipelineTemplate`) are done at once; those that are stages run
 /// as an execution of their own, one after the other.
 #[utoipa::path(post, path = "/tasks", tag = "tasks", operation_id = "task",
     request_body = Operations, params(Acting),

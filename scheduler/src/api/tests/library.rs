@@ -93,6 +93,11 @@ async fn names_are_unique_and_edits_do_not_overwrite() {
     assert_eq!(scene.save(&pipeline()).await.status, 200, "the old name is free again");
     let stale = scene.send("POST", "/pipelines?staleCheck=true", &first.to_string()).await;
     assert!(stale.is_error(409, "conflict"), "{}", stale.body);
+    let why = stale.json()["message"].as_str().unwrap().to_owned();
+    assert!(why.contains("`/name` is \"Renamed\" there and"), "it says what differs: {why}");
+    let id = first["id"].as_str().unwrap();
+    let kept = scene.send("GET", &format!("/pipelineConfigs/{id}/history"), "").await.json();
+    assert_eq!(kept[0]["name"], "Renamed", "nothing was overwritten");
     let path = format!("/pipelines/{}", first["id"].as_str().unwrap());
     assert_eq!(scene.send("PUT", &path, &renamed.to_string()).await.status, 200);
     let unknown = scene.send("PUT", "/pipelines/none", &renamed.to_string()).await;

@@ -67,6 +67,40 @@ async fn a_template_is_saved_planned_run_and_kept_while_it_is_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn templates_are_saved_and_deleted_as_tasks_too() {
+    use base64::Engine as _;
+    let scene = Scene::new().await;
+    let task = async |job: Value| {
+        let asked = json!({"application": "shop", "description": "d", "job": [job]});
+        let asked = scene.send("POST", "/tasks", &asked.to_string()).await;
+        assert_eq!(asked.status, 200, "{}", asked.body);
+        let path = asked.json()["ref"].as_str().unwrap().to_owned();
+        scene.send("GET", &path, "").await.json()
+    };
+    let written =
+        |template: &Value| base64::engine::general_purpose::STANDARD.encode(template.to_string());
+    let create = json!({"type": "createV2PipelineTemplate", "tag": "stable",
+        "pipelineTemplate": written(&template())});
+    let made = task(create.clone()).await;
+    assert_eq!(made["status"], "SUCCEEDED", "{made}");
+    let twice = task(create).await;
+    assert_eq!(twice["status"], "TERMINAL", "it is there: {twice}");
+    let mut next = template();
+    next["metadata"]["name"] = "Waiter 2".into();
+    let update = json!({"type": "updateV2PipelineTemplate", "id": "waiter", "tag": "stable",
+        "pipelineTemplate": written(&next)});
+    assert_eq!(task(update).await["status"], "SUCCEEDED");
+    let at = "/v2/pipelineTemplates/waiter?tag=stable";
+    assert_eq!(scene.send("GET", at, "").await.json()["metadata"]["name"], "Waiter 2");
+    let delete = |tag: &str| json!({"type": "deleteV2PipelineTemplate", "pipelineTemplateId": "waiter", "tag": tag});
+    let missing = task(delete("canary")).await;
+    assert_eq!(missing["status"], "TERMINAL");
+    assert!(missing["variables"].to_string().contains("was not found"), "{missing}");
+    assert_eq!(task(delete("stable")).await["status"], "SUCCEEDED");
+    assert_eq!(scene.send("GET", at, "").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn expressions_are_evaluated_as_an_execution_sees_them() {
     let scene = Scene::new().await;
     let pipeline = json!({
