@@ -8,6 +8,7 @@ pub mod http_server;
 pub mod install;
 pub mod stack;
 pub mod tidy;
+pub mod tls;
 pub mod tool;
 pub mod traffic;
 

@@ -16,6 +16,7 @@ mod objects;
 mod proxy;
 #[path = "../archive/scene.rs"]
 mod scene;
+mod tls;
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};

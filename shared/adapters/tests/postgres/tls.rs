@@ -3,13 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use shared_adapters::{
     Config, Distributed, Embedded, OpenError, Postgres, ServerError, TlsMode, open,
 };
 use shared_testkit::deadline::Deadline;
 use shared_testkit::stack::{self, PostgresServer};
+use shared_testkit::tls::make_certificates;
 use tempfile::TempDir;
 
 use crate::scene::WAIT_MAX;
@@ -23,11 +23,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        make(&folder, "ca", &["-addext", "keyUsage=critical,keyCertSign"]);
-        let file = |name| folder.path().join(name).to_str().unwrap().to_owned();
-        let made_out = ["-addext", "subjectAltName=IP:127.0.0.1"];
-        let signed = ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", &file("ca.crt")];
-        make(&folder, "server", &[&made_out[..], &signed, &["-CAkey", &file("ca.key")]].concat());
+        make_certificates(folder.path()).unwrap();
         let server = PostgresServer::start(&[]).unwrap();
         let data = PathBuf::from(server.sql("postgres", "SHOW data_directory").unwrap());
         for name in ["server.crt", "server.key"] {
@@ -64,19 +60,6 @@ impl Scene {
         assert_eq!(protected != "0", tls != TlsMode::Disable, "{tls:?}: {protected} are protected");
         Ok(())
     }
-}
-
-/// Makes a certificate and its key.
-fn make(folder: &TempDir, name: &str, more: &[&str]) {
-    let output = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"])
-        .args(["-subj", &format!("/CN={name}")])
-        .args(["-out", &format!("{name}.crt"), "-keyout", &format!("{name}.key")])
-        .args(more)
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn install(from: &Path, to: &Path) {
