@@ -177,8 +177,8 @@ fn ends_well(plan: &Plan, execution: &Value, in_time: bool) -> Option<Violation>
     })
 }
 
-/// Whenever a run of a stage begins, each that it follows has acted in the run that it is in by then. One that
-/// runs goes on while somebody restarts what it follows.
+/// Whenever a run of a stage begins, each that it follows has acted. One that was given out goes on while
+/// somebody restarts what it follows, so in which run is not asked.
 fn too_early(plan: &Plan, seen: &[Seen]) -> Vec<Violation> {
     let id = plan.id.to_string();
     let edges = plan.stages.iter().flat_map(|stage| {
@@ -193,7 +193,8 @@ fn too_early(plan: &Plan, seen: &[Seen]) -> Vec<Violation> {
                 let begins = of_it(&seen[*at]).filter(|(began, _)| *began);
                 begins.is_some() && !seen[..*at].iter().any(|one| of_it(one) == begins)
             });
-            begins.into_iter().any(|at| !has_acted(&seen[..at], &id, &upstream.name))
+            let acted = |one: &Seen| one.is_act_of(&id, &upstream.name);
+            begins.into_iter().any(|at| !seen[..at].iter().any(acted))
         })
         .map(|(upstream, stage)| {
             Violation::TooEarly(format!("{id}: {} before {}", stage.name, upstream.name))
@@ -209,13 +210,6 @@ fn run_of(seen: &Seen, in_execution: &str, of_stage: &str) -> Option<(bool, Stag
         Seen::Acted { execution, stage, run } => is_it(execution, stage).then_some((false, *run)),
         Seen::TwoLive { .. } => None,
     }
-}
-
-/// Whether a stage has acted in its newest run.
-fn has_acted(seen: &[Seen], execution: &str, stage: &str) -> bool {
-    let of_it: Vec<_> = seen.iter().filter_map(|one| run_of(one, execution, stage)).collect();
-    let newest = of_it.iter().map(|(_, run)| *run).max();
-    newest.is_some_and(|newest| of_it.contains(&(false, newest)))
 }
 
 /// A stage that waited for a child succeeded only if the child did.
