@@ -83,7 +83,7 @@ async fn connections_that_are_cut_are_made_again() {
 async fn a_consumer_that_hears_nothing_is_ended_and_the_next_one_hears() {
     let vhost = Vhost::make();
     let port = env::amqp_url().rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
-    let proxy = Proxy::start(port.parse().unwrap()).await;
+    let proxy = Proxy::start_for_amqp(port.parse().unwrap()).await;
     let through = vhost.url().replace(&port, &proxy.port.to_string());
     let interval = jiff::SignedDuration::from_millis(300);
     let broker = Amqp { watchdog_interval: interval, ..Amqp::at(through) };

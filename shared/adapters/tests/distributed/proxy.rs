@@ -16,6 +16,15 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(server: u16) -> Self {
+        Self::start_as(server, false).await
+    }
+
+    /// One that knows the frames of AMQP, so that it can swallow some.
+    pub(crate) async fn start_for_amqp(server: u16) -> Self {
+        Self::start_as(server, true).await
+    }
+
+    async fn start_as(server: u16, knows_frames: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cut, is_cut) = watch::channel(0);
@@ -32,11 +41,17 @@ impl Proxy {
                     let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
                     let (mut from_client, mut to_client) = client.split();
                     let (mut from_server, mut to_server) = server.split();
+                    let back = async {
+                        match knows_frames {
+                            true => pass_frames(&mut from_server, &mut to_client, is_mute).await,
+                            false => copy(&mut from_server, &mut to_client).await.map(drop),
+                        }
+                    };
                     tokio::select! {
                         biased;
                         _ = is_cut.changed() => {}
                         _ = copy(&mut from_client, &mut to_server) => {}
-                        _ = pass_frames(&mut from_server, &mut to_client, is_mute) => {}
+                        _ = back => {}
                     }
                     Ok(())
                 });
