@@ -8,11 +8,16 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use loadtest::sim::{self, Mutation, Verdict, Violation};
+use shared_testkit::deadline::Stopwatch;
 
-/// Seeds that are lived through in every run.
+/// Seeds that are lived through in every run, as far as the time goes; a machine on which even the least
+/// of them take longer is too slow to show anything.
 const SEEDS: u64 = 10_000;
+const SEEDS_MIN: u64 = 300;
+const SEEDS_TIME: Duration = Duration::from_secs(5 * 60);
 /// Seeds within which every mutation must have been noticed.
 const SEEDS_OF_MUTATION: u64 = 2_000;
 
@@ -33,11 +38,11 @@ const KEPT: [(u64, &str); 13] = [
     (2283, "the same, after the execution whose turn was not stored went with its shard"),
 ];
 
-/// Verdicts with violations among seeds from 0, until there are enough.
+/// Verdicts with violations among seeds from 0, until it is enough of them, or of seeds.
 fn failures(
     seeds: u64,
     mutation: Mutation,
-    is_enough: impl Fn(&[Verdict]) -> bool + Sync,
+    is_enough: impl Fn(&[Verdict], u64) -> bool + Sync,
 ) -> Vec<Verdict> {
     let (next, found) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().unwrap().get();
@@ -46,7 +51,7 @@ fn failures(
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds || is_enough(&found.lock().unwrap()) {
+                    if seed >= seeds || is_enough(&found.lock().unwrap(), seed) {
                         return;
                     }
                     let verdict = sim::run(seed, mutation).unwrap();
@@ -61,8 +66,13 @@ fn failures(
 }
 
 #[test]
-fn ten_thousand_seeds_end_well() {
-    let failures = failures(SEEDS, Mutation::None, |_| false);
+fn five_minutes_of_seeds_end_well() {
+    let (clock, lived) = (Stopwatch::start(), AtomicU64::new(0));
+    let failures = failures(SEEDS, Mutation::None, |_, seed| {
+        lived.fetch_max(seed, Ordering::Relaxed);
+        seed >= SEEDS_MIN && clock.elapsed() >= SEEDS_TIME
+    });
+    println!("{} seeds in {:?}", lived.into_inner(), clock.elapsed());
     assert!(failures.is_empty(), "{} seeds failed: {failures:#?}", failures.len());
 }
 
@@ -111,7 +121,7 @@ fn notices(mutation: Mutation, expected: impl Fn(&Violation) -> bool + Sync) {
     let is_noticed = |failures: &[Verdict]| {
         failures.iter().any(|verdict| verdict.violations.iter().any(&expected))
     };
-    let failures = failures(SEEDS_OF_MUTATION, mutation, is_noticed);
+    let failures = failures(SEEDS_OF_MUTATION, mutation, |found, _| is_noticed(found));
     println!("{mutation:?}: noticed in {:?}", failures.last().map(|verdict| verdict.seed));
     assert!(is_noticed(&failures), "nobody noticed {mutation:?} in {SEEDS_OF_MUTATION} seeds");
 }
