@@ -1,6 +1,6 @@
 //! Runs the cases of artifacts, but for those that are about manifests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
