@@ -27,7 +27,7 @@ async fn the_answer_of_what_is_short_is_all_that_is_reported() {
     let report = world.report().await;
     assert_eq!((report.attempt, report.epoch), (attempt("1"), Epoch(3)));
     assert_eq!((report.worker, report.v), (config().id, MESSAGE_VERSION));
-    let Report::Finished(answer) = report.report else { panic!("it was short: {report:?}") };
+    let Report::Finished(answer) = report.report else { panic!("it was short") };
     let TaskAnswer::Succeeded { result } = *answer else { panic!("it succeeded") };
     assert_eq!(result.outputs["saw"], "the message");
     assert_eq!(runs.begun(), 1);
