@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::Value;
-use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
+use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult, WorkerId};
 use shared_plugin::{Catalog, EndSignal, Ending, Secrets, StageLog, StageType, TaskContext};
 use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
@@ -154,7 +154,7 @@ impl Bench {
                 if redelivered && epoch == ready.epoch && !ready.needs_grant =>
             {
                 tracing::info!(%attempt, %holder, %epoch, "its message came again; it is taken over");
-                self.report(ready, Report::LeaseEnded).await;
+                self.lease_ended(ready, holder).await;
                 Ok(None)
             }
             Claim::Refused { holder, epoch } => {
@@ -163,7 +163,7 @@ impl Bench {
             }
             Claim::Ended { holder, epoch } => {
                 tracing::debug!(%attempt, %holder, %epoch, "its lease has ended");
-                self.report(ready, Report::LeaseEnded).await;
+                self.lease_ended(ready, holder).await;
                 Ok(None)
             }
         }
@@ -410,8 +410,19 @@ impl Bench {
         }
     }
 
-    /// Sends a report until the broker has it, or nobody wants it any more.
+    /// Reports that another's lease has ended. What waits for a grant may not have begun: whether it has,
+    /// the journal alone knows.
+    async fn lease_ended(&self, ready: &AttemptReady, holder: WorkerId) {
+        let held_by = (!ready.needs_grant).then_some(holder);
+        self.report_of(ready, Report::LeaseEnded, held_by).await;
+    }
+
     async fn report(&self, ready: &AttemptReady, report: Report) {
+        self.report_of(ready, report, None).await;
+    }
+
+    /// Sends a report until the broker has it, or nobody wants it any more.
+    async fn report_of(&self, ready: &AttemptReady, report: Report, held_by: Option<WorkerId>) {
         let kind = match report {
             Report::Started => "started",
             Report::LeaseEnded => "lease-ended",
@@ -423,6 +434,7 @@ impl Bench {
             epoch: ready.epoch,
             worker: self.config.id.clone(),
             at: self.ports.clock.now(),
+            held_by,
             report,
         };
         let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());

@@ -309,6 +309,11 @@ async fn apply_report(
     let epoch = report.epoch;
     let Some(answer) = answer else {
         if matches!(report.report, Report::LeaseEnded) {
+            if let Some(worker) = report.held_by.clone() {
+                // It may be gone before it told that it began: so it is known whom it was lost with.
+                let began = Event::LeaseGranted { attempt, epoch, worker, at };
+                let _known = work.apply(shell, began, None, at).await?;
+            }
             let event = Event::LeaseExpired { attempt, epoch, at };
             let _stale = work.apply(shell, event, None, at).await?;
             return Ok(());

@@ -108,6 +108,10 @@ pub struct AttemptReport {
     pub worker: WorkerId,
     /// When, by the worker's clock.
     pub at: Timestamp,
+    /// Who had the lease that has ended ([`Report::LeaseEnded`]), where its work may have begun: it may be
+    /// gone before it told so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<WorkerId>,
     /// What is reported.
     pub report: Report,
 }

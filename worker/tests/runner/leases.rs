@@ -172,6 +172,7 @@ async fn keyed_work_whose_message_comes_again_is_taken_over_at_once() {
     let before = world.clock().elapsed();
     let report = world.report().await;
     assert_eq!((report.report, report.epoch), (Report::LeaseEnded, Epoch(2)));
+    assert_eq!(report.held_by, Some(WorkerId::new("gone")), "it may have died before it told");
     assert!(world.clock().elapsed() - before < Duration::from_secs(1));
     assert_eq!(runs.begun(), 0, "not with an epoch that another may be at work with");
     world.send(&ready("elsewhere", "1", 3)).await;
