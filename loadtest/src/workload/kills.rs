@@ -21,8 +21,9 @@ const WORKER_KILLS: usize = 10;
 const SERVER_KILLS: usize = 3;
 /// Executions at once while one is.
 const AT_ONCE: usize = 200;
-/// How long until the next kill.
-const PAUSE: Duration = Duration::from_secs(10);
+/// How long is looked before and after a kill; longer than a Redis that came up with nothing gives out no
+/// leases.
+const PAUSE: Duration = Duration::from_secs(20);
 /// The time in which the rate before and after is counted.
 const RATE_OVER: Duration = Duration::from_millis(500);
 /// The rate is back once it is so much of what it was.

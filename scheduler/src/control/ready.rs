@@ -156,6 +156,8 @@ impl Ready {
         match place.state {
             State::Waits(turn) => line.fair.withdraw(&place.tenant, turn),
             State::Sent => {
+                // What is short is over before anybody tells that it began.
+                line.began += 1;
                 line.sent = line.sent.saturating_sub(1);
                 line.fair.vacate(&place.tenant);
             }
@@ -367,6 +369,19 @@ mod tests {
         ready.note_workers(&beats, Duration::from_secs(2));
         let more = ready.admit().len();
         assert!((3..=8).contains(&more), "{more}: work that is short is given out ahead");
+    }
+
+    #[test]
+    fn what_is_over_before_it_is_told_of_counts_as_begun() {
+        let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
+        for n in 0..500 {
+            ready.note(&which(n), standing(&helm, "flood", 1, false));
+        }
+        let sent = ready.admit();
+        sent.iter().for_each(|which| ready.note(which, None));
+        ready.note_workers(&[], Duration::from_secs(1));
+        let line = &ready.lines[&helm];
+        assert_eq!((line.began_per_second * 2.0).round() as usize, sent.len());
     }
 
     #[test]

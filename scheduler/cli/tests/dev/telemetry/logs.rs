@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::scene::{Scene, ended, pipeline, start, wait_for_file};
+use super::scene::{Scene, ended, pipeline, start, wait_until_at_work};
 
 /// Every line that was said, each a whole object with what every line has.
 #[track_caller]
@@ -25,7 +25,7 @@ fn everything_that_is_said_is_json() {
     scene.hold();
     let dev = scene.start(&words, &[]);
     let id = start(&dev, "", &pipeline("release"));
-    wait_for_file(&scene.place("begun"));
+    wait_until_at_work(&scene, &dev, &id);
     assert_eq!(dev.end("-9"), None);
     let dev = scene.start(&words, &[("CAPSTAN_LOG", "debug")]);
     scene.let_go();

@@ -1,7 +1,7 @@
 //! A server with a helm that can be held, and pipelines for it.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -58,9 +58,15 @@ impl Scene {
     }
 }
 
-/// Waits until a file is there.
-pub(crate) fn wait_for_file(path: &Path) {
-    wait_for(&path.display().to_string(), || path.exists().then_some(()));
+/// Waits until helm runs, and it is stored that its worker is at it: what is lost before is begun again
+/// as if nobody had had it.
+pub(crate) fn wait_until_at_work(scene: &Scene, dev: &Dev, id: &str) {
+    wait_for("a run of helm", || scene.place("begun").exists().then_some(()));
+    wait_for("the history to tell of it", || {
+        let history = dev.get(&format!("/v1/executions/{id}/history"));
+        let all = history.as_array().unwrap();
+        all.iter().any(|entry| entry["kind"] == "attempt-started").then_some(())
+    });
 }
 
 /// A wait, variables, and a run of helm.

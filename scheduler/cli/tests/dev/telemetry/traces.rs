@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::collector::{Collector, Manner, Seen, expect_one_trace, one};
-use super::scene::{Scene, ended, pipeline, quick, start, wait_for_file};
+use super::scene::{Scene, ended, pipeline, quick, start, wait_until_at_work};
 use crate::process::wait_for;
 
 const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -64,7 +64,7 @@ fn a_trace_survives_the_process_that_began_it() {
     scene.hold();
     let dev = scene.start(&[], &variables);
     let id = start(&dev, "", &pipeline("release"));
-    wait_for_file(&scene.place("begun"));
+    wait_until_at_work(&scene, &dev, &id);
     collector.wait_for("Say");
     assert_eq!(dev.end("-9"), None);
     let dev = scene.start(&[], &variables);
