@@ -35,6 +35,8 @@ pub const S3_BUCKET: &str = "CAPSTAN_TEST_S3_BUCKET";
 pub const POSTGRES_URL: &str = "CAPSTAN_TEST_POSTGRES_URL";
 /// The variable of [`previous`].
 pub const PREVIOUS: &str = "CAPSTAN_TEST_PREVIOUS";
+/// The first seed of the simulated world that a run of the tests lives through; 0 where it is not set.
+pub const FIRST_SEED: &str = "CAPSTAN_TEST_FIRST_SEED";
 /// The image in the test stack's docker that others are made from: a shell and busybox, 2 MB.
 pub const BASE_IMAGE: &str = "capstan-base:1";
 /// The variable of [`corpus_dir`].
