@@ -47,8 +47,8 @@ pub struct Stand {
     pub(crate) schedulers: Vec<Process>,
     pub(crate) ledger: Ledger,
     shape: Shape,
-    _rabbitmq: RabbitMq,
-    _redis: Redis,
+    pub(crate) rabbitmq: RabbitMq,
+    pub(crate) redis: Redis,
     _postgres: PostgresServer,
 }
 
@@ -72,8 +72,8 @@ impl Stand {
             schedulers: Vec::new(),
             ledger,
             shape,
-            _rabbitmq: rabbitmq,
-            _redis: redis,
+            rabbitmq,
+            redis,
             _postgres: postgres,
         };
         stand.schedulers =
@@ -85,7 +85,7 @@ impl Stand {
         Ok(stand)
     }
 
-    fn start_scheduler(&self, number: usize) -> Result<Process> {
+    pub(crate) fn start_scheduler(&self, number: usize) -> Result<Process> {
         self.start_role("scheduler", format!("scheduler-{number}"))
     }
 
@@ -122,6 +122,26 @@ impl Stand {
     /// Where requests go: one scheduler after the other.
     pub(crate) fn address(&self, turn: usize) -> &str {
         self.schedulers[turn % self.schedulers.len()].address()
+    }
+
+    /// Where requests may go.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.schedulers.iter().map(|one| one.address().to_owned()).collect()
+    }
+
+    /// Memory of each role, all processes of it together.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub(crate) fn memory(&self) -> Result<Value> {
+        let of = |processes: &[Process]| -> Result<Value> {
+            let each = processes.iter().map(|process| cpu::memory_mib(process.pid()));
+            let each: Vec<_> = each.collect::<Result<_>>()?;
+            let rss: f64 = each.iter().map(|(rss, _)| rss).sum();
+            let pss: f64 = each.iter().map(|(_, pss)| pss).sum();
+            Ok(json!({ "RSS, MiB": rss.round(), "PSS, MiB": pss.round() }))
+        };
+        Ok(json!({ "schedulers": of(&self.schedulers)?, "workers": of(&self.workers)? }))
     }
 }
 
@@ -161,6 +181,10 @@ fn settings(folder: &Path, rabbitmq: &RabbitMq, redis: &Redis, postgres: &Postgr
             "requests_per_second_max": 1_000_000, "requests_burst_max": 1_000_000,
         },
         "worker": { "listen": "127.0.0.1:0" },
+        // `dag10k`.
+        "limits": {
+            "stages_max": 20_000, "edges_max": 200_000, "document_bytes_max": 16 * 1024 * 1024,
+        },
         "start": { "wait_max": "60s" },
     })
 }

@@ -1,38 +1,57 @@
 //! What is run on a stand, and what is measured of it.
 
 mod figures;
+mod graph;
+mod idle;
+mod kills;
 mod load;
+mod steady;
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::Value;
 
-use self::figures::{between_stages, quantiles};
-use self::load::Load;
-use crate::serve::now;
-use crate::stand::cpu::{self, Spent};
-use crate::stand::{Moment, Shape, Stand};
+use self::graph::Graph;
+use self::load::{Pace, Work};
+use crate::stand::Shape;
 
-/// Stages of one chain.
-const CHAIN_STAGES: usize = 10;
 /// How long a load runs before anything is counted.
 const WARM_UP: Duration = Duration::from_secs(5);
-/// How long everything stands idle before its memory is read.
-const IDLE: Duration = Duration::from_secs(5);
-/// How long work lasts whose worker is killed, and how often one is.
-const KILLED_WORK_MS: u64 = 1_000;
-const KILLS: usize = 10;
+/// Bytes of each stage's context in [`Workload::Payload`].
+const PAYLOAD_BYTES: usize = 64 * 1024;
 
 /// A workload by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Workload {
-    /// Chains of ten stages that do nothing, many at once: stages per second, and what one costs.
+    /// One stage that does nothing, a hundred executions a second: from the request to the end.
+    Noop1,
+    /// Chains of ten stages, a thousand at once: stages a second, and what one costs.
     Chain10,
-    /// The same, one at a time: from stage to stage.
-    Alone,
+    /// Chains of a hundred stages, a hundred at once.
+    Chain100,
+    /// One stage, a hundred behind it, and a join; one at a time.
+    Fan100,
+    /// The same with a thousand.
+    Fan1000,
+    /// A random DAG of a thousand stages in layers of a hundred; four at once.
+    Dag1k,
+    /// The same with ten thousand stages; one at a time.
+    Dag10k,
+    /// Five diamonds in a row, a thousand at once: no join begins twice.
+    DiamondStorm,
+    /// Chains of ten stages with 64 KiB of context each, a hundred at once: bytes written.
+    Payload,
+    /// Pipelines of three stages, more and more a second, until they are too many.
+    Rate,
     /// A worker is killed while it works: how long until its work runs elsewhere.
     KillWorker,
+    /// A scheduler is killed under load: how long until the next stage ends.
+    KillScheduler,
+    /// RabbitMQ is killed and started again under load.
+    KillBroker,
+    /// Redis is killed, and started again empty, under load.
+    KillRedis,
     /// Nothing is done: memory of each role.
     Idle,
 }
@@ -42,10 +61,19 @@ pub enum Workload {
 pub struct Plan {
     /// What it runs on.
     pub shape: Shape,
-    /// Executions that run at once.
-    pub at_once: usize,
+    /// Executions that run at once, where that is not the workload's own.
+    pub at_once: Option<usize>,
+    /// Executions a second, in its place.
+    pub per_second: Option<f64>,
     /// How long is measured.
     pub duration: Duration,
+}
+
+impl Plan {
+    fn pace(&self, own: Pace) -> Pace {
+        let rate = self.per_second.map(Pace::PerSecond);
+        rate.or(self.at_once.map(Pace::AtOnce)).unwrap_or(own)
+    }
 }
 
 /// Runs a workload; the figures by name, with their units in the names.
@@ -53,74 +81,24 @@ pub struct Plan {
 /// # Errors
 /// What could not be started or submitted, or what did not hold at the end.
 pub fn run(workload: Workload, plan: &Plan) -> Result<Value> {
+    let steady = |own: Pace, graph: Graph, stage_bytes: usize| {
+        steady::run(plan, plan.pace(own), Work { graph, stage_bytes })
+    };
     match workload {
-        Workload::Chain10 => chains(plan),
-        Workload::Alone => chains(&Plan { at_once: 1, ..plan.clone() }),
-        Workload::KillWorker => kill_worker(plan),
-        Workload::Idle => idle(plan),
+        Workload::Noop1 => steady(Pace::PerSecond(100.0), Graph::Chain { stages: 1 }, 0),
+        Workload::Chain10 => steady(Pace::AtOnce(1_000), Graph::Chain { stages: 10 }, 0),
+        Workload::Chain100 => steady(Pace::AtOnce(100), Graph::Chain { stages: 100 }, 0),
+        Workload::Fan100 => steady(Pace::AtOnce(1), Graph::Fan { branches: 100 }, 0),
+        Workload::Fan1000 => steady(Pace::AtOnce(1), Graph::Fan { branches: 1_000 }, 0),
+        Workload::Dag1k => steady(Pace::AtOnce(4), Graph::Layers { stages: 1_000 }, 0),
+        Workload::Dag10k => steady(Pace::AtOnce(1), Graph::Layers { stages: 10_000 }, 0),
+        Workload::DiamondStorm => steady(Pace::AtOnce(1_000), Graph::Diamonds { levels: 5 }, 0),
+        Workload::Payload => steady(Pace::AtOnce(100), Graph::Chain { stages: 10 }, PAYLOAD_BYTES),
+        Workload::Rate => steady::rise(plan, Graph::Chain { stages: 3 }),
+        Workload::KillWorker => kills::worker(plan),
+        Workload::KillScheduler => kills::scheduler(plan),
+        Workload::KillBroker => kills::broker(plan),
+        Workload::KillRedis => kills::redis(plan),
+        Workload::Idle => idle::run(plan),
     }
-}
-
-fn chains(plan: &Plan) -> Result<Value> {
-    let stand = Stand::start(plan.shape.clone())?;
-    let load = Load::start(&stand, plan.at_once, CHAIN_STAGES);
-    std::thread::sleep(WARM_UP);
-    let (before, from, began) = (Spent::now()?, stand.ledger.len(), now());
-    std::thread::sleep(plan.duration);
-    let (after, seconds) = (Spent::now()?, began.elapsed().as_secs_f64());
-    let entries = stand.ledger.from(from);
-    let verified = load.end(&stand)?;
-    let stages = entries.iter().filter(|entry| entry.moment == Moment::Done).count();
-    ensure!(stages > 0, "no stage was worked on in {:?}", plan.duration);
-    let spent = after.since(&before);
-    let microseconds = |spent: Duration| (spent.as_secs_f64() * 1e6 / stages as f64).round();
-    let each: serde_json::Map<_, _> =
-        spent.0.iter().map(|(sort, spent)| (sort.clone(), microseconds(*spent).into())).collect();
-    Ok(json!({
-        "executions at once": plan.at_once,
-        "stages per second": (stages as f64 / seconds).round(),
-        "CPU per stage without the load, us": microseconds(spent.total()),
-        "CPU per stage, us": each,
-        "stage to next stage, ms": quantiles(&between_stages(&entries)),
-        "verified": verified,
-    }))
-}
-
-fn kill_worker(plan: &Plan) -> Result<Value> {
-    let shape = Shape { work_ms: KILLED_WORK_MS, ..plan.shape.clone() };
-    let mut stand = Stand::start(shape)?;
-    let at_once = usize::from(plan.shape.slots) * plan.shape.workers / 2;
-    let load = Load::start(&stand, at_once.max(2), CHAIN_STAGES);
-    std::thread::sleep(WARM_UP);
-    let mut waits = Vec::new();
-    for kill in 0..KILLS {
-        let number = kill % stand.workers.len();
-        let from = stand.ledger.len();
-        let (pid, at) = (stand.workers[number].pid(), crate::stand::working::nanoseconds());
-        stand.workers[number].kill()?;
-        std::thread::sleep(Duration::from_secs(4));
-        let before = stand.ledger.from(0);
-        waits.extend(figures::again(&before, from, pid, at));
-        stand.workers[number] = stand.start_worker(number)?;
-        std::thread::sleep(Duration::from_secs(2));
-    }
-    waits.sort();
-    let verified = load.end(&stand)?;
-    ensure!(!waits.is_empty(), "no worker was killed while it worked");
-    Ok(
-        json!({ "killed to running again, ms": quantiles(&waits), "kills": KILLS, "verified": verified }),
-    )
-}
-
-fn idle(plan: &Plan) -> Result<Value> {
-    let shape = Shape { schedulers: 0, workers: 0, ..plan.shape.clone() };
-    let stand = Stand::start(shape)?;
-    let (scheduler, worker) = (stand.start_shipped("scheduler")?, stand.start_shipped("worker")?);
-    std::thread::sleep(IDLE);
-    let memory =
-        |pid| cpu::memory_mib(pid).map(|(rss, pss)| json!({ "RSS, MiB": rss, "PSS, MiB": pss }));
-    let figures = json!({ "scheduler": memory(scheduler.pid())?, "worker": memory(worker.pid())? });
-    worker.stop()?;
-    scheduler.stop()?;
-    Ok(figures)
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod children;
+mod contents;
 #[cfg(feature = "corpus")]
 pub mod corpus;
 mod driver;
@@ -85,8 +86,9 @@ pub struct Config {
     pub leases_are_fresh: bool,
     /// Events that one turn takes at most.
     pub turn_events_max: usize,
-    /// Executions whose stage bodies are kept in memory.
-    pub bodies_cached_max: usize,
+    /// Memory, about, of the documents and stage bodies that are kept in it; others are read when they
+    /// are needed.
+    pub contents_bytes_max: usize,
     /// Executions that have not ended: further ones are refused, but those that a stage starts.
     pub executions_unfinished_max: usize,
     /// The same of one application.
@@ -110,7 +112,7 @@ impl Default for Config {
             redispatch_after: SignedDuration::from_secs(30),
             leases_are_fresh: true,
             turn_events_max: 256,
-            bodies_cached_max: 1_000,
+            contents_bytes_max: 64 * 1024 * 1024,
             executions_unfinished_max: 100_000,
             executions_unfinished_per_application_max: 100_000,
             accounts: Vec::new(),
@@ -228,13 +230,15 @@ impl Scheduler {
     /// [`SubmitError::Refused`] lists everything that is wrong with the document.
     pub async fn submit(&self, start: Start) -> Result<ExecutionId, SubmitError> {
         let now = self.ports.clock.now();
+        let is_named = start.id.is_some();
         let id = start.id.clone().unwrap_or_else(|| ExecutionId::new(self.ports.clock.new_id()));
         let start = self.expanded(start).await?;
         let prior = self.prior_artifacts(&start).await?;
         let submission =
             start::prepare(&id, start, &prior, &self.registry, &self.config.limits, now)?;
         let (reply, answer) = oneshot::channel();
-        let input = Input::Submit { submission: Box::new(submission), reply };
+        let submission = Box::new(submission);
+        let input = Input::Submit { submission, is_named, reply };
         self.requests.send(input).await.map_err(|_| ControlError::Stopping)?;
         answer.await.map_err(|_| ControlError::Stopping)??;
         Ok(id)

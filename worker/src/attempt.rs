@@ -34,6 +34,10 @@ const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 const GRANT_PAUSE: Duration = Duration::from_secs(5);
 const GRANT_ASKED_MAX: u32 = 24;
 
+/// How long work lasts before its beginning is reported: the end of what is done sooner tells enough,
+/// and a message less for each task is a third of what the broker carries.
+const START_TOLD_AFTER: Duration = Duration::from_millis(100);
+
 /// What an attempt works with.
 #[derive(Clone)]
 pub(crate) struct Bench {
@@ -191,8 +195,7 @@ impl Bench {
 
     async fn run(&self, ready: &AttemptReady, input: Readable, end: EndSignal) {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
-        self.report(ready, Report::Started).await;
-        // It may have been taken over while nobody heard the report. (Unkeyed work waits for its grant.)
+        // It may have been taken over while it was claimed. (Unkeyed work waits for its grant.)
         if !ready.needs_grant && self.in_flight.why(attempt, epoch) == Some(Why::LeaseLost) {
             return tracing::warn!(%attempt, %epoch, "lost before it began");
         }
@@ -203,7 +206,7 @@ impl Bench {
                 TaskAnswer::HandedOver { checkpoint: input.checkpoint.unwrap_or_default() }
             }
             Ok(input) => {
-                let work = self.answer(ready, input, end);
+                let work = self.told(ready, self.answer(ready, input, end));
                 match watched.place() {
                     Some(place) => Box::pin(telemetry::within(place, work)).await,
                     None => work.await,
@@ -224,11 +227,33 @@ impl Bench {
         self.finish(ready, answer).await;
     }
 
+    /// Does the work, and reports that it began once it has lasted a while; what waited for its grant
+    /// has told so already.
+    async fn told(
+        &self,
+        ready: &AttemptReady,
+        work: impl Future<Output = TaskAnswer>,
+    ) -> TaskAnswer {
+        let told = async {
+            self.ports.clock.sleep(START_TOLD_AFTER).await;
+            self.report(ready, Report::Started).await;
+        };
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            answer = &mut work => return answer,
+            () = told, if !ready.needs_grant => {}
+        }
+        work.await
+    }
+
     /// Waits until the claim is in the journal; `false` if it is to end before that, the worker stops,
     /// or it takes too long: then it was not begun.
     async fn is_granted(&self, ready: &AttemptReady, end: &EndSignal) -> bool {
         let granted = self.in_flight.granted(&ready.attempt, ready.epoch);
         for _ in 0..GRANT_ASKED_MAX {
+            // Either word may have been lost.
+            self.report(ready, Report::Started).await;
             tokio::select! {
                 biased;
                 // First: who was away may hear both at once, and its lease is gone.
@@ -237,8 +262,6 @@ impl Bench {
                 () = granted.cancelled() => return true,
                 () = self.ports.clock.sleep(GRANT_PAUSE) => {}
             }
-            // Either word may have been lost.
-            self.report(ready, Report::Started).await;
         }
         false
     }

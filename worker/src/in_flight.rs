@@ -73,7 +73,34 @@ impl Entry {
 #[derive(Default)]
 struct State {
     running: BTreeMap<AttemptId, Entry>,
-    ended: VecDeque<(AttemptId, Epoch)>,
+    ended: Ended,
+}
+
+/// The newest attempts that ended here; each is looked for whenever a message comes.
+#[derive(Default)]
+struct Ended {
+    /// The newest epoch of each.
+    epochs: BTreeMap<AttemptId, Epoch>,
+    /// Oldest first.
+    order: VecDeque<(AttemptId, Epoch)>,
+}
+
+impl Ended {
+    fn note(&mut self, attempt: &AttemptId, epoch: Epoch) {
+        let newest = self.epochs.entry(attempt.clone()).or_insert(epoch);
+        *newest = epoch.max(*newest);
+        self.order.push_back((attempt.clone(), epoch));
+        if self.order.len() > REMEMBERED_MAX
+            && let Some((oldest, of)) = self.order.pop_front()
+            && self.epochs.get(&oldest) == Some(&of)
+        {
+            self.epochs.remove(&oldest);
+        }
+    }
+
+    fn has(&self, attempt: &AttemptId, epoch: Epoch) -> bool {
+        self.epochs.get(attempt).is_some_and(|newest| *newest >= epoch)
+    }
 }
 
 /// What is being worked on. Clones are handles on the same list.
@@ -95,7 +122,7 @@ impl InFlight {
         if state.running.get(attempt).is_some_and(|entry| entry.epoch >= epoch) {
             return Begin::Runs;
         }
-        if state.ended.iter().any(|(id, old)| id == attempt && *old >= epoch) {
+        if state.ended.has(attempt, epoch) {
             return Begin::Ended;
         }
         if let Some(older) = state.running.get_mut(attempt) {
@@ -163,10 +190,7 @@ impl InFlight {
         if state.running.get(attempt).is_some_and(|entry| entry.epoch == epoch) {
             state.running.remove(attempt);
         }
-        state.ended.push_back((attempt.clone(), epoch));
-        if state.ended.len() > REMEMBERED_MAX {
-            state.ended.pop_front();
-        }
+        state.ended.note(attempt, epoch);
     }
 
     /// Forgets an attempt that was not begun after all.

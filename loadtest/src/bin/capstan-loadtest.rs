@@ -45,12 +45,18 @@ struct Run {
     /// Attempts that each worker runs at once.
     #[arg(long, default_value_t = 64)]
     slots: u16,
-    /// Executions that run at once.
-    #[arg(long, default_value_t = 1_000)]
-    at_once: usize,
+    /// Executions that run at once, where it is not to be as many as the workload says.
+    #[arg(long, conflicts_with = "per_second")]
+    at_once: Option<usize>,
+    /// Executions a second, however many run.
+    #[arg(long)]
+    per_second: Option<f64>,
     /// Seconds that are measured.
     #[arg(long, default_value_t = 20)]
     duration_seconds: u64,
+    /// Writes the figures here, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// A new folder for everything.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
@@ -66,7 +72,11 @@ fn main() -> anyhow::Result<()> {
         }),
         Command::Run(run) => {
             let plan = plan(&run);
-            println!("{:#}", workload::run(run.workload, &plan)?);
+            let figures = workload::run(run.workload, &plan)?;
+            if let Some(file) = &run.json {
+                std::fs::write(file, format!("{figures:#}\n"))?;
+            }
+            println!("{figures:#}");
         }
         Command::Worker(working) => on_threads(working.run())?,
     }
@@ -87,5 +97,5 @@ fn plan(run: &Run) -> Plan {
         work_ms: 0,
     };
     let duration = Duration::from_secs(run.duration_seconds);
-    Plan { shape, at_once: run.at_once, duration }
+    Plan { shape, at_once: run.at_once, per_second: run.per_second, duration }
 }

@@ -47,6 +47,22 @@ impl Spent {
     }
 }
 
+/// Bytes that processes below this one had the kernel write to disks, so far; of those that live.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn written_bytes() -> Result<u64> {
+    let all = processes()?;
+    let me = std::process::id();
+    let below = all.keys().filter(|pid| is_below(&all, **pid, me));
+    let written = below.map(|pid| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        line.and_then(|bytes| bytes.trim().parse::<u64>().ok()).unwrap_or_default()
+    });
+    Ok(written.sum())
+}
+
 struct Found {
     parent: u32,
     sort: String,

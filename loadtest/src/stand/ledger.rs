@@ -82,6 +82,11 @@ impl Ledger {
         lock(&self.finished).len()
     }
 
+    /// When each of them did, in nanoseconds of the machine's clock.
+    pub(crate) fn finish_times(&self) -> BTreeMap<Arc<str>, u64> {
+        lock(&self.finished).clone()
+    }
+
     /// Everything from a line on.
     pub fn from(&self, line: usize) -> Vec<Entry> {
         lock(&self.entries)[line..].to_vec()

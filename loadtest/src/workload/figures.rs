@@ -49,14 +49,17 @@ pub(super) fn again(entries: &[Entry], from: usize, worker: u32, at: u64) -> Vec
     again.map(|entry| Duration::from_nanos(entry.at - at)).collect()
 }
 
-/// In milliseconds.
-pub(super) fn quantiles(sorted: &[Duration]) -> Value {
+/// Of sorted times, in milliseconds.
+pub(super) fn quantiles(sorted: Vec<Duration>) -> Value {
     let at = |share: f64| {
         let place = (sorted.len() as f64 * share) as usize;
         let found = sorted.get(place.min(sorted.len().saturating_sub(1)));
         (found.copied().unwrap_or_default().as_secs_f64() * 100_000.0).round() / 100.0
     };
-    json!({"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "most": at(1.0), "of": sorted.len()})
+    json!({
+        "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p99.9": at(0.999), "most": at(1.0),
+        "of": sorted.len(),
+    })
 }
 
 #[cfg(test)]

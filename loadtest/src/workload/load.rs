@@ -1,4 +1,4 @@
-//! Chains that are submitted as long as fewer than so many run.
+//! Executions that are submitted to a stand, so many at once or so many a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,8 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
+use super::graph::Graph;
 use crate::serve::http::Connection;
 use crate::serve::now;
+use crate::stand::working::nanoseconds;
 use crate::stand::{Ledger, Moment, Stand};
 
 /// Connections over which is submitted.
@@ -20,71 +22,142 @@ const LOOK_INTERVAL: Duration = Duration::from_micros(200);
 /// How long a connection may rest: the server closes it some time after that.
 const KEPT_OPEN: Duration = Duration::from_secs(10);
 /// How long what runs may take to end.
-const END_LIMIT: Duration = Duration::from_secs(120);
+const END_LIMIT: Duration = Duration::from_secs(300);
+
+/// When the next one is submitted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pace {
+    /// As long as fewer than so many run: for what is carried at most.
+    AtOnce(usize),
+    /// So many a second, however many run and however long an answer takes: what is late counts from
+    /// when it was to be submitted.
+    PerSecond(f64),
+}
+
+/// What is submitted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    pub(super) graph: Graph,
+    /// Bytes of each stage's context.
+    pub(super) stage_bytes: usize,
+}
+
+/// One execution, with nanoseconds of the machine's clock.
+#[derive(Debug, Clone)]
+pub(super) struct Submission {
+    pub(super) id: String,
+    /// When it was to be submitted.
+    pub(super) intended: u64,
+    /// When the answer was there.
+    pub(super) accepted: u64,
+}
 
 /// Submits until it is told to end.
 pub(super) struct Load {
     is_over: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Result<Vec<String>>>>,
+    clients: Vec<JoinHandle<Result<Vec<Submission>>>>,
+    submitted: Arc<AtomicUsize>,
     stages: usize,
 }
 
+/// What it came to.
+pub(super) struct Ended {
+    pub(super) submissions: Vec<Submission>,
+    /// Stages that were worked on more than once.
+    pub(super) repeated: usize,
+}
+
+impl Ended {
+    pub(super) fn summary(&self) -> Value {
+        json!({ "executions": self.submissions.len(), "stages worked on again": self.repeated })
+    }
+}
+
 struct Client {
+    number: usize,
     address: String,
     document: String,
     ledger: Ledger,
     submitted: Arc<AtomicUsize>,
-    at_once: usize,
+    pace: Pace,
+    /// When the first is submitted.
+    from: u64,
     is_over: Arc<AtomicBool>,
 }
 
 impl Load {
-    pub(super) fn start(stand: &Stand, at_once: usize, stages: usize) -> Self {
+    /// Requests go to every scheduler.
+    pub(super) fn start(stand: &Stand, pace: Pace, work: Work) -> Self {
+        Self::start_at(stand, &stand.addresses(), pace, work)
+    }
+
+    /// Requests go to these.
+    pub(super) fn start_at(stand: &Stand, to: &[String], pace: Pace, work: Work) -> Self {
         let (is_over, submitted) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let document = work.graph.document(work.stage_bytes).to_string();
+        let from = nanoseconds();
         let client = |number: usize| Client {
-            address: stand.address(number).to_owned(),
-            document: chain(stages).to_string(),
+            number,
+            address: to.get(number % to.len().max(1)).cloned().unwrap_or_default(),
+            document: document.clone(),
             ledger: stand.ledger.clone(),
             submitted: Arc::clone(&submitted),
-            at_once,
+            pace,
+            from,
             is_over: Arc::clone(&is_over),
         };
-        let clients = (0..CLIENTS.min(at_once)).map(client);
-        let clients = clients.map(|client| std::thread::spawn(move || client.submit())).collect();
-        Self { is_over, clients, stages }
+        let clients = match pace {
+            Pace::AtOnce(count) => CLIENTS.min(count),
+            Pace::PerSecond(_) => CLIENTS,
+        };
+        let clients: Vec<_> = (0..clients).map(client).collect();
+        let clients = clients.into_iter().map(|client| std::thread::spawn(move || client.submit()));
+        let clients = clients.collect();
+        Self { is_over, clients, submitted, stages: work.graph.len() }
+    }
+
+    /// How many were submitted so far.
+    pub(super) fn submitted(&self) -> usize {
+        self.submitted.load(Ordering::SeqCst)
     }
 
     /// Submits no more, waits until everything has ended, and looks whether all of it succeeded and
     /// each stage was worked on.
-    pub(super) fn end(self, stand: &Stand) -> Result<Value> {
+    pub(super) fn end(self, stand: &Stand) -> Result<Ended> {
         self.is_over.store(true, Ordering::SeqCst);
-        let mut submitted = BTreeSet::new();
+        let mut submissions = Vec::new();
         for client in self.clients {
-            submitted.extend(client.join().map_err(|_| anyhow!("a client broke down"))??);
+            submissions.extend(client.join().map_err(|_| anyhow!("a client broke down"))??);
         }
-        let began = now();
+        wait_for_end(stand, submissions.len())?;
         let mut connection = Connection::open(stand.address(0))?;
-        while unfinished(&mut connection)? > 0 || stand.ledger.finished() < submitted.len() {
-            ensure!(
-                began.elapsed() < END_LIMIT,
-                "{} of {} executions finished {END_LIMIT:?} after the last was submitted",
-                stand.ledger.finished(),
-                submitted.len()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        for id in submitted.iter().step_by((submitted.len() / 100).max(1)) {
+        for Submission { id, .. } in submissions.iter().step_by((submissions.len() / 100).max(1)) {
             let (status, body) = connection.send("GET", &format!("/pipelines/{id}"), "")?;
             let execution: Value = serde_json::from_str(&body)?;
             ensure!(status == 200 && execution["status"] == "SUCCEEDED", "{id} did not: {body}");
         }
-        let repeated = check(stand, &submitted, self.stages)?;
-        Ok(json!({ "executions": submitted.len(), "stages worked on again": repeated }))
+        let repeated = check(stand, &submissions, self.stages)?;
+        Ok(Ended { submissions, repeated })
     }
 }
 
+fn wait_for_end(stand: &Stand, submitted: usize) -> Result<()> {
+    let began = now();
+    let mut connection = Connection::open(stand.address(0))?;
+    while unfinished(&mut connection)? > 0 || stand.ledger.finished() < submitted {
+        ensure!(
+            began.elapsed() < END_LIMIT,
+            "{} of {submitted} executions finished {END_LIMIT:?} after the last was submitted",
+            stand.ledger.finished(),
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 /// How many stages were worked on more than once; fails if one was not at all.
-fn check(stand: &Stand, submitted: &BTreeSet<String>, stages: usize) -> Result<usize> {
+fn check(stand: &Stand, submissions: &[Submission], stages: usize) -> Result<usize> {
+    let submitted: BTreeSet<&str> = submissions.iter().map(|one| one.id.as_str()).collect();
     let mut done: BTreeMap<(Arc<str>, u32), usize> = BTreeMap::new();
     for entry in stand.ledger.from(0) {
         if entry.moment == Moment::Done {
@@ -99,27 +172,60 @@ fn check(stand: &Stand, submitted: &BTreeSet<String>, stages: usize) -> Result<u
 }
 
 impl Client {
-    fn submit(&self) -> Result<Vec<String>> {
+    fn submit(&self) -> Result<Vec<Submission>> {
         let (mut connection, mut used) = (Connection::open(&self.address)?, now());
         let mut submitted = Vec::new();
-        while !self.is_over.load(Ordering::SeqCst) {
-            let number = self.submitted.fetch_add(1, Ordering::SeqCst);
-            if number >= self.ledger.finished() + self.at_once {
-                self.submitted.fetch_sub(1, Ordering::SeqCst);
-                std::thread::sleep(LOOK_INTERVAL);
-                continue;
-            }
+        while let Some(intended) = self.next(submitted.len()) {
             if used.elapsed() > KEPT_OPEN {
                 connection = Connection::open(&self.address)?;
             }
             used = now();
             let (status, body) = connection.send("POST", "/pipelines/start", &self.document)?;
+            let accepted = nanoseconds();
             ensure!(status == 202, "a submission was refused ({status}): {body}");
             let answer: Value = serde_json::from_str(&body)?;
             let path = answer["ref"].as_str().context("no `ref`")?;
-            submitted.push(path.rsplit('/').next().unwrap_or_default().to_owned());
+            let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+            submitted.push(Submission { id, intended, accepted });
         }
         Ok(submitted)
+    }
+
+    /// Waits until the next is to be submitted; `None` if no more are.
+    fn next(&self, earlier: usize) -> Option<u64> {
+        match self.pace {
+            Pace::AtOnce(at_once) => self.wait_for_room(at_once),
+            Pace::PerSecond(rate) => self.wait_for_turn(earlier, rate),
+        }
+    }
+
+    fn wait_for_room(&self, at_once: usize) -> Option<u64> {
+        while !self.is_over.load(Ordering::SeqCst) {
+            let number = self.submitted.fetch_add(1, Ordering::SeqCst);
+            if number < self.ledger.finished() + at_once {
+                return Some(nanoseconds());
+            }
+            self.submitted.fetch_sub(1, Ordering::SeqCst);
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        None
+    }
+
+    fn wait_for_turn(&self, earlier: usize, rate: f64) -> Option<u64> {
+        let place = (earlier * CLIENTS + self.number) as f64;
+        let intended = self.from + (place * 1e9 / rate) as u64;
+        while nanoseconds() < intended {
+            if self.is_over.load(Ordering::SeqCst) {
+                return None;
+            }
+            let left = Duration::from_nanos(intended.saturating_sub(nanoseconds()));
+            std::thread::sleep(left.min(Duration::from_millis(20)));
+        }
+        if self.is_over.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.submitted.fetch_add(1, Ordering::SeqCst);
+        Some(intended)
     }
 }
 
@@ -129,19 +235,4 @@ fn unfinished(connection: &mut Connection) -> Result<usize> {
     ensure!(status == 200, "a list was refused ({status}): {body}");
     let found: Value = serde_json::from_str(&body)?;
     Ok(found.as_array().map_or(0, Vec::len))
-}
-
-fn chain(stages: usize) -> Value {
-    let stage = |at: usize| {
-        let before: Vec<String> = at.checked_sub(1).map(|at| at.to_string()).into_iter().collect();
-        json!({
-            "refId": at.to_string(), "type": "nothing", "name": "nothing",
-            "requisiteStageRefIds": before, "number": at.to_string(),
-            "last": (at + 1 == stages).to_string(),
-        })
-    };
-    json!({
-        "application": "load", "name": "chain",
-        "stages": (0..stages).map(stage).collect::<Vec<_>>(),
-    })
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::children::Children;
+use super::contents::Contents;
 use super::evaluation::Shell;
 use super::lines::Lines;
 use super::loaded::Loaded;
@@ -39,6 +40,8 @@ pub(crate) enum Input {
     Submit {
         /// What to store.
         submission: Box<Submission>,
+        /// Whether its id is the caller's: then it may exist already.
+        is_named: bool,
         /// Answered once it is stored.
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
@@ -74,8 +77,8 @@ pub(crate) struct Driver {
     stop: CancellationToken,
     /// Executions that have not ended.
     pub(crate) executions: BTreeMap<ExecutionId, Loaded>,
-    /// Executions whose content is in memory, least recently used first.
-    pub(super) with_content: VecDeque<ExecutionId>,
+    /// Executions whose content is in memory.
+    pub(super) contents: Contents,
     pub(crate) timers: Timers,
     /// Leased attempts that nobody seems to hold.
     pub(crate) missing: Missing,
@@ -149,7 +152,7 @@ impl Driver {
             updates: handle.updates.clone(),
             stop,
             executions: BTreeMap::new(),
-            with_content: VecDeque::new(),
+            contents: Contents::default(),
             timers: Timers::default(),
             missing: Missing::default(),
             children: Children::default(),
@@ -233,8 +236,8 @@ impl Driver {
     async fn handle(&mut self, turn: &mut Turn, wake: Wake) {
         match wake {
             Wake::Stop => {}
-            Wake::Input(Input::Submit { submission, reply }) => {
-                self.submit(turn, *submission, reply).await;
+            Wake::Input(Input::Submit { submission, is_named, reply }) => {
+                self.submit(turn, *submission, is_named, reply).await;
             }
             Wake::Input(Input::Request(request)) => self.request(turn, request).await,
             Wake::Report(next) => self.received(turn, next).await,
@@ -285,6 +288,7 @@ impl Driver {
         &mut self,
         turn: &mut Turn,
         submission: Submission,
+        is_named: bool,
         reply: oneshot::Sender<Result<(), SubmitError>>,
     ) {
         let id = submission.loaded.id.clone();
@@ -299,9 +303,12 @@ impl Driver {
             return drop(reply.send(Err(refused)));
         }
         let known = self.executions.contains_key(&id) || turn.works.contains_key(&id);
-        let stored = self.shell.ports.journal.load(&id).await;
+        let stored = match is_named {
+            true => self.shell.ports.journal.load(&id).await.map(|stored| stored.is_some()),
+            false => Ok(false),
+        };
         match stored {
-            Ok(None) if !known => {}
+            Ok(false) if !known => {}
             Ok(_) => return drop(reply.send(Err(SubmitError::Exists(id)))),
             Err(error) => return drop(reply.send(Err(error.into()))),
         }

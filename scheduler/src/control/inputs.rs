@@ -81,11 +81,7 @@ async fn task_input(
 ) -> Result<TaskInput, PortError> {
     loaded.content(&*shell.ports.journal).await?;
     let Loaded { engine, content, label, .. } = loaded;
-    let empty = Content {
-        document: Value::Null,
-        bodies: BTreeMap::new(),
-        producers: std::collections::BTreeSet::new(),
-    };
+    let empty = Content::new(Value::Null, []);
     let content = content.as_ref().unwrap_or(&empty);
     let body = content.body(attempt.stage);
     let visible = visible(engine, content, attempt.stage);

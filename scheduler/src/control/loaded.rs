@@ -12,6 +12,8 @@ use shared_ports::journal::{
 };
 use shared_ports::{Journal, PortError};
 
+use super::contents;
+
 /// An execution in memory.
 pub(crate) struct Loaded {
     /// Its id.
@@ -44,6 +46,8 @@ pub(crate) struct Content {
     pub(crate) bodies: BTreeMap<StageIndex, StageBody>,
     /// Stages whose outputs are not empty: the only ones that others downstream look at.
     pub(crate) producers: BTreeSet<StageIndex>,
+    /// About how much memory all of it takes.
+    bytes: usize,
 }
 
 impl Loaded {
@@ -136,22 +140,33 @@ impl Content {
             why: "it is not in the journal".into(),
         };
         let stored = journal.load(id).await?.ok_or_else(missing)?;
-        let mut content =
-            Self { document: stored.document, bodies: BTreeMap::new(), producers: BTreeSet::new() };
-        for (index, body) in (0..).zip(journal.bodies(id, &[]).await?) {
-            content.set(index, body);
-        }
-        Ok(content)
+        Ok(Self::new(stored.document, journal.bodies(id, &[]).await?))
+    }
+
+    /// A document, and the bodies of its stages in their order.
+    pub(crate) fn new(document: Value, bodies: impl IntoIterator<Item = StageBody>) -> Self {
+        let bytes = contents::value_bytes(&document);
+        let (all, producers) = (BTreeMap::new(), BTreeSet::new());
+        let mut content = Self { document, bodies: all, producers, bytes };
+        (0..).zip(bodies).for_each(|(index, body)| content.set(index, body));
+        content
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Puts a stage's body in place.
     pub(crate) fn set(&mut self, index: StageIndex, body: StageBody) {
+        self.bytes += contents::body_bytes(&body);
         if body.outputs.is_empty() {
             self.producers.remove(&index);
         } else {
             self.producers.insert(index);
         }
-        self.bodies.insert(index, body);
+        let replaced = self.bodies.insert(index, body);
+        self.bytes -= replaced.map_or(0, |body| contents::body_bytes(&body));
     }
 
     /// A stage's body; empty for a stage that has none yet.

@@ -198,8 +198,8 @@ impl Driver {
         if !work.later.is_empty() {
             self.later.push_back((id.clone(), work.later.into()));
         }
-        if work.loaded.content.is_some() {
-            self.with_content.push_back(id.clone());
+        if let Some(content) = &work.loaded.content {
+            self.contents.note(&id, content.bytes());
         }
         self.admission.note(&id, &work.loaded.label.application);
         self.executions.insert(id, work.loaded);
@@ -207,11 +207,8 @@ impl Driver {
 
     /// Drops the contents that were not used for longest.
     fn trim(&mut self) {
-        while self.with_content.len() > self.shell.config.bodies_cached_max {
-            let Some(oldest) = self.with_content.pop_front() else { return };
-            if self.with_content.contains(&oldest) {
-                continue;
-            }
+        let bytes_max = self.shell.config.contents_bytes_max;
+        while let Some(oldest) = self.contents.take_oldest_beyond(bytes_max) {
             if let Some(loaded) = self.executions.get_mut(&oldest) {
                 loaded.content = None;
             }
@@ -220,6 +217,7 @@ impl Driver {
 
     pub(super) fn forget(&mut self, id: &ExecutionId) {
         self.executions.remove(id);
+        self.contents.forget(id);
         self.admission.forget(id);
         self.ready.forget(id);
         self.shell.counted.forget(id);

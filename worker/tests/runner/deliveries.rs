@@ -17,21 +17,34 @@ use crate::probe::{probe, until_cancelled};
 use crate::world::{LIMIT, Said, World, attempt, config, holder, ports, ready, until};
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_is_reported_started_and_its_answer_reported() {
+async fn the_answer_of_what_is_short_is_all_that_is_reported() {
     let (probe, runs) = probe("probe", |cx| async move {
         let outputs = json!({"saw": cx.text("from")}).as_object().unwrap().clone();
         TaskAnswer::Succeeded { result: TaskResult { outputs, ..TaskResult::default() } }
     });
     let mut world = World::with(Catalog::default().with(probe)).await;
     world.send(&ready("probe", "1", 3)).await;
-    let started = world.started().await;
-    assert_eq!((started.attempt, started.epoch), (attempt("1"), Epoch(3)));
-    assert_eq!((started.worker, started.v), (config().id, MESSAGE_VERSION));
-    let TaskAnswer::Succeeded { result } = world.answer().await else { panic!("it succeeded") };
+    let report = world.report().await;
+    assert_eq!((report.attempt, report.epoch), (attempt("1"), Epoch(3)));
+    assert_eq!((report.worker, report.v), (config().id, MESSAGE_VERSION));
+    let Report::Finished(answer) = report.report else { panic!("it was short: {report:?}") };
+    let TaskAnswer::Succeeded { result } = *answer else { panic!("it succeeded") };
     assert_eq!(result.outputs["saw"], "the message");
     assert_eq!(runs.begun(), 1);
     assert_eq!(world.ports.leases.holders(&[attempt("1")]).await.unwrap(), [None], "released");
     assert_eq!(world.left_of("probe").await, 0, "acknowledged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lasts_is_reported_started_soon() {
+    let (probe, _) = probe("probe", until_cancelled);
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    world.send(&ready("probe", "1", 3)).await;
+    let started = world.started().await;
+    assert_eq!((started.attempt, started.epoch), (attempt("1"), Epoch(3)));
+    assert!(world.clock().elapsed() < Duration::from_millis(200), "a cancel has to find it");
+    world.abort(&attempt("1"), 3).await;
+    world.answer().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +100,7 @@ async fn a_message_of_an_older_epoch_is_not_run() {
     world.silent_for(LIMIT).await;
     assert_eq!(runs.begun(), 0, "refused after it ended, too");
     world.send(&ready("probe", "1", 6)).await;
-    assert_eq!(world.started().await.epoch, Epoch(6), "a newer epoch takes over");
+    assert_eq!(world.report().await.epoch, Epoch(6), "a newer epoch takes over");
     assert_eq!(world.left_of("probe").await, 0, "what is stale does not come again");
 }
 
@@ -119,7 +132,6 @@ async fn garbage_is_set_aside_once_with_a_line_in_the_log() {
     }
     world.publish(Queue::Control(config().id), "garbage-c", &json!("stop!")).await;
     world.send(&ready("probe", "1", 1)).await;
-    world.started().await;
     assert_eq!(world.answer().await, TaskAnswer::done(), "the worker goes on");
     assert_eq!(runs.begun(), 1);
     for number in 0..bodies.len() {
@@ -142,7 +154,6 @@ async fn a_message_of_a_newer_version_is_left_to_a_newer_worker() {
     let looked = said.text().matches("newer version").count();
     assert!((2..=25).contains(&looked), "it comes again, but at leisure: {looked} times in 20 s");
     world.send(&ready("probe", "1", 1)).await;
-    world.started().await;
     assert_eq!(world.answer().await, TaskAnswer::done(), "others are not held up by it");
     assert_eq!(runs.begun(), 1);
     assert_eq!(world.left_of("probe").await, 1, "it is kept");
@@ -162,7 +173,6 @@ async fn inputs_in_a_blob_are_read_and_a_long_answer_is_put_into_one() {
     let blob = world.ports.blobs.put(body).await.unwrap();
     let message = AttemptReady { inputs: Inputs::Blob(blob), ..ready("probe", "1", 1) };
     world.send(&message).await;
-    world.started().await;
     let report = world.report().await;
     let Report::FinishedBlob(blob) = report.report else { panic!("it is long") };
     let bytes = world.ports.blobs.get(&blob, None).await.unwrap();
@@ -179,7 +189,6 @@ async fn inputs_that_are_gone_or_unreadable_end_the_attempt_and_say_so() {
     for (stage, blob) in [("1", gone), ("2", garbage)] {
         let message = AttemptReady { inputs: Inputs::Blob(blob), ..ready("probe", stage, 1) };
         world.send(&message).await;
-        world.started().await;
         let TaskAnswer::Failed { error, .. } = world.answer().await else { panic!("it failed") };
         assert_eq!(error.kind, "InputsUnreadable");
         assert!(error.messages[0].contains("reading"), "{error:?}");
@@ -195,7 +204,6 @@ async fn an_unknown_stage_type_ends_the_attempt_and_names_it() {
     let mut message = ready("other", "1", 1);
     message.capability = Capability::new("probe");
     world.send(&message).await;
-    world.started().await;
     let TaskAnswer::Failed { error, .. } = world.answer().await else { panic!("it failed") };
     assert!(error.messages[0].contains("`other`"), "{error:?}");
 }

@@ -125,7 +125,6 @@ async fn a_deadline_ends_an_attempt_that_nobody_cancels() {
     let mut late = ready("probe", "2", 1);
     late.deadline = Some(world.clock().now() - SignedDuration::from_secs(1));
     world.send(&late).await;
-    world.started().await;
     assert_eq!(world.answer().await, canceled(), "one that is past already");
 }
 
@@ -143,7 +142,6 @@ async fn a_stage_type_that_panics_fails_its_attempt_and_nothing_else() {
     let mut world = World::of(ports(), config, Catalog::default().with(fragile)).await;
     for (stage, part) in [("x", "no number: x"), ("2", "two is bad")] {
         world.send(&ready("fragile", stage, 1)).await;
-        world.started().await;
         let answer = world.answer().await;
         let TaskAnswer::Failed { error, retry, .. } = answer else { panic!("{answer:?}") };
         assert_eq!((error.kind.as_str(), retry), ("StagePanicked", Retry::Never));
@@ -154,7 +152,6 @@ async fn a_stage_type_that_panics_fails_its_attempt_and_nothing_else() {
     }
     assert!(said.text().contains("a stage type panicked"), "{}", said.text());
     world.send(&ready("fragile", "1", 1)).await;
-    world.started().await;
     assert_eq!(world.answer().await, TaskAnswer::done(), "its slot is free again");
     assert!(!world.supervisor.has_failed());
 }

@@ -47,7 +47,6 @@ async fn a_log_is_bounded_and_says_where_it_ends() {
     let config = Config { log_bytes_max: 50_000, ..config() };
     let mut world = World::of(ports(), config, Catalog::default().with(probe)).await;
     world.send(&ready("probe", "1", 1)).await;
-    world.started().await;
     assert_eq!(world.answer().await, TaskAnswer::done(), "a full log does not fail its task");
     let log = world.log("1").await;
     assert!(log.len() > 49_000 && log.len() < 50_200, "{} bytes", log.len());

@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) api: Api,
     /// What holds for all of them.
     pub(crate) fleet: Fleet,
+    /// What a pipeline may have.
+    pub(crate) limits: Limits,
     /// How many workers are wished for, for each capability and pool.
     pub(crate) autoscale: scheduler::fleet::Config,
     /// How long what has ended is kept.
@@ -92,9 +94,6 @@ pub(crate) struct Fleet {
     pub(crate) shards: NonZeroU16,
     /// The Kubernetes accounts that clients are told of.
     pub(crate) accounts: Vec<String>,
-    /// How often an attempt is taken over (lost workers, and those that stop): work that takes down worker
-    /// after worker ends after that.
-    pub(crate) takeovers_max: u32,
     /// Whether stages may start server groups of processes on a worker's machine (provider `local`).
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact; it can run any program.
@@ -256,7 +255,6 @@ impl Default for Fleet {
         Self {
             shards,
             accounts: Vec::new(),
-            takeovers_max: Limits::default().takeovers_max,
             local_provider: false,
             artifact_templates: false,
             window_zone: Zone::default(),

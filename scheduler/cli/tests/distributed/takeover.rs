@@ -26,7 +26,7 @@ fn a_killed_worker_s_bake_is_taken_over() {
 
 #[test]
 fn work_that_takes_down_worker_after_worker_stops_and_names_them() {
-    let mut server = Server::start_with(|settings| settings["fleet"]["takeovers_max"] = 1.into());
+    let mut server = Server::start_with(|settings| settings["limits"]["takeovers_max"] = 1.into());
     server.file("hold", "");
     server.save(&bake());
     let id = server.out(&["pipeline", "execute", "-a", "shop", "bake"]).trim().to_owned();

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::run;
 
 /// Commands that the stack uses, with the Debian package of each.
-const COMMANDS: [(&str, &str); 22] = [
+const COMMANDS: [(&str, &str); 23] = [
     ("openssl", "openssl"),
     ("setpriv", "util-linux"),
     ("python3", "python3"),
@@ -27,6 +27,7 @@ const COMMANDS: [(&str, &str); 22] = [
     ("docker", "docker.io"),
     ("docker-init", "docker.io"),
     ("docker-registry", "docker-registry"),
+    ("docker-compose", "docker-compose"),
     ("packer", "packer"),
     ("busybox", "busybox-static"),
     ("epmd", "erlang-base"),

@@ -1,0 +1,141 @@
+//! A load that stays as it is, and one that rises.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use super::figures::{between_stages, quantiles};
+use super::graph::Graph;
+use super::load::{Ended, Load, Pace, Work};
+use super::{Plan, WARM_UP};
+use crate::serve::now;
+use crate::stand::cpu::{self, Spent};
+use crate::stand::working::nanoseconds;
+use crate::stand::{Entry, Moment, Stand};
+
+/// Executions a second with which a rising load begins.
+const RATE_FIRST: f64 = 25.0;
+/// How often it doubles at most.
+const RATE_STEPS_MAX: u32 = 8;
+/// A rate is too much where so much of a second of it is left at the end of its time.
+const BACKLOG_SECONDS_MAX: f64 = 1.0;
+
+/// What happened while it was measured.
+struct Window {
+    from: u64,
+    to: u64,
+    seconds: f64,
+    spent: Spent,
+    entries: Vec<Entry>,
+    memory: Value,
+    written: u64,
+}
+
+impl Window {
+    fn open(stand: &Stand, duration: Duration) -> Result<Self> {
+        let (line, from, began) = (stand.ledger.len(), nanoseconds(), now());
+        let (before, wrote) = (Spent::now()?, cpu::written_bytes()?);
+        std::thread::sleep(duration);
+        let spent = Spent::now()?.since(&before);
+        let written = cpu::written_bytes()?.saturating_sub(wrote);
+        let seconds = began.elapsed().as_secs_f64();
+        let (entries, to) = (stand.ledger.from(line), nanoseconds());
+        Ok(Self { from, to, seconds, spent, entries, memory: stand.memory()?, written })
+    }
+
+    fn stages(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.moment == Moment::Done).count()
+    }
+
+    fn per_stage(&self) -> Value {
+        let stages = self.stages().max(1) as f64;
+        let microseconds = |spent: Duration| (spent.as_secs_f64() * 1e6 / stages).round();
+        let each = self.spent.0.iter().map(|(sort, spent)| (sort.clone(), microseconds(*spent)));
+        let each: serde_json::Map<_, _> = each.map(|(sort, spent)| (sort, spent.into())).collect();
+        json!({ "without the load": microseconds(self.spent.total()), "of each": each })
+    }
+
+    /// Of those that were to be submitted in it: how long until the answer, and until the end.
+    fn executions(&self, stand: &Stand, ended: &Ended) -> Value {
+        let is_in = |at: u64| (self.from..self.to).contains(&at);
+        let inside: Vec<_> = ended.submissions.iter().filter(|one| is_in(one.intended)).collect();
+        let since = |at: u64, from: u64| Duration::from_nanos(at.saturating_sub(from));
+        let accepted = inside.iter().map(|one| since(one.accepted, one.intended)).collect();
+        let finished = stand.ledger.finish_times();
+        let whole = |one: &&&super::load::Submission| {
+            finished.get(one.id.as_str()).map(|at| since(*at, one.intended))
+        };
+        let whole = inside.iter().filter_map(|one| whole(&one)).collect();
+        json!({
+            "request to answer, ms": quantiles(sorted(accepted)),
+            "request to the work of the last stage, ms": quantiles(sorted(whole)),
+        })
+    }
+}
+
+fn sorted(mut durations: Vec<Duration>) -> Vec<Duration> {
+    durations.sort();
+    durations
+}
+
+pub(super) fn run(plan: &Plan, pace: Pace, work: Work) -> Result<Value> {
+    let stand = Stand::start(plan.shape.clone())?;
+    let load = Load::start(&stand, pace, work);
+    std::thread::sleep(WARM_UP);
+    let window = Window::open(&stand, plan.duration)?;
+    let ended = load.end(&stand)?;
+    ensure!(window.stages() > 0, "no stage was worked on in {:?}", plan.duration);
+    ensure!(ended.repeated == 0, "{} stages were worked on twice", ended.repeated);
+    let stages = window.stages();
+    let mut figures = json!({
+        "pace": format!("{pace:?}"),
+        "stages of one": work.graph.len(),
+        "stages per second": (stages as f64 / window.seconds).round(),
+        "CPU per stage, us": window.per_stage(),
+        "executions": window.executions(&stand, &ended),
+        "memory at the end": window.memory,
+        "written per stage, bytes": window.written / stages as u64,
+        "verified": ended.summary(),
+    });
+    if matches!(work.graph, Graph::Chain { .. }) {
+        figures["stage to next stage, ms"] = quantiles(between_stages(&window.entries));
+    }
+    Ok(figures)
+}
+
+/// Doubles the rate until more comes than goes; the highest rate that went.
+pub(super) fn rise(plan: &Plan, graph: Graph) -> Result<Value> {
+    let mut steps = Vec::new();
+    let mut rate = plan.per_second.unwrap_or(RATE_FIRST);
+    for _ in 0..RATE_STEPS_MAX {
+        let step = one_rate(plan, graph, rate, steps.len())?;
+        let is_too_much = step["backlog, executions"].as_f64() > Some(rate * BACKLOG_SECONDS_MAX);
+        steps.push(step);
+        if is_too_much {
+            break;
+        }
+        rate *= 2.0;
+    }
+    Ok(json!({ "stages of one": graph.len(), "steps": steps }))
+}
+
+fn one_rate(plan: &Plan, graph: Graph, rate: f64, step: usize) -> Result<Value> {
+    let mut shape = plan.shape.clone();
+    shape.folder = shape.folder.join(format!("step{step}"));
+    let stand = Stand::start(shape)?;
+    let load = Load::start(&stand, Pace::PerSecond(rate), Work { graph, stage_bytes: 0 });
+    std::thread::sleep(WARM_UP);
+    let window = Window::open(&stand, plan.duration)?;
+    let backlog = load.submitted().saturating_sub(stand.ledger.finished());
+    let ended = load.end(&stand)?;
+    ensure!(ended.repeated == 0, "{} stages were worked on twice", ended.repeated);
+    Ok(json!({
+        "executions a second": rate,
+        "backlog, executions": backlog,
+        "stages per second": (window.stages() as f64 / window.seconds).round(),
+        "CPU per stage, us": window.per_stage(),
+        "executions": window.executions(&stand, &ended),
+        "verified": ended.summary(),
+    }))
+}
