@@ -227,11 +227,7 @@ fn submission(
         pipeline_config_id: pipeline.config_id().map(str::to_owned),
         build_time: now,
     };
-    let content = Some(Content {
-        document,
-        bodies: (0..).zip(bodies).collect(),
-        producers: std::collections::BTreeSet::new(),
-    });
+    let content = Some(Content::new(document, bodies));
     let loaded = Loaded { id: id.clone(), version: 0, engine, label, content };
     Submission { loaded, changes, commands: step.commands }
 }

@@ -1,6 +1,6 @@
 //! Runs the cases of artifacts, but for those that are about manifests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -143,14 +143,12 @@ fn execution(input: &Value) -> Option<(Execution, Content)> {
     let graph = graph::graph(&pipeline, &limits).0?;
     let id = ExecutionId::new("corpus");
     let (engine, _) = Execution::submit(id, &graph, &limits, Timestamp::UNIX_EPOCH);
-    let mut bodies = BTreeMap::new();
+    let mut bodies = Vec::new();
     for stage in document["stages"].as_array()? {
-        let index = engine.find(&StageRef::new(text(&stage["refId"])))?;
         let outputs = stage["outputs"].as_object().cloned().unwrap_or_default();
-        bodies.insert(index, StageBody { outputs, ..StageBody::default() });
+        bodies.push(StageBody { outputs, ..StageBody::default() });
     }
-    let producers: BTreeSet<_> = bodies.keys().copied().collect();
-    Some((engine, Content { document, bodies, producers }))
+    Some((engine, Content::new(document, bodies)))
 }
 
 fn of_stage(input: &Value) -> Value {

@@ -8,9 +8,11 @@ use scheduler_engine::event::StageIndex;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits};
 use shared_ports::journal::{
-    Append, Head, HistoryEntry, Kind, StageBody, StageRow, Stored, Version,
+    Append, Head, HistoryEntry, Kind, RunningMax, StageBody, StageRow, Stored, Version,
 };
 use shared_ports::{Journal, PortError};
+
+use super::planning;
 
 /// An execution in memory.
 pub(crate) struct Loaded {
@@ -37,6 +39,7 @@ pub(crate) struct Label {
 }
 
 /// What an execution carries.
+#[derive(Default)]
 pub(crate) struct Content {
     /// The execution's document: everything but the stages' contexts and outputs.
     pub(crate) document: Value,
@@ -44,6 +47,8 @@ pub(crate) struct Content {
     pub(crate) bodies: BTreeMap<StageIndex, StageBody>,
     /// Stages whose outputs are not empty: the only ones that others downstream look at.
     pub(crate) producers: BTreeSet<StageIndex>,
+    /// Who answered the judgments that pass their answerer's rights on.
+    pub(crate) answered: BTreeMap<StageIndex, String>,
 }
 
 impl Loaded {
@@ -110,10 +115,12 @@ impl Loaded {
             history: changes.history.clone(),
             with: changes.with.clone(),
             running_max: changes.running_max,
+            running_max_beyond: changes.running_max_beyond,
         }
     }
 
-    fn head(&self) -> Head {
+    /// The execution's own row, as it stands in memory.
+    pub(crate) fn head(&self) -> Head {
         let Label { kind, application, name, pipeline_config_id, build_time } = self.label.clone();
         Head {
             kind,
@@ -136,12 +143,16 @@ impl Content {
             why: "it is not in the journal".into(),
         };
         let stored = journal.load(id).await?.ok_or_else(missing)?;
-        let mut content =
-            Self { document: stored.document, bodies: BTreeMap::new(), producers: BTreeSet::new() };
-        for (index, body) in (0..).zip(journal.bodies(id, &[]).await?) {
+        Ok(Self::new(stored.document, journal.bodies(id, &[]).await?))
+    }
+
+    /// A document and the bodies of its stages, in their order.
+    pub(crate) fn new(document: Value, bodies: Vec<StageBody>) -> Self {
+        let mut content = Self { document, ..Self::default() };
+        for (index, body) in (0..).zip(bodies) {
             content.set(index, body);
         }
-        Ok(content)
+        content
     }
 
     /// Puts a stage's body in place.
@@ -150,6 +161,10 @@ impl Content {
             self.producers.remove(&index);
         } else {
             self.producers.insert(index);
+        }
+        match answered_by(&body) {
+            None => drop(self.answered.remove(&index)),
+            Some(by) => drop(self.answered.insert(index, by.to_owned())),
         }
         self.bodies.insert(index, body);
     }
@@ -181,6 +196,13 @@ impl Content {
     }
 }
 
+/// Who answered a judgment that passes its answerer's rights on.
+fn answered_by(body: &StageBody) -> Option<&str> {
+    let passes_on = planning::truth(body.context.get("propagateAuthenticationContext")?)?;
+    let by = body.context.get("lastModifiedBy").and_then(Value::as_str)?;
+    passes_on.then_some(by)
+}
+
 /// What a turn changed of one execution and has not stored yet.
 #[derive(Default)]
 pub(crate) struct Changes {
@@ -196,6 +218,8 @@ pub(crate) struct Changes {
     pub(crate) with: Option<ExecutionId>,
     /// How many executions of its pipeline may run, where it begins with this.
     pub(crate) running_max: Option<u32>,
+    /// The same of its application's, and of all.
+    pub(crate) running_max_beyond: RunningMax,
 }
 
 impl Changes {

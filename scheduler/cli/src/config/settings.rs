@@ -95,6 +95,14 @@ pub(crate) struct Fleet {
     /// How often an attempt is taken over (lost workers, and those that stop): work that takes down worker
     /// after worker ends after that.
     pub(crate) takeovers_max: u32,
+    /// Executions that run at once; further ones wait, the oldest first, but those of stages; 0: any number.
+    pub(crate) executions_running_max: u32,
+    /// The same of one application.
+    pub(crate) executions_running_per_application_max: u32,
+    /// Stages of one pipeline.
+    pub(crate) stages_max: usize,
+    /// Edges between the stages of one pipeline.
+    pub(crate) edges_max: usize,
     /// Whether stages may start server groups of processes on a worker's machine (provider `local`).
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact; it can run any program.
@@ -216,7 +224,22 @@ impl Api {
             executions_unfinished_max: self.executions_unfinished_max,
             executions_unfinished_per_application_max: self
                 .executions_unfinished_per_application_max,
+            ..LimitArgs::default()
         }
+    }
+}
+
+impl Fleet {
+    /// What a pipeline may have, and how many executions may run.
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = LimitArgs {
+            executions_running_max: self.executions_running_max,
+            executions_running_per_application_max: self.executions_running_per_application_max,
+            stages_max: self.stages_max,
+            edges_max: self.edges_max,
+            ..LimitArgs::default()
+        };
+        Limits { takeovers_max: self.takeovers_max, ..limits.of_pipelines() }
     }
 }
 
@@ -253,10 +276,15 @@ impl Settings {
 impl Default for Fleet {
     fn default() -> Self {
         let shards = NonZeroU16::new(64).unwrap_or(NonZeroU16::MIN);
+        let limits = Limits::default();
         Self {
             shards,
             accounts: Vec::new(),
-            takeovers_max: Limits::default().takeovers_max,
+            takeovers_max: limits.takeovers_max,
+            executions_running_max: 0,
+            executions_running_per_application_max: 0,
+            stages_max: limits.stages_max,
+            edges_max: limits.edges_max,
             local_provider: false,
             artifact_templates: false,
             window_zone: Zone::default(),

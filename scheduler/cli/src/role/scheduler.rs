@@ -8,7 +8,6 @@ use scheduler::access::Tokens;
 use scheduler::{Account, Config, Scheduler, Sharing, StartError};
 use secrecy::ExposeSecret;
 use shared_adapters::{Guard, OpenError, Patience, open_patiently};
-use shared_model::Limits;
 use shared_ports::Ports;
 use shared_runtime::Supervisor;
 use tokio::net::TcpListener;
@@ -105,9 +104,8 @@ async fn start(
 fn control(settings: &Settings, name: String) -> Config {
     let kubernetes = settings.fleet.accounts.iter().map(|name| Account::new("kubernetes", name));
     let local = settings.fleet.local_provider.then(|| Account::new(LOCAL, LOCAL));
-    let limits = Limits { takeovers_max: settings.fleet.takeovers_max, ..Limits::default() };
     Config {
-        limits,
+        limits: settings.fleet.limits(),
         executions_unfinished_max: settings.api.executions_unfinished_max,
         executions_unfinished_per_application_max: settings
             .api
