@@ -186,6 +186,9 @@ async fn an_execution_is_ended_at_once_as_orca_s_admins_do() {
     assert_eq!(execution["cancellationReason"], "stuck");
     let again = scene.send("PUT", &path, "").await;
     assert!(again.is_error(409, "conflict"), "{}", again.body);
+    let nobody = format!("Host: {}\r\nX-Spinnaker-User: {}\r\n", scene.address, "a".repeat(251));
+    let refused = scene.raw("PUT", &path, &nobody, "").await;
+    assert!(refused.is_error(400, "invalid-request"), "{}", refused.body);
     let none = "/admin/forceCancelExecution?executionId=none&executionType=PIPELINE";
     assert!(scene.send("PUT", none, "").await.is_error(404, "not-found"));
     for bad in ["", "?executionId=none&executionType=CAKE"] {

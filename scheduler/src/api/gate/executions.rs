@@ -130,7 +130,9 @@ pub(in super::super) async fn force_cancel(
         let why = format!("canceledBy is longer than {USER_BYTES_MAX} bytes (user_bytes_max)");
         return Err(ApiError::invalid(why));
     }
-    let by = named.as_deref().map_or_else(|| user(&headers), Ok)?;
+    // The header is refused where it is none, also where somebody else is named.
+    let caller = user(&headers)?;
+    let by = named.as_deref().unwrap_or(caller);
     state.scheduler.force_cancel(&ExecutionId::new(execution_id), by, &reason).await?;
     Ok(StatusCode::OK)
 }
