@@ -11,14 +11,19 @@ use serde_json::{Value, json};
 use shared_adapters::open;
 use shared_model::{Capability, Effects, ExecutionId, TaskAnswer, WorkerId};
 use shared_plugin::{Catalog, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
-use shared_ports::Clock;
+use shared_ports::{Clock, Ports};
 use shared_runtime::Supervisor;
 use tokio::task::JoinSet;
+
+use crate::graphs::Shape;
+use crate::stepping::limits;
 
 /// How long a process that is asked to stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often an execution is looked at that does not say that it has ended.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The type of the stages.
+pub const STAGE_TYPE: &str = "nothing";
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +32,9 @@ pub struct Load {
     pub executions: usize,
     /// Executions that run at once.
     pub at_once: usize,
-    /// Stages of each, one behind the other.
+    /// How the stages of each follow each other.
+    pub shape: Shape,
+    /// Stages of each.
     pub stages: usize,
     /// Attempts that the worker runs at once.
     pub slots: u16,
@@ -48,20 +55,43 @@ pub struct Figures {
 /// What could not be started, or an execution that did not succeed.
 pub async fn run(load: Load, folder: &Path) -> anyhow::Result<Figures> {
     let (ports, guard) = open::open(&open::Config::embedded(folder)).await?;
-    let supervisor = Supervisor::new();
-    let catalog = Catalog::default().with(Nothing);
-    let config = scheduler::Config::default();
-    let scheduler =
-        Scheduler::start(config, ports.clone(), catalog.descriptors(), &supervisor).await?;
-    let config =
-        worker::Config { slots: load.slots, ..worker::Config::named(WorkerId::new("load")) };
-    let clock = Arc::clone(&ports.clock);
-    worker::start(config, ports, catalog, &supervisor).await?;
-    let figures = all(load, &scheduler, &*clock).await;
-    supervisor.shut_down(STOP_LIMIT).await;
-    drop(scheduler);
+    let figures = run_on(load, ports).await;
     guard.close().await?;
     figures
+}
+
+/// Runs one pipeline on given ports to its end, and says how it looks then.
+///
+/// # Errors
+/// As [`run_on`].
+pub async fn run_one(document: Value, slots: u16, ports: Ports) -> anyhow::Result<Value> {
+    let supervisor = Supervisor::new();
+    let scheduler = start(slots, ports, &supervisor).await?;
+    let ended = one(scheduler, document).await;
+    supervisor.shut_down(STOP_LIMIT).await;
+    ended
+}
+
+/// Runs a load on given ports.
+///
+/// # Errors
+/// What could not be started, or an execution that did not succeed.
+pub async fn run_on(load: Load, ports: Ports) -> anyhow::Result<Figures> {
+    let (supervisor, clock) = (Supervisor::new(), Arc::clone(&ports.clock));
+    let scheduler = start(load.slots, ports, &supervisor).await?;
+    let figures = all(load, &scheduler, &*clock).await;
+    supervisor.shut_down(STOP_LIMIT).await;
+    figures
+}
+
+async fn start(slots: u16, ports: Ports, supervisor: &Supervisor) -> anyhow::Result<Scheduler> {
+    let catalog = Catalog::default().with(Nothing);
+    let config = scheduler::Config { limits: limits(), ..scheduler::Config::default() };
+    let scheduler =
+        Scheduler::start(config, ports.clone(), catalog.descriptors(), supervisor).await?;
+    let config = worker::Config { slots, ..worker::Config::named(WorkerId::new("load")) };
+    worker::start(config, ports, catalog, supervisor).await?;
+    Ok(scheduler)
 }
 
 async fn all(load: Load, scheduler: &Scheduler, clock: &dyn Clock) -> anyhow::Result<Figures> {
@@ -72,7 +102,7 @@ async fn all(load: Load, scheduler: &Scheduler, clock: &dyn Clock) -> anyhow::Re
         {
             done.push(ended??);
         }
-        running.spawn(one(scheduler.clone(), chain(load.stages)));
+        running.spawn(one(scheduler.clone(), load.shape.pipeline(load.stages, STAGE_TYPE)));
     }
     while let Some(ended) = running.join_next().await {
         done.push(ended??);
@@ -118,17 +148,6 @@ fn span(from: &Value, to: &Value) -> Duration {
     Duration::from_millis(at(to).saturating_sub(at(from)))
 }
 
-fn chain(stages: usize) -> Value {
-    let stage = |at: usize| {
-        let before: Vec<String> = at.checked_sub(1).map(|at| at.to_string()).into_iter().collect();
-        json!({"refId": at.to_string(), "type": "nothing", "name": "nothing", "requisiteStageRefIds": before})
-    };
-    json!({
-        "application": "load", "name": "chain",
-        "stages": (0..stages).map(stage).collect::<Vec<_>>(),
-    })
-}
-
 /// A stage that does nothing, on a worker.
 struct Nothing;
 
@@ -137,7 +156,7 @@ impl StageType for Nothing {
     fn describe(&self) -> StageDescriptor {
         let capability = Capability::new("nothing");
         StageDescriptor {
-            name: "nothing".into(),
+            name: STAGE_TYPE.into(),
             aliases: Vec::new(),
             summary: "Does nothing.".into(),
             schema: json!({"type": "object"}),

@@ -13,7 +13,7 @@ use shared_adapters::open;
 use shared_adapters::{Distributed, Embedded, Postgres};
 use shared_model::{ExecutionId, Status};
 use shared_ports::Ports;
-use shared_ports::journal::{Append, Head, Kind, StageRow, Stored};
+use shared_ports::journal::{Append, Head, Kind, RunningMax, StageRow, Stored};
 use shared_runtime::Supervisor;
 use tokio::net::TcpListener;
 
@@ -126,6 +126,7 @@ fn ended(sample: &Stored, application: &str, number: u32) -> Append {
         history: Vec::new(),
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
     }
 }
 

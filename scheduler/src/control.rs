@@ -17,6 +17,7 @@ mod lines;
 mod loaded;
 mod lost;
 mod notices;
+mod order;
 mod outage;
 mod planning;
 mod presence;
@@ -29,6 +30,7 @@ mod retention;
 mod seats;
 mod shards;
 mod share;
+mod shelved;
 mod storing;
 mod sweep;
 mod timers;
@@ -36,6 +38,7 @@ mod traces;
 mod turn;
 mod windows;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -44,7 +47,7 @@ use serde_json::Value;
 use shared_model::{Capability, ExecutionId, Limits, Object, Problem, Status};
 use shared_plugin::StageDescriptor;
 use shared_ports::journal::{Head, HistoryEntry, Query};
-use shared_ports::{PortError, Ports};
+use shared_ports::{PortError, Ports, Shelf};
 use shared_runtime::Supervisor;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -60,6 +63,7 @@ use outage::Outage;
 pub(crate) use requests::{Ask, Request};
 pub use retention::{Retention, StoreSize};
 pub use shards::Sharing;
+use shelved::ShelvedJournal;
 pub(crate) use traces::CALLER as TRACE_CALLER;
 
 /// Requests that may wait for the loop; more wait at the caller.
@@ -103,6 +107,15 @@ pub struct Config {
     pub retention: Retention,
 }
 
+impl Config {
+    /// Whether there may be no room for an execution although its pipeline has some.
+    pub(crate) fn limits_running(&self) -> bool {
+        let limits = &self.limits;
+        limits.executions_running_max.is_some()
+            || limits.executions_running_per_application_max.is_some()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -120,6 +133,21 @@ impl Default for Config {
             window_zone: Zone::default(),
             retention: Retention::default(),
         }
+    }
+}
+
+/// Who asks for something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// As whom.
+    pub name: String,
+    /// The roles that they have; `None` where that is not known.
+    pub roles: Option<Vec<String>>,
+}
+
+impl From<&str> for Caller {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), roles: None }
     }
 }
 
@@ -160,6 +188,14 @@ pub enum ControlError {
     /// Another scheduler changed the execution at the same time, again and again.
     #[error("another scheduler changed the execution at the same time; try again")]
     Overtaken,
+    /// Whoever asks has none of the roles that a judgment wants.
+    #[error("the judgment wants one of the roles {}, and {who} has none of them", wanted.join(", "))]
+    RoleMissing {
+        /// Who asks.
+        who: String,
+        /// The roles, one of which is enough.
+        wanted: Vec<String>,
+    },
     /// The request makes no sense.
     #[error("{why}")]
     Invalid {
@@ -185,6 +221,7 @@ pub struct Scheduler {
     outage: Arc<Outage>,
     fleet: Arc<Fleet>,
     size: retention::Found,
+    shelf: Arc<Shelf>,
 }
 
 impl Scheduler {
@@ -199,6 +236,10 @@ impl Scheduler {
         supervisor: &Supervisor,
     ) -> Result<Self, StartError> {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+        let shelf = Arc::new(Shelf::new(Arc::clone(&ports.blobs), Arc::clone(&ports.clock)));
+        // Of several schedulers none is heard yet.
+        let writes = Arc::new(AtomicBool::new(config.sharing.is_none()));
+        let ports = ShelvedJournal::over(ports, &shelf, &writes);
         let (updates, _) = broadcast::channel(UPDATES_MAX);
         let registry = Arc::new(Registry::new(descriptors));
         let config = Arc::new(config);
@@ -206,11 +247,12 @@ impl Scheduler {
         let name = config.sharing.as_ref().map(|sharing| sharing.name.clone());
         let fleet = Arc::new(Fleet::new(config.fleet.clone(), name));
         let size = retention::Found::default();
-        let handle = Self { requests, updates, ports, registry, config, outage, fleet, size };
+        let handle =
+            Self { requests, updates, ports, registry, config, outage, fleet, size, shelf };
         if handle.config.sharing.is_some() {
             announced::listen(&handle.registry, &handle.ports, supervisor).await?;
         }
-        let share = joining::join(&handle.config, &handle.ports, supervisor).await?;
+        let share = joining::join(&handle.config, &handle.ports, &writes, supervisor).await?;
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping(), share).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
         handle.fleet.tell_others(&handle.ports, supervisor);
@@ -266,6 +308,7 @@ impl Scheduler {
     pub async fn look(&self, id: &ExecutionId, detail: Detail) -> Result<Option<Value>, PortError> {
         let found = view::load(&*self.ports.journal, id, &self.config.limits, detail).await?;
         let Some(mut found) = found else { return Ok(None) };
+        self.only_full(&mut found).await?;
         if view::waits_for_workers(&found) {
             let fleet = self.fleet().await;
             view::tell_workers(&mut found, fleet.as_deref());
@@ -366,15 +409,17 @@ impl Scheduler {
     /// Merges fields into a stage's context: a judgment, the end of a wait.
     ///
     /// # Errors
-    /// [`ControlError`]; an unknown stage, one that has ended or one that was judged changes nothing.
+    /// [`ControlError`]; an unknown stage, one that has ended, one that was judged, and one that wants
+    /// other roles changes nothing.
     pub async fn patch_stage(
         &self,
         id: &ExecutionId,
         stage_id: &str,
         patch: Object,
-        by: &str,
+        by: impl Into<Caller>,
     ) -> Result<Value, ControlError> {
-        self.ask(id, Ask::Patch { stage_id: stage_id.to_owned(), patch }, by).await?;
+        let (Caller { name, roles }, stage_id) = (by.into(), stage_id.to_owned());
+        self.ask(id, Ask::Patch { stage_id, patch, roles }, &name).await?;
         let found = self.execution(id).await?;
         found.ok_or_else(|| ControlError::NotFound { what: format!("execution `{id}`") })
     }

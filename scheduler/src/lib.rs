@@ -15,7 +15,9 @@ pub mod view;
 pub mod zones;
 
 pub use account::Account;
-pub use control::{Config, ControlError, Retention, Scheduler, Sharing, StartError, Update};
+pub use control::{
+    Caller, Config, ControlError, Retention, Scheduler, Sharing, StartError, Update,
+};
 pub use fleet::FleetView;
 pub use library::{Library, LibraryError};
 pub use registry::Registry;

@@ -159,7 +159,8 @@ fn listed(engine: &Execution, indexes: &[StageIndex], stages: Vec<Value>) -> Vec
     let places = indexes.iter().map(|index| place(engine, *index));
     let mut order: Vec<(Vec<u32>, usize)> = places.zip(0..).collect();
     order.sort();
-    order.into_iter().map(|(_, index)| stages[index].clone()).collect()
+    let mut stages: Vec<Option<Value>> = stages.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|(_, index)| stages[index].take()).collect()
 }
 
 /// Sort key: the top-level stage's place, then before (0), itself (1), after (2), at each level.
@@ -306,7 +307,7 @@ pub(crate) fn for_expressions(
     if let Some(stages) = view.get_mut("stages").and_then(Value::as_array_mut) {
         // Orca's stores list them so, and `#stage` takes the first of a name.
         let reference = |stage: &Value| stage["refId"].as_str().unwrap_or_default().to_owned();
-        stages.sort_by_key(reference);
+        stages.sort_by_cached_key(reference);
     }
     view
 }

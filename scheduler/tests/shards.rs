@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared_model::Limits;
 use shared_ports::journal::Kind;
 
 use crate::scene::{SHARDS, World};
@@ -187,6 +188,48 @@ async fn no_more_executions_of_a_pipeline_run_than_may_whoever_owns_them() {
         assert!(running < RUNNING_MAX, "{running} ran already at {began}: {spans:?}");
     }
     assert!(spans.is_sorted_by_key(|(began, _)| *began), "first in, first out: {spans:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_executions_run_than_may_in_all_and_of_an_application() {
+    const RUNNING_MAX: usize = 2;
+    let at_most = |most| std::num::NonZeroU32::new(most);
+    let limits = Limits {
+        executions_running_max: at_most(RUNNING_MAX as u32),
+        executions_running_per_application_max: at_most(1),
+        ..Limits::default()
+    };
+    let mut world = World::limited(&["a", "b", "c"], limits).await;
+    let mut ids = Vec::new();
+    for number in 0..36 {
+        if number == 18 {
+            world.kill("b");
+        }
+        let mut start = scene::start("limited", json!([scene::wait("w", 0, &[])]));
+        start.document["application"] = ["shop", "bank", "Shop"][number % 3].into();
+        ids.push(world.at(number).submit(start).await.unwrap());
+    }
+    let mut spans = Vec::new();
+    for id in &ids {
+        let ended = world.until_ended(id).await;
+        assert_eq!(ended["status"], "SUCCEEDED", "{ended:#}");
+        world.assert_each_stage_ran_once(id).await;
+        let time = |key: &str| ended[key].as_i64().unwrap();
+        let application = ended["application"].as_str().unwrap().to_lowercase();
+        spans.push((application, time("startTime"), time("endTime")));
+    }
+    for (application, began, _) in &spans {
+        let running = spans.iter().filter(|(_, from, until)| from < began && began < until);
+        let running: Vec<_> = running.collect();
+        assert!(running.len() < RUNNING_MAX, "{running:?} ran already at {began}: {spans:?}");
+        let beside = running.iter().filter(|(other, ..)| other == application).count();
+        assert_eq!(beside, 0, "of one application at {began}: {spans:?}");
+    }
+    for application in ["shop", "bank"] {
+        let of_it = spans.iter().filter(|(other, ..)| other == application);
+        let began: Vec<i64> = of_it.map(|(_, began, _)| *began).collect();
+        assert!(began.is_sorted(), "first in, first out: {spans:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
     TaskInput,
 };
-use shared_ports::{Claim, Holder, LogName, Outgoing, PortError, Queue, WorkerPorts};
+use shared_ports::{Claim, Holder, LogName, Outgoing, PortError, Queue, Shelf, WorkerPorts};
 use shared_runtime::telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,8 @@ pub(crate) struct Bench {
     /// Cancelled once the worker stops: nothing begins from then on.
     pub(crate) draining: CancellationToken,
     pub(crate) standing: Standing,
+    /// Where long texts of inputs lie.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 /// What a message asks for.
@@ -268,16 +270,18 @@ impl Bench {
     }
 
     async fn input(&self, inputs: &Inputs) -> Result<TaskInput, PortError> {
-        match inputs {
-            Inputs::Inline(input) => Ok((**input).clone()),
+        let mut input: TaskInput = match inputs {
+            Inputs::Inline(input) => (**input).clone(),
             Inputs::Blob(blob) => {
                 let bytes = self.ports.blobs.get(blob, None).await?;
                 serde_json::from_slice(&bytes).map_err(|error| PortError::Refused {
                     doing: "reading a task's inputs".into(),
                     why: error.to_string(),
-                })
+                })?
             }
-        }
+        };
+        self.shelf.take_out_inputs(&mut input).await?;
+        Ok(input)
     }
 
     async fn answer(&self, ready: &AttemptReady, input: TaskInput, end: EndSignal) -> TaskAnswer {

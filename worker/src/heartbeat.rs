@@ -89,6 +89,7 @@ impl Beats {
             vitals: self.monitor.read(),
             catalog: self.catalog_hash.clone(),
             draining: self.draining.is_cancelled(),
+            takes_out: true,
         };
         let beat = self.ports.leases.beat(&heartbeat, self.config.lease_ttl);
         let heard = tokio::select! {

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use shared_model::{AttemptId, Epoch};
 use shared_plugin::Catalog;
 use shared_ports::messages::{AttemptReady, Control, MESSAGE_VERSION};
-use shared_ports::{Consumer, Delivery, Holder, PortError, Queue, WorkerPorts};
+use shared_ports::{Consumer, Delivery, Holder, PortError, Queue, Shelf, WorkerPorts};
 use shared_runtime::metrics::metrics;
 use shared_runtime::{Kind, Supervisor};
 use tokio::sync::mpsc;
@@ -93,7 +93,9 @@ impl Runner {
             known,
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
-        let bench = Bench { config, holder, ports, catalog, in_flight, draining, standing };
+        let shelf = Shelf::new(Arc::clone(&ports.blobs), Arc::clone(&ports.clock));
+        let shelf = Arc::new(shelf);
+        let bench = Bench { config, holder, ports, catalog, in_flight, draining, standing, shelf };
         let runner = Self {
             bench,
             supervisor,

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use loadtest::embedded::{self, Figures, Load};
+use loadtest::graphs::Shape;
 
-/// Measures one process on the embedded ports, over chains of stages that do nothing.
+/// Measures one process on the embedded ports, over pipelines of stages that do nothing.
 #[derive(Parser)]
 struct Arguments {
     /// Executions in all.
@@ -17,6 +18,9 @@ struct Arguments {
     /// Executions that run at once.
     #[arg(long, default_value_t = 200)]
     at_once: usize,
+    /// How the stages of each execution follow each other.
+    #[arg(long, value_enum, default_value = "chain")]
+    shape: Shape,
     /// Stages of each execution.
     #[arg(long, default_value_t = 10)]
     stages: usize,
@@ -30,8 +34,8 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let Arguments { executions, at_once, stages, slots, data_dir } = arguments;
-    let load = Load { executions, at_once, stages, slots };
+    let Arguments { executions, at_once, shape, stages, slots, data_dir } = arguments;
+    let load = Load { executions, at_once, shape, stages, slots };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let figures = runtime.block_on(embedded::run(load, &data_dir))?;
     show(load, &figures);

@@ -151,6 +151,7 @@ fn is_answered<T>(answer: &Result<T, ControlError>) -> bool {
         Ok(_) | Err(ControlError::Conflict { .. } | ControlError::Invalid { .. }) => true,
         Err(
             ControlError::NotFound { .. }
+            | ControlError::RoleMissing { .. }
             | ControlError::Overtaken
             | ControlError::Port(_)
             | ControlError::Stopping,

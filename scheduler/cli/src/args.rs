@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use scheduler::api::ApiLimits;
 use scheduler::{Retention, Zone};
 use serde::{Deserialize, Serialize};
+use shared_model::Limits;
 use shared_runtime::telemetry::{self, Format};
 use worker::catalog::AllowEntry;
 
@@ -327,6 +328,31 @@ pub(crate) struct LimitArgs {
     /// The same of one application.
     #[arg(long, value_name = "COUNT", default_value_t = Self::default().executions_unfinished_per_application_max, env = "CAPSTAN_EXECUTIONS_UNFINISHED_PER_APPLICATION_MAX")]
     pub(crate) executions_unfinished_per_application_max: usize,
+    /// Executions that run at once; further ones wait, the oldest first, but those of stages [default: any number].
+    #[arg(long, value_name = "COUNT", env = "CAPSTAN_EXECUTIONS_RUNNING_MAX")]
+    pub(crate) executions_running_max: Option<NonZeroU32>,
+    /// The same of one application.
+    #[arg(long, value_name = "COUNT", env = "CAPSTAN_EXECUTIONS_RUNNING_PER_APPLICATION_MAX")]
+    pub(crate) executions_running_per_application_max: Option<NonZeroU32>,
+    /// Stages of one pipeline.
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().stages_max, env = "CAPSTAN_STAGES_MAX")]
+    pub(crate) stages_max: usize,
+    /// Edges between the stages of one pipeline.
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().edges_max, env = "CAPSTAN_EDGES_MAX")]
+    pub(crate) edges_max: usize,
+}
+
+impl LimitArgs {
+    /// What a pipeline may have, and how many executions may run.
+    pub(crate) fn of_pipelines(&self) -> Limits {
+        Limits {
+            stages_max: self.stages_max,
+            edges_max: self.edges_max,
+            executions_running_max: self.executions_running_max,
+            executions_running_per_application_max: self.executions_running_per_application_max,
+            ..Limits::default()
+        }
+    }
 }
 
 impl Default for LimitArgs {
@@ -340,6 +366,10 @@ impl Default for LimitArgs {
             executions_unfinished_max: scheduler.executions_unfinished_max,
             executions_unfinished_per_application_max: scheduler
                 .executions_unfinished_per_application_max,
+            executions_running_max: None,
+            executions_running_per_application_max: None,
+            stages_max: scheduler.limits.stages_max,
+            edges_max: scheduler.limits.edges_max,
         }
     }
 }

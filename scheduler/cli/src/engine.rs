@@ -85,6 +85,7 @@ async fn serve(
     shared_runtime::shutdown::on_signals(&supervisor).context("signals cannot be caught")?;
     shared_runtime::telemetry::start_export(&supervisor)?;
     let config = Config {
+        limits: limits.of_pipelines(),
         executions_unfinished_max: limits.executions_unfinished_max,
         executions_unfinished_per_application_max: limits.executions_unfinished_per_application_max,
         accounts: stages.accounts(),

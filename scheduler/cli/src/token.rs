@@ -36,6 +36,10 @@ enum TokenCommand {
         /// Lets its requests act as whomever they name (for a CI system that starts for others).
         #[arg(long)]
         speaks_for_others: bool,
+        /// A role that its user has: judgments that want certain roles are refused without them. May be
+        /// repeated; without it nobody knows, and nothing is refused for it.
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
     },
     /// Lists the tokens, without their texts.
     List,
@@ -63,7 +67,7 @@ enum Scope {
 /// What is in the way on this side.
 pub(crate) fn run(arguments: &TokenArgs) -> Result<u8> {
     with_server(&arguments.server, async |session| match &arguments.command {
-        TokenCommand::Create { name, scope, expires, acts_as, speaks_for_others } => {
+        TokenCommand::Create { name, scope, expires, acts_as, speaks_for_others, roles } => {
             let scope = scope.to_possible_value();
             let asked = NewToken {
                 name,
@@ -71,6 +75,7 @@ pub(crate) fn run(arguments: &TokenArgs) -> Result<u8> {
                 expires_in_seconds: *expires,
                 user: acts_as.as_deref(),
                 speaks_for_others: *speaks_for_others,
+                roles,
             };
             create(session, &asked).await
         }

@@ -11,6 +11,8 @@
 mod accounts;
 #[path = "journeys/application.rs"]
 mod application;
+#[path = "journeys/bad_input.rs"]
+mod bad_input;
 #[path = "distributed/bridge.rs"]
 mod bridge;
 #[path = "journeys/client.rs"]

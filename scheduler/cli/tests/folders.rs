@@ -29,7 +29,7 @@ use ended::{Ended, run};
 use mounted::Mounted;
 use process::{capstan, wait_for};
 use serde_json::json;
-use shared_ports::journal::{Append, Head};
+use shared_ports::journal::{Append, Head, RunningMax};
 use tempfile::TempDir;
 
 const PAGE: u64 = 4096;
@@ -85,6 +85,7 @@ impl Used {
                     history: Vec::new(),
                     with: None,
                     running_max: None,
+                    running_max_beyond: RunningMax::default(),
                 };
                 ports.journal.append(vec![append]).await.unwrap();
             }

@@ -8,6 +8,8 @@
 
 #[path = "journeys/application.rs"]
 mod application;
+#[path = "journeys/bad_input.rs"]
+mod bad_input;
 #[path = "journeys/client.rs"]
 mod client;
 #[path = "journeys/documents.rs"]

@@ -1,6 +1,7 @@
 //! An execution's state.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,15 @@ pub(crate) struct Bounds {
     pub(crate) attempts_max: u32,
     pub(crate) takeovers_max: u32,
     pub(crate) synthetic_stages_max: usize,
+    pub(crate) running_max: Option<u32>,
+    pub(crate) running_per_application_max: Option<u32>,
+}
+
+impl Bounds {
+    /// Whether there may be no room although its own pipeline has some.
+    pub(crate) fn limits_running(&self) -> bool {
+        self.running_max.is_some() || self.running_per_application_max.is_some()
+    }
 }
 
 /// The part of the state that is not a stage's.
@@ -147,6 +157,10 @@ impl Execution {
             attempts_max: limits.attempts_max,
             takeovers_max: limits.takeovers_max,
             synthetic_stages_max: limits.synthetic_stages_max,
+            running_max: limits.executions_running_max.map(NonZeroU32::get),
+            running_per_application_max: limits
+                .executions_running_per_application_max
+                .map(NonZeroU32::get),
         };
         let (by_reference, active) = (Vec::new(), BTreeSet::new());
         let mut execution = Self { id, bounds, head, stages, by_reference, active };
@@ -245,20 +259,26 @@ impl Execution {
 
     /// The stages before a stage, nearest first: siblings that it requires, the parent of a synthetic
     /// stage, and so on (reference §4.5).
-    pub fn ancestors(&self, stage: StageIndex) -> Vec<StageIndex> {
-        let (mut seen, mut found) = (BTreeSet::from([stage]), Vec::new());
-        let mut queue = VecDeque::from([stage]);
-        while let Some(index) = queue.pop_front() {
-            let stage = self.stage(index);
-            let parent = stage.synthetic().map(|synthetic| synthetic.parent);
-            for up in stage.requires.iter().copied().chain(parent) {
-                if seen.insert(up) {
-                    found.push(up);
-                    queue.push_back(up);
+    ///
+    /// It costs as far as it is read: whoever looks for one stage is not to pay for thousands.
+    pub fn ancestors(&self, stage: StageIndex) -> impl Iterator<Item = StageIndex> + '_ {
+        let mut seen = vec![false; self.stages.len()];
+        seen[stage as usize] = true;
+        let (mut next, mut queue) = (Some(stage), VecDeque::new());
+        std::iter::from_fn(move || {
+            // Those above a stage are looked up once the stage itself was given out.
+            if let Some(index) = next.take() {
+                let stage = self.stage(index);
+                let parent = stage.synthetic().map(|synthetic| synthetic.parent);
+                for up in stage.requires.iter().copied().chain(parent) {
+                    if !std::mem::replace(&mut seen[up as usize], true) {
+                        queue.push_back(up);
+                    }
                 }
             }
-        }
-        found
+            next = queue.pop_front();
+            next
+        })
     }
 
     /// Attempts that somebody should be working on.

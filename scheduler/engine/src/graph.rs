@@ -1,6 +1,6 @@
 //! Document → graph: who waits for whom, and everything that is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared_model::{Limits, Pipeline, Problem, StageRef, StageView};
 
@@ -179,7 +179,7 @@ fn requires(
     problems: &mut Vec<Problem>,
 ) -> Vec<StageIndex> {
     let asked = stage.requisites();
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     let mut missing = Vec::new();
     for (position, requisite) in asked.iter().enumerate() {
         let pointer = format!("/stages/{index}/requisiteStageRefIds/{position}");
@@ -187,7 +187,7 @@ fn requires(
             None => problems.push(odd_edge(pointer)),
             Some(up) if up == reference => problems.push(self_edge(pointer, reference)),
             Some(up) => match places.get(up) {
-                Some(place) if found.contains(place) => {}
+                Some(place) if !seen.insert(*place) => {}
                 Some(place) => found.push(*place),
                 None => missing.push((pointer, up)),
             },
@@ -257,9 +257,10 @@ fn cycle(nodes: &[Node]) -> Option<Problem> {
 /// Walks backwards through stages that are still open until one comes round again.
 fn walk(nodes: &[Node], open: &[usize], start: usize) -> Vec<usize> {
     let (mut path, mut at) = (vec![start], start);
+    let mut places = BTreeMap::from([(start, 0)]);
     while let Some(up) = nodes[at].requires.iter().find(|up| open[**up as usize] > 0) {
         at = *up as usize;
-        if let Some(seen) = path.iter().position(|index| *index == at) {
+        if let Some(seen) = places.insert(at, path.len()) {
             path.drain(..seen);
             break;
         }

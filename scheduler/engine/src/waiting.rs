@@ -13,6 +13,10 @@ use crate::stage::{Attempt, Phase, Stage, Task};
 pub enum WaitingKind {
     /// Room among the executions of its pipeline.
     Slot,
+    /// Room among the executions of its application.
+    ApplicationSlot,
+    /// Room among all executions.
+    GlobalSlot,
     /// Somebody to let it go on.
     Pause,
     /// The scheduler itself, for a moment.
@@ -41,6 +45,8 @@ impl std::fmt::Display for WaitingKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Slot => "slot",
+            Self::ApplicationSlot => "applicationSlot",
+            Self::GlobalSlot => "globalSlot",
             Self::Pause => "pause",
             Self::Scheduler => "scheduler",
             Self::Wait => "wait",
@@ -77,7 +83,7 @@ pub struct WaitingFor {
 pub fn waiting_for(execution: &Execution) -> Vec<WaitingFor> {
     let waits = execution.active.iter();
     let stages = waits.filter_map(|index| waiting(*index, execution.stage(*index)));
-    slot(execution).into_iter().chain(pause(execution)).chain(stages).collect()
+    slots(execution).into_iter().chain(pause(execution)).chain(stages).collect()
 }
 
 fn pause(execution: &Execution) -> Option<WaitingFor> {
@@ -87,19 +93,30 @@ fn pause(execution: &Execution) -> Option<WaitingFor> {
     Some(WaitingFor { stage, kind, since: Some(pause.at), until: None, unblock, capability: None })
 }
 
-fn slot(execution: &Execution) -> Option<WaitingFor> {
-    let rule = execution.start_rule();
+/// Where there must be room before it begins; which of these is full only the store knows.
+fn slots(execution: &Execution) -> Vec<WaitingFor> {
+    let (rule, bounds) = (execution.start_rule(), &execution.bounds);
     if execution.status() != Status::NotStarted {
-        return None;
+        return Vec::new();
     }
-    let most = rule.running_max.unwrap_or(1);
     let turn = if rule.keeps_waiting { "; the oldest is next" } else { "; only the newest begins" };
-    let unblock = format!(
-        "the end of one of the pipeline's running executions, of which there may be {most}{turn}"
-    );
-    let (stage, kind) = (None, WaitingKind::Slot);
-    let until = rule.expires_at;
-    Some(WaitingFor { stage, kind, since: None, until, unblock, capability: None })
+    let of_pipeline = rule.running_max.or((!bounds.limits_running()).then_some(1));
+    let of = |kind, whose: &str, most: u32, turn: &str| {
+        let unblock = format!(
+            "the end of one of {whose} running executions, of which there may be {most}{turn}"
+        );
+        let until = rule.expires_at;
+        WaitingFor { stage: None, kind, since: None, until, unblock, capability: None }
+    };
+    let oldest = "; the oldest that may begin is next";
+    let all = [
+        of_pipeline.map(|most| of(WaitingKind::Slot, "the pipeline's", most, turn)),
+        bounds
+            .running_per_application_max
+            .map(|most| of(WaitingKind::ApplicationSlot, "the application's", most, oldest)),
+        bounds.running_max.map(|most| of(WaitingKind::GlobalSlot, "all", most, oldest)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn waiting(index: StageIndex, stage: &Stage) -> Option<WaitingFor> {

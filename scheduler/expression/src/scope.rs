@@ -1,6 +1,6 @@
 //! What an expression sees.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -79,15 +79,22 @@ fn find<'a>(stages: &[&'a Object], reference: &str) -> Option<&'a Object> {
 
 /// A stage and those before it: those that it requires, or the parent of a synthetic one, and so on.
 fn line<'a>(stages: &[&'a Object], stage: &'a Object) -> Vec<&'a Object> {
-    let mut seen: BTreeSet<String> = BTreeSet::from([text(stage, "refId").to_owned()]);
+    // By `refId`, else by id, the first of each; thousands of edges are not to search thousands of stages.
+    let mut places: BTreeMap<&str, &'a Object> = BTreeMap::new();
+    for key in ["refId", "id"] {
+        for stage in stages {
+            places.entry(text(stage, key)).or_insert(stage);
+        }
+    }
+    let mut seen: BTreeSet<&str> = BTreeSet::from([text(stage, "refId")]);
     let (mut found, mut queue) = (vec![stage], VecDeque::from([stage]));
     while let Some(stage) = queue.pop_front() {
         let requires = stage.get("requisiteStageRefIds").and_then(Value::as_array);
         let requires = requires.into_iter().flatten().filter_map(Value::as_str);
         let parent = stage.get("parentStageId").and_then(Value::as_str);
         for up in requires.chain(parent) {
-            let Some(up) = find(stages, up) else { continue };
-            if seen.insert(text(up, "refId").to_owned()) {
+            let Some(up) = places.get(up).copied() else { continue };
+            if seen.insert(text(up, "refId")) {
                 found.push(up);
                 queue.push_back(up);
             }

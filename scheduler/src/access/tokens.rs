@@ -33,6 +33,8 @@ const SECRET_BYTES: usize = 32;
 const TOKENS_MAX: u32 = 10_000;
 /// Length of a name, in bytes.
 const NAME_BYTES_MAX: usize = 100;
+/// Roles of one token.
+const ROLES_MAX: usize = 100;
 
 /// What is kept of a token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -50,6 +52,9 @@ pub struct Token {
     pub expires_at: Timestamp,
     /// Whether `X-Spinnaker-User` is believed with it.
     pub speaks_for_others: bool,
+    /// The roles of its user, where they are known: what wants certain roles is refused without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
     /// Who made it.
     pub created_by: String,
     /// When.
@@ -75,6 +80,9 @@ pub struct NewToken {
     /// Whether `X-Spinnaker-User` is believed with it.
     #[serde(default)]
     pub speaks_for_others: bool,
+    /// The roles of its user, at most 100; not known unless said.
+    #[serde(default)]
+    pub roles: Option<Vec<String>>,
 }
 
 /// Why there is no token.
@@ -123,6 +131,7 @@ impl Tokens {
             scope: asked.scope,
             expires_at: now + jiff::SignedDuration::from_secs(asked.expires_in_seconds.into()),
             speaks_for_others: asked.speaks_for_others,
+            roles: asked.roles,
             created_by: by.to_owned(),
             created_at: now,
         };
@@ -228,6 +237,7 @@ fn configured(now: Timestamp) -> Token {
         scope: Scope::Admin,
         expires_at: now + jiff::SignedDuration::from_hours(24 * CONFIGURED_DAYS),
         speaks_for_others: true,
+        roles: None,
         created_by: CONFIGURED.to_owned(),
         created_at: now,
     }
@@ -256,6 +266,11 @@ fn check(asked: &NewToken) -> Result<(), TokenError> {
     if !names.into_iter().flatten().all(|name| is_name(name)) {
         let why = "the name of a token, and of its user, has 1 to 100 visible ASCII characters";
         return Err(TokenError::Invalid(why.into()));
+    }
+    let roles = asked.roles.as_deref().unwrap_or_default();
+    if roles.len() > ROLES_MAX || !roles.iter().all(|role| is_name(role)) {
+        let why = format!("at most {ROLES_MAX} roles, each of 1 to 100 visible ASCII characters");
+        return Err(TokenError::Invalid(why));
     }
     if asked.expires_in_seconds == 0 {
         return Err(TokenError::Invalid(

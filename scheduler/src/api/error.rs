@@ -99,6 +99,9 @@ impl From<ControlError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "conflict", message)
             }
             ControlError::Invalid { .. } => Self::invalid(message),
+            ControlError::RoleMissing { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "judgment-role-missing", message)
+            }
             ControlError::Port(error) => error.into(),
             ControlError::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)

@@ -28,7 +28,11 @@ pub(super) async fn check(
         return refusal.into_response();
     }
     match who {
-        Ok(Some(token)) => act_as(&token, request.headers_mut()),
+        Ok(Some(token)) => {
+            let roles = roles(&token, request.headers());
+            request.extensions_mut().insert(roles);
+            act_as(&token, request.headers_mut());
+        }
         Ok(None) => {}
         Err(refusal) => return refusal.into_response(),
     }
@@ -92,6 +96,16 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
             .map_or("", |(_, token)| token.trim())
     });
     bearer.or_else(|| headers.get(TOKEN).map(|value| value.to_str().unwrap_or_default()))
+}
+
+/// What is known of the roles of whoever a request acts as.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Roles(pub(super) Option<Vec<String>>);
+
+/// Those of the token's user; of others whom it speaks for nothing is known.
+fn roles(token: &Token, headers: &HeaderMap) -> Roles {
+    let is_other = token.speaks_for_others && headers.contains_key(USER);
+    Roles(token.roles.clone().filter(|_| !is_other))
 }
 
 /// The acting user is the token's, unless the token may speak for others and does.

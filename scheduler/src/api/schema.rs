@@ -62,7 +62,7 @@ pub(super) struct User {
     email: String,
     first_name: String,
     last_name: &'static str,
-    roles: [String; 0],
+    roles: Vec<String>,
     allowed_accounts: [String; 0],
     authorities: [String; 0],
     is_admin: bool,
@@ -73,13 +73,13 @@ pub(super) struct User {
 }
 
 impl User {
-    pub(super) fn named(name: &str) -> Self {
+    pub(super) fn named(name: &str, roles: Vec<String>) -> Self {
         Self {
             username: name.to_owned(),
             email: name.to_owned(),
             first_name: name.to_owned(),
             last_name: "",
-            roles: [],
+            roles,
             allowed_accounts: [],
             authorities: [],
             is_admin: false,

@@ -143,13 +143,12 @@ fn execution(input: &Value) -> Option<(Execution, Content)> {
     let graph = graph::graph(&pipeline, &limits).0?;
     let id = ExecutionId::new("corpus");
     let (engine, _) = Execution::submit(id, &graph, &limits, Timestamp::UNIX_EPOCH);
-    let mut content = Content::new(document.clone(), []);
+    let mut bodies = Vec::new();
     for stage in document["stages"].as_array()? {
-        let index = engine.find(&StageRef::new(text(&stage["refId"])))?;
         let outputs = stage["outputs"].as_object().cloned().unwrap_or_default();
-        content.set(index, StageBody { outputs, ..StageBody::default() });
+        bodies.push(StageBody { outputs, ..StageBody::default() });
     }
-    Some((engine, content))
+    Some((engine, Content::new(document, bodies)))
 }
 
 fn of_stage(input: &Value) -> Value {

@@ -11,8 +11,8 @@ use scheduler_engine::native;
 use scheduler_engine::plan::{TaskKind, TaskPlan};
 use serde_json::{Value, json};
 use shared_model::{Object, TaskAnswer, TaskError, TaskIndex, TaskResult};
-use shared_ports::Ports;
 use shared_ports::journal::StageBody;
+use shared_ports::{Ports, Shelf};
 
 use super::expressions::{self, Expressions};
 use super::loaded::Content;
@@ -33,6 +33,8 @@ pub(crate) struct Shell {
     pub(crate) counted: Arc<Counted>,
     /// Which workers reach which accounts.
     pub(crate) reach: Arc<Reach>,
+    /// Where long texts lie.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 impl Shell {
@@ -45,6 +47,7 @@ impl Shell {
             shards,
             counted: Arc::clone(&handle.fleet.counted),
             reach: Arc::new(Reach::new(handle.config.sharing.is_some())),
+            shelf: Arc::clone(&handle.shelf),
         }
     }
 }

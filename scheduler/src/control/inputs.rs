@@ -6,7 +6,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use scheduler_engine::event::{AttemptKey, StageIndex};
 use serde_json::Value;
-use shared_model::{Artifact, AttemptId, Capability, Epoch, ExpectedArtifact, Object, WorkerId};
+use shared_model::{
+    Artifact, AttemptId, Capability, Epoch, ExpectedArtifact, Object, Status, WorkerId,
+};
 use shared_plugin::secrets::SCHEME;
 use shared_ports::messages::{
     AttemptReady, Control, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, TaskInput,
@@ -15,7 +17,6 @@ use shared_ports::{Outgoing, PortError, Queue};
 
 use super::evaluation::Shell;
 use super::loaded::{Content, Loaded};
-use super::planning;
 use super::traces::Trace;
 use super::turn::Work;
 
@@ -66,7 +67,10 @@ pub(crate) async fn message(
     })
 }
 
-async fn inputs(shell: &Shell, input: TaskInput) -> Result<Inputs, PortError> {
+async fn inputs(shell: &Shell, mut input: TaskInput) -> Result<Inputs, PortError> {
+    if shell.reach.all_take_out() {
+        shell.shelf.put_away_inputs(&mut input).await?;
+    }
     let json = encode(&input)?;
     if json.len() <= INPUTS_INLINE_BYTES_MAX {
         return Ok(Inputs::Inline(Box::new(input)));
@@ -81,7 +85,7 @@ async fn task_input(
 ) -> Result<TaskInput, PortError> {
     loaded.content(&*shell.ports.journal).await?;
     let Loaded { engine, content, label, .. } = loaded;
-    let empty = Content::new(Value::Null, []);
+    let empty = Content::default();
     let content = content.as_ref().unwrap_or(&empty);
     let body = content.body(attempt.stage);
     let visible = visible(engine, content, attempt.stage);
@@ -118,11 +122,13 @@ pub(crate) fn visible(
     content: &Content,
     stage: StageIndex,
 ) -> Vec<StageIndex> {
-    if content.producers.is_empty() {
+    let producers = &content.producers;
+    if producers.is_empty() {
         return Vec::new();
     }
     let line = std::iter::once(stage).chain(engine.ancestors(stage));
-    line.filter(|index| content.producers.contains(index)).collect()
+    // Behind the last one there are only stages without outputs, which may be thousands.
+    line.filter(|index| producers.contains(index)).take(producers.len()).collect()
 }
 
 /// Every artifact that the stage can see: its own and its ancestors', then the trigger's.
@@ -166,13 +172,15 @@ pub(crate) fn acting_user(
     stage: StageIndex,
 ) -> String {
     let answered = |index: StageIndex| {
-        let context = &content.bodies.get(&index)?.context;
-        let passes_on = planning::truth(context.get("propagateAuthenticationContext")?)?;
+        let by = content.answered.get(&index)?;
         let is_judgment = content.stage_type(engine, index) == "manualJudgment";
-        let by = context.get("lastModifiedBy").and_then(Value::as_str)?;
-        (passes_on && is_judgment).then(|| by.to_owned())
+        // One that was skipped was answered by nobody, whatever its document says.
+        let was_answered = engine.stage(index).status() == Status::Succeeded;
+        (is_judgment && was_answered).then(|| by.clone())
     };
-    let answered = engine.ancestors(stage).into_iter().find_map(answered);
+    // Most executions have none, and thousands of stages to look for one.
+    let mut above = (!content.answered.is_empty()).then(|| engine.ancestors(stage));
+    let answered = above.as_mut().and_then(|above| above.find_map(answered));
     answered.unwrap_or_else(|| text_at(&content.document, "/authentication/user"))
 }
 

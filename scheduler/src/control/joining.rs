@@ -13,6 +13,7 @@ use super::Config;
 use super::presence::Presence;
 use super::shards::{Shards, Sharing};
 use super::share::Share;
+use super::shelved::Writes;
 
 /// Where the number of shards is stored: it is the store's, not a scheduler's (D17).
 const KIND: &str = "setting";
@@ -25,6 +26,7 @@ const ID: &str = "shards";
 pub(super) async fn join(
     config: &Config,
     ports: &Ports,
+    writes: &Writes,
     supervisor: &Supervisor,
 ) -> Result<Share, PortError> {
     let (peers, heard) = watch::channel(None);
@@ -39,6 +41,7 @@ pub(super) async fn join(
         clock: Arc::clone(&ports.clock),
         owns: owned,
         peers,
+        writes: Arc::clone(writes),
     };
     let end = supervisor.stopping_of(Kind::Heartbeat);
     supervisor.spawn(Kind::Heartbeat, presence.run(end));

@@ -1,4 +1,5 @@
-//! Executions that wait for room among those of their pipeline (reference §2.6).
+//! Executions that wait for room among those of their pipeline (reference §2.6). Where there are limits
+//! beyond that, `order.rs` says whose turn it is.
 //!
 //! Room is counted in the store, in the transaction that takes it up (D24): whoever comes second there
 //! gets a conflict, loads again and waits on. What is decided here is only whose turn it is.
@@ -6,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use scheduler_engine::SYSTEM;
 use scheduler_engine::event::Event;
+use scheduler_engine::{SYSTEM, StartRule};
 use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Kind, Query, TAKES_ROOM};
+use shared_ports::journal::{Kind, Query, RunningMax, TAKES_ROOM};
 use shared_ports::{Outgoing, PortError};
 
 use super::driver::{Driver, Turn};
@@ -34,10 +35,10 @@ pub(crate) struct Lines {
 impl Lines {
     /// An execution waits.
     pub(super) fn note(&mut self, id: &ExecutionId, label: &Label) {
-        let Some(line) = &label.pipeline_config_id else { return };
+        let line = line_of(label);
         let place = (label.build_time, id.clone());
-        self.waiting.entry(line.clone()).or_default().insert(place);
-        self.places.insert(id.clone(), (line.clone(), label.build_time));
+        self.waiting.entry(line.to_owned()).or_default().insert(place);
+        self.places.insert(id.clone(), (line.to_owned(), label.build_time));
     }
 
     /// An execution does not wait here any more.
@@ -66,28 +67,46 @@ impl Lines {
     pub(super) fn has_work(&self) -> bool {
         !self.called.is_empty()
     }
+
+    /// Those that wait here, if somebody may be next.
+    pub(super) fn take_all_called(&mut self) -> Option<Vec<ExecutionId>> {
+        if std::mem::take(&mut self.called).is_empty() {
+            return None;
+        }
+        Some(self.places.keys().cloned().collect())
+    }
+
+    /// Somebody may be next, here or elsewhere.
+    pub(super) fn call_order(&mut self) {
+        self.called.insert(String::new());
+    }
+}
+
+/// In whose line an execution stands; those of no saved pipeline stand in one of their own.
+pub(super) fn line_of(label: &Label) -> &str {
+    label.pipeline_config_id.as_deref().unwrap_or_default()
 }
 
 /// How a line stands in the store.
-struct Line {
-    running: u32,
+pub(super) struct Line {
+    pub(super) running: u32,
     oldest: Option<ExecutionId>,
     newest: Option<ExecutionId>,
 }
 
 /// What is to become of one that waits.
-#[derive(Debug, PartialEq, Eq)]
-enum Call {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
     Wait,
     Begin,
     Superseded,
 }
 
 impl Line {
-    fn call(&self, loaded: &Loaded) -> Call {
-        let rule = loaded.engine.start_rule();
-        let is = |other: &Option<ExecutionId>| other.as_ref() == Some(&loaded.id);
-        if rule.running_max.is_some_and(|max| self.running >= max) {
+    pub(super) fn call(&self, id: &ExecutionId, rule: &StartRule) -> Call {
+        let Some(max) = rule.running_max else { return Call::Begin };
+        let is = |other: &Option<ExecutionId>| other.as_ref() == Some(id);
+        if self.running >= max {
             return Call::Wait;
         }
         match (rule.keeps_waiting, is(&self.oldest), is(&self.newest)) {
@@ -101,6 +120,9 @@ impl Line {
 impl Driver {
     /// Lets those begin whose turn it is.
     pub(super) async fn begin_waiting(&mut self, turn: &mut Turn) {
+        if self.shell.config.limits_running() {
+            return self.begin_in_order(turn).await;
+        }
         for line in std::mem::take(&mut self.lines.called) {
             let waiting = self.lines.waiting.get(&line).cloned().unwrap_or_default();
             let mut standing = match self.look_at_line(&line).await {
@@ -123,7 +145,21 @@ impl Driver {
         if loaded.engine.status() != Status::NotStarted {
             return;
         }
-        let (call, rule) = (line.call(loaded), *loaded.engine.start_rule());
+        let call = line.call(&loaded.id, loaded.engine.start_rule());
+        if call == Call::Begin {
+            line.running += 1;
+        }
+        self.carry_out_call(turn, id, call, RunningMax::default()).await;
+    }
+
+    /// Lets an execution begin, as far as there is room in the store, or ends it.
+    pub(super) async fn carry_out_call(
+        &mut self,
+        turn: &mut Turn,
+        id: &ExecutionId,
+        call: Call,
+        beyond: RunningMax,
+    ) {
         let at = self.shell.ports.clock.now();
         let event = match call {
             Call::Wait => return,
@@ -135,8 +171,9 @@ impl Driver {
         };
         let Some(mut work) = self.take(turn, id) else { return };
         if call == Call::Begin {
-            line.running += 1;
-            work.0.changes.running_max = rule.running_max;
+            let begins = &mut work.0.changes;
+            begins.running_max = work.0.loaded.engine.start_rule().running_max;
+            begins.running_max_beyond = beyond;
         }
         match work.0.apply(&self.shell, event, None, at).await {
             Ok(_) => self.keep(turn, work),
@@ -144,7 +181,7 @@ impl Driver {
         }
     }
 
-    async fn look_at_line(&self, line: &str) -> Result<Line, PortError> {
+    pub(super) async fn look_at_line(&self, line: &str) -> Result<Line, PortError> {
         let some = |statuses: &[Status], oldest_first, limit| Query {
             kind: Some(Kind::Pipeline),
             pipeline_config_ids: vec![line.to_owned()],
@@ -168,6 +205,10 @@ impl Driver {
 
     /// An execution has begun or ended: the next one of its pipeline may be able to begin.
     pub(super) async fn call_next(&mut self, loaded: &Loaded, messages: &mut Vec<Outgoing>) {
+        if self.shell.config.limits_running() {
+            // Whoever is next elsewhere is told once that is known.
+            return self.lines.call_order();
+        }
         let Some(line) = &loaded.label.pipeline_config_id else { return };
         self.lines.call(line);
         // Where it was not limited, those that wait elsewhere look by themselves now and then.

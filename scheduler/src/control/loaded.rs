@@ -8,11 +8,11 @@ use scheduler_engine::event::StageIndex;
 use serde_json::Value;
 use shared_model::{ExecutionId, Limits};
 use shared_ports::journal::{
-    Append, Head, HistoryEntry, Kind, StageBody, StageRow, Stored, Version,
+    Append, Head, HistoryEntry, Kind, RunningMax, StageBody, StageRow, Stored, Version,
 };
 use shared_ports::{Journal, PortError};
 
-use super::contents;
+use super::{contents, planning};
 
 /// An execution in memory.
 pub(crate) struct Loaded {
@@ -39,6 +39,7 @@ pub(crate) struct Label {
 }
 
 /// What an execution carries.
+#[derive(Default)]
 pub(crate) struct Content {
     /// The execution's document: everything but the stages' contexts and outputs.
     pub(crate) document: Value,
@@ -48,6 +49,8 @@ pub(crate) struct Content {
     pub(crate) producers: BTreeSet<StageIndex>,
     /// About how much memory all of it takes.
     bytes: usize,
+    /// Who answered the judgments that pass their answerer's rights on.
+    pub(crate) answered: BTreeMap<StageIndex, String>,
 }
 
 impl Loaded {
@@ -114,10 +117,12 @@ impl Loaded {
             history: changes.history.clone(),
             with: changes.with.clone(),
             running_max: changes.running_max,
+            running_max_beyond: changes.running_max_beyond,
         }
     }
 
-    fn head(&self) -> Head {
+    /// The execution's own row, as it stands in memory.
+    pub(crate) fn head(&self) -> Head {
         let Label { kind, application, name, pipeline_config_id, build_time } = self.label.clone();
         Head {
             kind,
@@ -146,8 +151,7 @@ impl Content {
     /// A document, and the bodies of its stages in their order.
     pub(crate) fn new(document: Value, bodies: impl IntoIterator<Item = StageBody>) -> Self {
         let bytes = contents::value_bytes(&document);
-        let (all, producers) = (BTreeMap::new(), BTreeSet::new());
-        let mut content = Self { document, bodies: all, producers, bytes };
+        let mut content = Self { document, bytes, ..Self::default() };
         (0..).zip(bodies).for_each(|(index, body)| content.set(index, body));
         content
     }
@@ -164,6 +168,10 @@ impl Content {
             self.producers.remove(&index);
         } else {
             self.producers.insert(index);
+        }
+        match answered_by(&body) {
+            None => drop(self.answered.remove(&index)),
+            Some(by) => drop(self.answered.insert(index, by.to_owned())),
         }
         let replaced = self.bodies.insert(index, body);
         self.bytes -= replaced.map_or(0, |body| contents::body_bytes(&body));
@@ -196,6 +204,13 @@ impl Content {
     }
 }
 
+/// Who answered a judgment that passes its answerer's rights on.
+fn answered_by(body: &StageBody) -> Option<&str> {
+    let passes_on = planning::truth(body.context.get("propagateAuthenticationContext")?)?;
+    let by = body.context.get("lastModifiedBy").and_then(Value::as_str)?;
+    passes_on.then_some(by)
+}
+
 /// What a turn changed of one execution and has not stored yet.
 #[derive(Default)]
 pub(crate) struct Changes {
@@ -211,6 +226,8 @@ pub(crate) struct Changes {
     pub(crate) with: Option<ExecutionId>,
     /// How many executions of its pipeline may run, where it begins with this.
     pub(crate) running_max: Option<u32>,
+    /// The same of its application's, and of all.
+    pub(crate) running_max_beyond: RunningMax,
 }
 
 impl Changes {

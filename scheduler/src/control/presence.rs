@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::shards::{Peer, Peers};
+use super::shelved::Writes;
 
 /// What the notes are about.
 const TOPIC: &str = "schedulers";
@@ -27,6 +29,8 @@ pub(super) struct Presence {
     pub(super) owns: watch::Receiver<BTreeSet<u16>>,
     /// What the others say.
     pub(super) peers: watch::Sender<Peers>,
+    /// Whether all of them read references to long texts.
+    pub(super) writes: Writes,
 }
 
 impl Presence {
@@ -64,11 +68,13 @@ impl Presence {
         self.leases.note(&self.note(&owns), TTL).await?;
         let notes = self.leases.notes(TOPIC).await?;
         let others = notes.iter().filter(|note| note.name != self.name);
-        Ok(Some(others.filter_map(read).collect()))
+        let peers: Vec<Peer> = others.filter_map(read).collect();
+        self.writes.store(peers.iter().all(|peer| peer.takes_out), Ordering::Relaxed);
+        Ok(Some(peers))
     }
 
     fn note(&self, owns: &BTreeSet<u16>) -> Note {
-        let peer = Peer { name: self.name.clone(), owns: owns.clone() };
+        let peer = Peer { name: self.name.clone(), owns: owns.clone(), takes_out: true };
         let body = serde_json::to_string(&peer).unwrap_or_default();
         Note { topic: TOPIC.to_owned(), name: self.name.clone(), body }
     }

@@ -26,6 +26,8 @@ struct Seen {
     slots: BTreeMap<Capability, usize>,
     /// Slots of workers that do not say which accounts they reach.
     older: BTreeMap<Capability, usize>,
+    /// Whether there is a worker that does not know of long texts that lie elsewhere.
+    has_one_that_does_not_take_out: bool,
 }
 
 /// How many slots there are for something.
@@ -49,6 +51,7 @@ impl Reach {
     pub(crate) fn note(&self, live: &[Heartbeat]) {
         let mut seen = Seen { is_told: true, ..Seen::default() };
         for beat in live.iter().filter(|beat| !beat.draining) {
+            seen.has_one_that_does_not_take_out |= !beat.takes_out;
             let says = |what: &str| {
                 let accounts = beat.capabilities.iter().filter_map(Capability::account);
                 accounts.into_iter().any(|(of, _)| of == what)
@@ -62,6 +65,11 @@ impl Reach {
             }
         }
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    /// Whether every worker takes long texts of its inputs out of blobs, as far as they were heard.
+    pub(crate) fn all_take_out(&self) -> bool {
+        !self.seen().has_one_that_does_not_take_out
     }
 
     /// Nobody can say who lives: what was said before holds.

@@ -50,6 +50,8 @@ pub(crate) enum Ask {
         stage_id: String,
         /// The fields.
         patch: Object,
+        /// The roles of whoever asks, where they are known.
+        roles: Option<Vec<String>>,
     },
 }
 
@@ -59,6 +61,28 @@ pub(crate) struct Resolved {
     pub(crate) patch: Option<(StageIndex, Object)>,
     /// What the engine is told.
     pub(crate) event: Option<Event>,
+    /// Who patches it, with the roles that they have, where these are known.
+    pub(crate) roles: Option<(String, Vec<String>)>,
+}
+
+/// Refuses to change a judgment for somebody of whom it is known that they have none of the roles that
+/// it wants: not to answer it, not to skip it, and not to make it want others.
+///
+/// # Errors
+/// [`ControlError::RoleMissing`].
+pub(crate) fn check_roles(
+    context: &Object,
+    roles: Option<&(String, Vec<String>)>,
+) -> Result<(), ControlError> {
+    let Some((who, roles)) = roles else { return Ok(()) };
+    let listed = ["requiredJudgmentRoles", "selectedStageRoles"].into_iter();
+    let listed = listed.filter_map(|key| context.get(key)?.as_array()).flatten();
+    let wanted: Vec<String> = listed.filter_map(Value::as_str).map(str::to_owned).collect();
+    let has = |wanted: &String| roles.iter().any(|role| role.eq_ignore_ascii_case(wanted));
+    if wanted.is_empty() || wanted.iter().any(has) {
+        return Ok(());
+    }
+    Err(ControlError::RoleMissing { who: who.clone(), wanted })
 }
 
 /// Finds out what a request means for an execution.
@@ -80,7 +104,7 @@ pub(crate) fn resolve(
         let skips = Object::from_iter([(restart::SKIPS_CHILD.to_owned(), true.into())]);
         let patch = with_child.then_some((stage, skips));
         let event = Some(Event::RestartRequested { stage, by: by.to_owned(), at });
-        return Ok(Resolved { patch, event });
+        return Ok(Resolved { patch, event, roles: None });
     }
     if execution.status().is_complete() {
         let status = execution.status();
@@ -93,21 +117,24 @@ pub(crate) fn resolve(
                 true => Event::ForceCancelRequested { by, reason, at },
                 false => Event::CancelRequested { by, reason, at },
             };
-            Ok(Resolved { patch: None, event: Some(event) })
+            Ok(Resolved { patch: None, event: Some(event), roles: None })
         }
         Ask::Pause => {
             let event = Some(Event::PauseRequested { by: by.to_owned(), at });
-            Ok(Resolved { patch: None, event })
+            Ok(Resolved { patch: None, event, roles: None })
         }
         // Who runs already is not resumed, which is what was asked for.
         Ask::Resume => {
             let is_held = execution.status() == Status::Paused;
             let event = is_held.then(|| Event::ResumeRequested { by: by.to_owned(), at });
-            Ok(Resolved { patch: None, event })
+            Ok(Resolved { patch: None, event, roles: None })
         }
         // Resolved above: it may be asked of what has ended, too.
-        Ask::Restart { .. } => Ok(Resolved { patch: None, event: None }),
-        Ask::Patch { stage_id, patch } => resolve_patch(execution, stage_id, patch, by, at),
+        Ask::Restart { .. } => Ok(Resolved { patch: None, event: None, roles: None }),
+        Ask::Patch { stage_id, patch, roles } => {
+            let resolved = resolve_patch(execution, stage_id, patch, by, at)?;
+            Ok(Resolved { roles: roles.clone().map(|roles| (by.to_owned(), roles)), ..resolved })
+        }
     }
 }
 
@@ -154,7 +181,7 @@ fn resolve_patch(
     };
     let mut patch = patch.clone();
     patch.insert("lastModifiedBy".into(), by.into());
-    Ok(Resolved { patch: Some((stage, patch)), event })
+    Ok(Resolved { patch: Some((stage, patch)), event, roles: None })
 }
 
 /// What a patch says of work whose outcome is unknown; `None` where nobody asked.

@@ -3,13 +3,15 @@
 //! Every scheduler goes through the store now and then. Several at once do no harm: an execution is
 //! removed in the version in which it was found, or not at all, and only once.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared_model::{ExecutionId, Status};
-use shared_ports::blobs::Kept;
+use shared_ports::blobs::{Kept, Uses};
 use shared_ports::journal::{Kind, Line, Outlived, Query, Size, Version};
 use shared_ports::{PortError, Ports};
 use shared_runtime::Supervisor;
@@ -204,7 +206,8 @@ impl Keeper {
         Ok(free)
     }
 
-    /// Blobs that were last put before this are of no message any more: messages are of executions that
+    /// Blobs that were last put before this are of no message any more, and in use only where a row refers
+    /// to them: messages are of executions that
     /// have not ended, and none of those is so old.
     async fn unused_since(&self, now: Timestamp) -> Result<Timestamp, PortError> {
         if !self.retention.enabled {
@@ -223,7 +226,8 @@ impl Keeper {
 
     async fn measure(&self, at: Timestamp) -> Result<(), PortError> {
         let unused_since = self.unused_since(at).await?;
-        let Kept { blobs, blob_bytes, log_bytes } = self.ports.blobs.sweep(unused_since).await?;
+        let Kept { blobs, blob_bytes, log_bytes } =
+            self.ports.blobs.sweep_unused(unused_since, self).await?;
         let Size { executions, bytes: database_bytes } = self.ports.journal.size().await?;
         let removed = self.removed;
         metrics().store_size(executions, blobs, [database_bytes, blob_bytes, log_bytes]);
@@ -231,6 +235,14 @@ impl Keeper {
             StoreSize { at, executions, database_bytes, blobs, blob_bytes, log_bytes, removed };
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(size);
         Ok(())
+    }
+}
+
+/// What executions refer to is in use as long as they are kept.
+#[async_trait]
+impl Uses for Keeper {
+    async fn in_use(&self, of: &[String]) -> Result<BTreeSet<String>, PortError> {
+        self.ports.journal.blobs_in_use(of).await
     }
 }
 

@@ -32,6 +32,9 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     /// The shards that it owns.
     pub(crate) owns: BTreeSet<u16>,
+    /// Whether it reads rows whose long texts lie elsewhere.
+    #[serde(default)]
+    pub(crate) takes_out: bool,
 }
 
 /// The other schedulers that live; `None` while nothing can be heard of them.
@@ -162,7 +165,8 @@ mod tests {
     const COUNT: u16 = 64;
 
     fn peer(name: &str, owns: &[u16]) -> Peer {
-        Peer { name: name.to_owned(), owns: owns.iter().copied().collect() }
+        let owns = owns.iter().copied().collect();
+        Peer { name: name.to_owned(), owns, takes_out: true }
     }
 
     fn at(millis: u64) -> Duration {

@@ -165,6 +165,7 @@ impl Driver {
                 *known = version.max(*known);
             }
             Ring::Ended { v: _, execution } => self.children.ended(&execution),
+            Ring::Room { .. } if self.shell.config.limits_running() => self.lines.call_order(),
             Ring::Room { v: _, pipeline } => self.lines.call(&pipeline),
         }
         Ok(())

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Append, Appended, Version};
+use shared_ports::journal::{Append, Appended, RunningMax, Version};
 use shared_ports::{Outgoing, PortError};
 use shared_runtime::metrics::metrics;
 
 use super::driver::{Driver, Turn, Waiter};
+use super::lines::line_of;
 use super::loaded::Loaded;
 use super::outage::again;
 use super::seats::Tag;
@@ -131,7 +132,8 @@ impl Driver {
         if status.is_complete() && version.is_some() {
             self.tell_parent(&work.loaded, messages);
         }
-        let has_begun = work.changes.running_max.is_some();
+        let beyond = work.changes.running_max_beyond != RunningMax::default();
+        let has_begun = work.changes.running_max.is_some() || beyond;
         if (status.is_complete() || has_begun) && version.is_some() {
             self.call_next(&work.loaded, messages).await;
         }
@@ -178,7 +180,9 @@ impl Driver {
     fn file(&mut self, work: Work, status: Status, place: Place) {
         let id = work.loaded.id.clone();
         if place == Place::Here {
-            self.shell.counted.note(&work.loaded.engine, self.shell.ports.clock.elapsed());
+            let changed = (!work.is_resumed).then_some(&work.changes.touched);
+            let now = self.shell.ports.clock.elapsed();
+            self.shell.counted.note(&work.loaded.engine, changed, now);
         }
         match place {
             Place::Here if !status.is_complete() => {}
@@ -187,10 +191,8 @@ impl Driver {
         }
         if status == Status::NotStarted {
             self.lines.note(&id, &work.loaded.label);
-            if let Some(line) =
-                work.loaded.label.pipeline_config_id.as_ref().filter(|_| work.asks_to_start)
-            {
-                self.lines.call(line);
+            if work.asks_to_start {
+                self.lines.call(line_of(&work.loaded.label));
             }
         } else {
             self.lines.forget(&id);

@@ -356,6 +356,9 @@ async fn apply_request(
     let mut patched = None;
     if let Some((stage, fields)) = resolved.patch {
         let mut body = work.body(&*shell.ports.journal, stage).await?;
+        if let Err(refused) = requests::check_roles(&body.context, resolved.roles.as_ref()) {
+            return Ok(Err(refused));
+        }
         fold::patch(&mut body, &fields);
         patched = Some((stage, body));
     }

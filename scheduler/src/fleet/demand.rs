@@ -1,17 +1,18 @@
-//! What is asked of workers, counted as the loop stores it: an execution that changed says what it has
-//! in flight, and the difference to what it said before is added up. Nothing walks all of them.
+//! What is asked of workers, counted as the loop stores it: an execution says of the stages that
+//! changed what they have in flight, and the difference to what they had before is added up. Nothing
+//! walks all executions, nor all stages of a large one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::autoscale::Demand;
-use scheduler_engine::event::AttemptKey;
+use scheduler_engine::event::{AttemptKey, StageIndex};
 use scheduler_engine::plan::TaskKind;
 use scheduler_engine::{Execution, Flight};
 use serde::{Deserialize, Serialize};
-use shared_model::{Capability, ExecutionId};
+use shared_model::{Capability, ExecutionId, Status};
 
 /// How long one count of ended attempts goes on.
 const SPAN: Duration = Duration::from_secs(5);
@@ -52,8 +53,16 @@ pub(crate) struct Counted(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    executions: BTreeMap<ExecutionId, Vec<Attempt>>,
+    executions: BTreeMap<ExecutionId, Known>,
     capabilities: BTreeMap<Capability, Counts>,
+}
+
+/// What an execution has in flight.
+#[derive(Debug, Default)]
+struct Known {
+    /// Nobody is to begin with anything while it is held: that is said of all its stages at once.
+    is_held: bool,
+    attempts: BTreeMap<StageIndex, Attempt>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -73,16 +82,44 @@ struct Counts {
 }
 
 impl Counted {
-    /// Notes what an execution has in flight now, in place of what it had.
-    pub(crate) fn note(&self, execution: &Execution, now: Duration) {
-        let attempts = execution.in_flight().filter_map(|flight| attempt(execution, &flight));
-        let attempts: Vec<Attempt> = attempts.collect();
-        self.table().replace(execution.id(), attempts, Some(now));
+    /// Notes what the stages of an execution that changed have in flight now, in place of what they had;
+    /// what all have, where that is not known yet.
+    pub(crate) fn note(
+        &self,
+        execution: &Execution,
+        changed: Option<&BTreeSet<StageIndex>>,
+        now: Duration,
+    ) {
+        let is_held = execution.status() == Status::Paused;
+        let mut table = self.table();
+        let known = table.executions.get(execution.id());
+        match changed.filter(|_| known.is_some_and(|known| known.is_held == is_held)) {
+            Some(changed) => {
+                let of = |stage: &StageIndex| {
+                    let flight = execution.flight(*stage);
+                    (*stage, flight.and_then(|flight| attempt(execution, &flight)))
+                };
+                changed.iter().map(of).for_each(|(stage, attempt)| {
+                    table.replace(execution.id(), stage, attempt, now);
+                });
+            }
+            None => {
+                let flights = execution.in_flight();
+                let attempts = flights.filter_map(|flight| {
+                    Some((flight.attempt.stage, attempt(execution, &flight)?))
+                });
+                table.replace_all(
+                    execution.id(),
+                    Known { is_held, attempts: attempts.collect() },
+                    now,
+                );
+            }
+        }
     }
 
     /// An execution has ended, or is no longer this process's.
     pub(crate) fn forget(&self, execution: &ExecutionId) {
-        self.table().replace(execution, Vec::new(), None);
+        self.table().forget(execution);
     }
 
     /// What is asked of workers, by capability.
@@ -114,27 +151,50 @@ fn attempt(execution: &Execution, flight: &Flight) -> Option<Attempt> {
 }
 
 impl Table {
-    /// `now` is given where what is gone has ended, and not only left.
-    fn replace(&mut self, id: &ExecutionId, attempts: Vec<Attempt>, now: Option<Duration>) {
-        let before = self.executions.remove(id).unwrap_or_default();
-        for old in &before {
-            let counts = self.counts(&old.capability);
-            counts.remove(old);
-            let is_gone = !attempts.iter().any(|new| new.key == old.key);
-            if let Some(now) = now.filter(|_| is_gone) {
-                counts.drained.note(now);
-            }
+    /// One stage's attempt, in place of the one that it had: that one has ended.
+    fn replace(
+        &mut self,
+        id: &ExecutionId,
+        stage: StageIndex,
+        attempt: Option<Attempt>,
+        now: Duration,
+    ) {
+        let Some(known) = self.executions.get_mut(id) else { return };
+        let key = attempt.as_ref().map(|attempt| attempt.key);
+        if let Some(new) = &attempt {
+            self.capabilities.entry(new.capability.clone()).or_default().add(new);
         }
-        for new in &attempts {
-            self.counts(&new.capability).add(new);
-        }
-        if !attempts.is_empty() {
-            self.executions.insert(id.clone(), attempts);
+        let old = match attempt {
+            Some(new) => known.attempts.insert(stage, new),
+            None => known.attempts.remove(&stage),
+        };
+        let Some(old) = old else { return };
+        let counts = self.capabilities.entry(old.capability.clone()).or_default();
+        counts.remove(&old);
+        if key != Some(old.key) {
+            counts.drained.note(now);
         }
     }
 
-    fn counts(&mut self, capability: &Capability) -> &mut Counts {
-        self.capabilities.entry(capability.clone()).or_default()
+    /// All of an execution's attempts, in place of those that it had.
+    fn replace_all(&mut self, id: &ExecutionId, now_known: Known, now: Duration) {
+        let known = self.executions.entry(id.clone()).or_default();
+        known.is_held = now_known.is_held;
+        let stages: BTreeSet<StageIndex> =
+            known.attempts.keys().chain(now_known.attempts.keys()).copied().collect();
+        let mut attempts = now_known.attempts;
+        for stage in stages {
+            let attempt = attempts.remove(&stage);
+            self.replace(id, stage, attempt, now);
+        }
+    }
+
+    /// What is left only leaves: nothing of it has ended here.
+    fn forget(&mut self, id: &ExecutionId) {
+        let known = self.executions.remove(id).unwrap_or_default();
+        for old in known.attempts.values() {
+            self.capabilities.entry(old.capability.clone()).or_default().remove(old);
+        }
     }
 }
 

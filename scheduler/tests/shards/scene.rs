@@ -6,7 +6,7 @@ use scheduler::start::Start;
 use scheduler::{Config, Scheduler, Sharing};
 use serde_json::{Value, json};
 use shared_adapters::{SystemClock, memory};
-use shared_model::ExecutionId;
+use shared_model::{ExecutionId, Limits};
 use shared_ports::journal::Query;
 use shared_ports::{Clock, Ports};
 use shared_runtime::Supervisor;
@@ -22,6 +22,7 @@ pub(crate) type Owners = BTreeMap<String, BTreeSet<u16>>;
 /// What schedulers share, and those that live.
 pub(crate) struct World {
     ports: Ports,
+    limits: Limits,
     live: Vec<(String, Life)>,
 }
 
@@ -35,7 +36,8 @@ struct Life {
 impl Default for World {
     fn default() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        Self { ports: memory::ports(clock, 100_000), live: Vec::new() }
+        let ports = memory::ports(clock, 100_000);
+        Self { ports, limits: Limits::default(), live: Vec::new() }
     }
 }
 
@@ -50,7 +52,13 @@ impl Drop for World {
 impl World {
     /// Schedulers that have divided the shards among themselves.
     pub(crate) async fn of(names: &[&str]) -> Self {
+        Self::limited(names, Limits::default()).await
+    }
+
+    /// The same, with limits.
+    pub(crate) async fn limited(names: &[&str], limits: Limits) -> Self {
         let mut world = Self::default();
+        world.limits = limits;
         for name in names {
             world.start(name).await;
         }
@@ -70,6 +78,7 @@ impl World {
         let sharing = Some(Sharing { name: name.to_owned(), shards: SHARDS });
         let config = Config {
             sharing,
+            limits: self.limits.clone(),
             leases_are_fresh: false,
             sweep_interval: Duration::from_secs(1),
             ..Config::default()

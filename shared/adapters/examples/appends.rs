@@ -17,7 +17,7 @@ use shared_adapters::{Config, Distributed, Embedded, Postgres, SystemClock, open
 use shared_model::{ExecutionId, Status};
 use shared_ports::Clock;
 use shared_ports::journal::{
-    Append, Appended, Head, HistoryEntry, Journal, Kind, StageBody, StageRow,
+    Append, Appended, Head, HistoryEntry, Journal, Kind, RunningMax, StageBody, StageRow,
 };
 
 /// How long each number of callers is measured, and how long it runs before that.
@@ -129,6 +129,7 @@ fn step(execution: &ExecutionId, expected: u64) -> Append {
         stages,
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
         history: vec![HistoryEntry {
             at: Timestamp::UNIX_EPOCH,
             stage: Some(index.to_string()),

@@ -81,6 +81,7 @@ async fn leases(clock: &SystemClock, url: &str) -> anyhow::Result<()> {
         vitals: Vitals::default(),
         catalog: "catalog".to_owned(),
         draining: false,
+        takes_out: true,
     };
     let begun = clock.elapsed();
     for _ in 0..BEATS {

@@ -14,6 +14,7 @@ mod logs;
 mod name;
 mod store;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use shared_ports::blobs::Kept;
+use shared_ports::blobs::{Kept, Uses};
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
@@ -74,6 +75,24 @@ impl FolderBlobs {
     }
 }
 
+impl FolderBlobs {
+    /// Removes what is old, but for what is in use.
+    async fn sweep_but(
+        &self,
+        unused_since: Timestamp,
+        in_use: BTreeSet<String>,
+    ) -> Result<Kept, PortError> {
+        let (store, logs) = (Arc::clone(&self.store), Arc::clone(&self.logs));
+        blocking("sweeping blobs", move || {
+            let swept = store.sweep(unused_since.into(), &in_use);
+            let (blobs, blob_bytes) =
+                swept.map_err(|error| failed(error, "sweeping blobs", store.folder()))?;
+            Ok(Kept { blobs, blob_bytes, log_bytes: logs.bytes()? })
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl Blobs for FolderBlobs {
     async fn put(&self, bytes: Bytes) -> Result<BlobRef, PortError> {
@@ -112,14 +131,21 @@ impl Blobs for FolderBlobs {
     }
 
     async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError> {
-        let (store, logs) = (Arc::clone(&self.store), Arc::clone(&self.logs));
-        blocking("sweeping blobs", move || {
-            let swept = store.sweep(unused_since.into());
-            let (blobs, blob_bytes) =
-                swept.map_err(|error| failed(error, "sweeping blobs", store.folder()))?;
-            Ok(Kept { blobs, blob_bytes, log_bytes: logs.bytes()? })
-        })
-        .await
+        self.sweep_but(unused_since, BTreeSet::new()).await
+    }
+
+    async fn sweep_unused(
+        &self,
+        unused_since: Timestamp,
+        uses: &dyn Uses,
+    ) -> Result<Kept, PortError> {
+        let store = Arc::clone(&self.store);
+        let older = blocking("sweeping blobs", move || {
+            let older = store.older(unused_since.into());
+            older.map_err(|error| failed(error, "looking for old blobs", store.folder()))
+        });
+        let in_use = uses.in_use(&older.await?).await?;
+        self.sweep_but(unused_since, in_use).await
     }
 
     async fn ready(&self) -> Result<(), PortError> {

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use object_store::ObjectMeta;
-use shared_ports::blobs::Kept;
+use shared_ports::blobs::{Kept, Uses};
 use shared_ports::{BlobRef, Blobs, LogName, PortError};
 use shared_runtime::metrics::metrics;
 
@@ -236,10 +236,22 @@ impl Blobs for ObjectBlobs {
     }
 
     async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError> {
+        self.sweep_unused(unused_since, &NoUses).await
+    }
+
+    async fn sweep_unused(
+        &self,
+        unused_since: Timestamp,
+        uses: &dyn Uses,
+    ) -> Result<Kept, PortError> {
         const DOING: &str = "sweeping blobs";
         let unused_since = SystemTime::from(unused_since);
         let is_unused = |found: &ObjectMeta| SystemTime::from(found.last_modified) < unused_since;
         let all = self.store.list(DOING, &self.store.path(&["blobs"]), None).await?;
+        let name = |found: &ObjectMeta| found.location.filename().unwrap_or_default().to_owned();
+        let old: Vec<String> = all.iter().filter(|found| is_unused(found)).map(name).collect();
+        let in_use = uses.in_use(&old).await?;
+        let is_unused = |found: &ObjectMeta| is_unused(found) && !in_use.contains(&name(found));
         let mut kept = Kept::default();
         for listed in all {
             let about = match is_unused(&listed) {
@@ -265,5 +277,15 @@ impl Blobs for ObjectBlobs {
 
     async fn ready(&self) -> Result<(), PortError> {
         self.check_layout("looking whether blobs can be stored").await
+    }
+}
+
+/// Nothing is in use.
+struct NoUses;
+
+#[async_trait]
+impl Uses for NoUses {
+    async fn in_use(&self, _of: &[String]) -> Result<BTreeSet<String>, PortError> {
+        Ok(BTreeSet::new())
     }
 }

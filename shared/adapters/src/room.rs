@@ -1,25 +1,66 @@
-//! Room among the executions of a saved pipeline, the same in memory and in SQL.
+//! Room for executions that run, the same in memory and in SQL: among those of a saved pipeline, of an
+//! application, and among all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Head, TAKES_ROOM};
+use shared_ports::journal::{Head, Kind, RunningMax, TAKES_ROOM};
 
-/// The pipelines whose room is asked for in a transaction, and the executions that take it up.
+/// Executions among which there is room or not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum House {
+    /// Those of a saved pipeline.
+    Pipeline(String),
+    /// Those of an application, in lower case.
+    Application(String),
+    /// All of them.
+    All,
+}
+
+/// The houses whose room is asked for in a transaction, and the executions that take it up.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Room {
-    running: BTreeMap<String, BTreeSet<ExecutionId>>,
+    running: BTreeMap<House, BTreeSet<ExecutionId>>,
+}
+
+/// How many may run in each house of an execution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) of_pipeline: Option<u32>,
+    pub(crate) beyond: RunningMax,
 }
 
 /// What of an execution's row the rule looks at.
 pub(crate) trait Occupant {
+    /// What it was made of.
+    fn is_pipeline(&self) -> bool;
+    /// The application.
+    fn application(&self) -> &str;
     /// The saved pipeline.
     fn line(&self) -> Option<&str>;
     /// Whether it takes up room.
     fn takes_room(&self) -> bool;
+
+    /// Where it takes up room if it does.
+    fn houses(&self) -> Vec<House> {
+        if !self.is_pipeline() {
+            return Vec::new();
+        }
+        let pipeline = self.line().map(|line| House::Pipeline(line.to_owned()));
+        let application = House::Application(self.application().to_lowercase());
+        pipeline.into_iter().chain([application, House::All]).collect()
+    }
 }
 
 impl Occupant for Head {
+    fn is_pipeline(&self) -> bool {
+        self.kind == Kind::Pipeline
+    }
+
+    fn application(&self) -> &str {
+        &self.application
+    }
+
     fn line(&self) -> Option<&str> {
         self.pipeline_config_id.as_deref()
     }
@@ -34,26 +75,41 @@ pub(crate) fn takes_room(status: Status) -> bool {
     TAKES_ROOM.contains(&status)
 }
 
-/// Whether an execution takes up room of this pipeline.
-pub(crate) fn is_of(occupant: &impl Occupant, line: &str) -> bool {
-    occupant.takes_room() && occupant.line() == Some(line)
+/// Whether an execution takes up room in this house.
+pub(crate) fn is_of(occupant: &impl Occupant, house: &House) -> bool {
+    occupant.takes_room() && occupant.houses().contains(house)
+}
+
+impl Asked {
+    /// How many may run in a house; `None` for any number.
+    fn most(self, house: &House) -> Option<u32> {
+        match house {
+            House::Pipeline(_) => self.of_pipeline,
+            House::Application(_) => self.beyond.of_application,
+            House::All => self.beyond.of_all,
+        }
+    }
+
+    fn is_nothing(self) -> bool {
+        let Self { of_pipeline, beyond: RunningMax { of_application, of_all } } = self;
+        of_pipeline.is_none() && of_application.is_none() && of_all.is_none()
+    }
 }
 
 impl Room {
-    /// The pipeline whose running executions must be known to answer an append, if they are not yet.
-    pub(crate) fn asked_for(
-        &self,
-        running_max: Option<u32>,
-        occupant: &impl Occupant,
-    ) -> Option<String> {
-        running_max?;
-        let line = occupant.line()?;
-        (!self.running.contains_key(line)).then(|| line.to_owned())
+    /// The houses whose running executions must be known to answer an append, and are not yet.
+    pub(crate) fn asked_for(&self, asked: Asked, occupant: &impl Occupant) -> Vec<House> {
+        if asked.is_nothing() {
+            return Vec::new();
+        }
+        let mut houses = occupant.houses();
+        houses.retain(|house| asked.most(house).is_some() && !self.running.contains_key(house));
+        houses
     }
 
-    /// Says which executions of a pipeline take up room in the store.
-    pub(crate) fn found(&mut self, line: String, running: BTreeSet<ExecutionId>) {
-        self.running.insert(line, running);
+    /// Says which executions take up room of a house in the store.
+    pub(crate) fn found(&mut self, house: House, running: BTreeSet<ExecutionId>) {
+        self.running.insert(house, running);
     }
 
     /// Whether an execution may take up room now.
@@ -61,23 +117,32 @@ impl Room {
         &self,
         execution: &ExecutionId,
         occupant: &impl Occupant,
-        running_max: Option<u32>,
+        asked: Asked,
     ) -> bool {
-        let Some(max) = running_max.filter(|_| occupant.takes_room()) else { return true };
-        let running = occupant.line().and_then(|line| self.running.get(line));
-        let others = running.into_iter().flatten().filter(|other| *other != execution).count();
-        u32::try_from(others).unwrap_or(u32::MAX) < max
+        if asked.is_nothing() || !occupant.takes_room() {
+            return true;
+        }
+        let fits = |house: &House| {
+            let Some(most) = asked.most(house) else { return true };
+            let running = self.running.get(house);
+            let others = running.into_iter().flatten().filter(|other| *other != execution).count();
+            u32::try_from(others).unwrap_or(u32::MAX) < most
+        };
+        occupant.houses().iter().all(fits)
     }
 
     /// Takes note of what is stored in the same transaction.
     pub(crate) fn note(&mut self, execution: &ExecutionId, occupant: &impl Occupant) {
-        let Some(running) = occupant.line().and_then(|line| self.running.get_mut(line)) else {
+        if self.running.is_empty() {
             return;
-        };
-        if occupant.takes_room() {
-            running.insert(execution.clone());
-        } else {
-            running.remove(execution);
+        }
+        for house in occupant.houses() {
+            let Some(running) = self.running.get_mut(&house) else { continue };
+            if occupant.takes_room() {
+                running.insert(execution.clone());
+            } else {
+                running.remove(execution);
+            }
         }
     }
 }

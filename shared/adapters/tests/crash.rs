@@ -23,7 +23,9 @@ use serde_json::json;
 use shared_adapters::{Config, SystemClock, open};
 use shared_model::{ExecutionId, Status};
 use shared_ports::documents::{Change, Changed};
-use shared_ports::journal::{Append, Appended, Head, HistoryEntry, Kind, StageBody, StageRow};
+use shared_ports::journal::{
+    Append, Appended, Head, HistoryEntry, Kind, RunningMax, StageBody, StageRow,
+};
 use shared_ports::{Clock, LogName, Ports};
 
 const FOLDER: &str = "CAPSTAN_TEST_APPEND_IN";
@@ -206,6 +208,7 @@ fn append(appender: usize, expected: u64) -> Append {
         stages: vec![stage(0), stage(1)],
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
         history: vec![HistoryEntry {
             at: Timestamp::UNIX_EPOCH,
             stage: None,

@@ -12,7 +12,7 @@ use serde_json::json;
 use shared_adapters::{Config, OpenError, open};
 use shared_model::{ExecutionId, Status};
 use shared_ports::documents::Change;
-use shared_ports::journal::{Append, Appended, Head, Kind};
+use shared_ports::journal::{Append, Appended, Head, Kind, RunningMax};
 use shared_ports::{LogName, PortError, Ports};
 use tempfile::TempDir;
 
@@ -190,6 +190,7 @@ async fn append(
         stages: Vec::new(),
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
         history: Vec::new(),
     };
     ports.journal.append(vec![append]).await

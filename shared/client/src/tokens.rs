@@ -18,6 +18,8 @@ pub struct NewToken<'a> {
     pub user: Option<&'a str>,
     /// Whether the server believes requests with it that name somebody else.
     pub speaks_for_others: bool,
+    /// The roles of its user; none if they are not known.
+    pub roles: &'a [String],
 }
 
 impl Client {
@@ -32,6 +34,9 @@ impl Client {
             "speaksForOthers": token.speaks_for_others,
         });
         token.user.into_iter().for_each(|user| asked["user"] = user.into());
+        if !token.roles.is_empty() {
+            asked["roles"] = token.roles.into();
+        }
         let answer = self.change(Method::POST, &["v1", "tokens"], &[], Some(&asked)).await?;
         let made = serde_json::from_slice(&answer);
         made.map_err(|error| self.foreign("POST /v1/tokens", error.to_string()))

@@ -1,8 +1,10 @@
-//! Every limit on a document, with its unit in its name (D29). An error that a limit causes names it.
+//! Every limit on a document and on what is made of it, with its unit in its name (D29). An error that a limit causes names it.
+
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-/// Limits on pipeline documents. Load tests raise them; the defaults suit people.
+/// Limits on pipeline documents and executions. Load tests raise them; the defaults suit people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -24,6 +26,10 @@ pub struct Limits {
     pub synthetic_stages_max: usize,
     /// Executions that stand above one in a chain of pipelines that start each other.
     pub child_depth_max: u32,
+    /// Executions that run at once; further ones wait. `None` for any number.
+    pub executions_running_max: Option<NonZeroU32>,
+    /// The same of one application.
+    pub executions_running_per_application_max: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
@@ -38,6 +44,8 @@ impl Default for Limits {
             takeovers_max: 5,
             synthetic_stages_max: 500,
             child_depth_max: 20,
+            executions_running_max: None,
+            executions_running_per_application_max: None,
         }
     }
 }

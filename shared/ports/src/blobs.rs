@@ -1,5 +1,7 @@
 //! Bytes, stored once by content hash (D9), and logs, appended in chunks.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -82,9 +84,32 @@ pub trait Blobs: Send + Sync {
     /// [`PortError`] if something could not be read or removed.
     async fn sweep(&self, unused_since: Timestamp) -> Result<Kept, PortError>;
 
+    /// The same, but what is in use stays. A store that cannot tell removes nothing.
+    ///
+    /// # Errors
+    /// [`PortError`] if something could not be read or removed, or nobody can say what is in use.
+    async fn sweep_unused(
+        &self,
+        unused_since: Timestamp,
+        uses: &dyn Uses,
+    ) -> Result<Kept, PortError> {
+        let _unknown = (unused_since, uses);
+        self.sweep(Timestamp::UNIX_EPOCH).await
+    }
+
     /// Whether something could be stored now, as far as that shows without storing: for probes.
     ///
     /// # Errors
     /// [`PortError`] says what is in the way.
     async fn ready(&self) -> Result<(), PortError>;
+}
+
+/// Knows which blobs are referred to.
+#[async_trait]
+pub trait Uses: Send + Sync {
+    /// Those of some that are in use, by their SHA-256.
+    ///
+    /// # Errors
+    /// [`PortError`] if that cannot be said.
+    async fn in_use(&self, of: &[String]) -> Result<BTreeSet<String>, PortError>;
 }

@@ -4,6 +4,8 @@
 //! they change, so that an event costs what it touches and not what the pipeline has. History is
 //! appended in the same transaction, for people to read. State is never rebuilt by replaying it.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -36,6 +38,17 @@ pub struct Append {
     /// How many executions of the [saved pipeline](Head::pipeline_config_id) may be running or paused
     /// once this is stored, itself included: if there were more, it is a conflict (D24).
     pub running_max: Option<u32>,
+    /// The same of more than its pipeline; only pipelines count, not tasks.
+    pub running_max_beyond: RunningMax,
+}
+
+/// How many executions of pipelines may be running or paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunningMax {
+    /// Those of the same application, without regard to case.
+    pub of_application: Option<u32>,
+    /// All of them.
+    pub of_all: Option<u32>,
 }
 
 /// What an execution was made of.
@@ -81,7 +94,7 @@ pub struct Head {
     pub state: Bytes,
 }
 
-/// Statuses of executions that take up room among those of their pipeline.
+/// Statuses of executions that take up room.
 pub const TAKES_ROOM: [Status; 2] = [Status::Running, Status::Paused];
 
 impl Head {
@@ -336,6 +349,15 @@ pub trait Journal: Send + Sync {
         line: &Line,
         outlived: &Outlived,
     ) -> Result<Vec<(ExecutionId, Version)>, PortError>;
+
+    /// Those of some blobs, by their SHA-256, to which a stored execution refers (see [`crate::shelf`]).
+    /// A store that does not know says all.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    async fn blobs_in_use(&self, of: &[String]) -> Result<BTreeSet<String>, PortError> {
+        Ok(of.iter().cloned().collect())
+    }
 
     /// How much is stored; it may take a while.
     ///

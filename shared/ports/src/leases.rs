@@ -81,6 +81,9 @@ pub struct Heartbeat {
     /// Whether it has stopped taking work.
     #[serde(default)]
     pub draining: bool,
+    /// Whether it takes long texts of its inputs out of blobs (see [`crate::shelf`]).
+    #[serde(default)]
+    pub takes_out: bool,
 }
 
 /// How a worker's machine does.

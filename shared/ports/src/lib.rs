@@ -10,6 +10,7 @@ pub mod documents;
 pub mod journal;
 pub mod leases;
 pub mod messages;
+pub mod shelf;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use clock::Clock;
 pub use documents::{Document, Documents};
 pub use journal::{Journal, Version};
 pub use leases::{Claim, Heard, Heartbeat, Holder, Leases, Note};
+pub use shelf::Shelf;
 
 /// One value for each seam: what a role is started with.
 #[derive(Clone)]

@@ -68,6 +68,7 @@ async fn a_worker_that_was_killed_keeps_its_successor_waiting_for_no_longer_than
         vitals: Vitals::default(),
         catalog: String::new(),
         draining: false,
+        takes_out: true,
     };
     ports.leases.beat(&killed, ttl).await.unwrap();
     let (catalog, runs) = quick();

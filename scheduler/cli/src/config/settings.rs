@@ -215,6 +215,7 @@ impl Api {
             executions_unfinished_max: self.executions_unfinished_max,
             executions_unfinished_per_application_max: self
                 .executions_unfinished_per_application_max,
+            ..LimitArgs::default()
         }
     }
 }
@@ -243,6 +244,11 @@ impl Settings {
                 key_file: PathBuf::new(),
                 client_ca_file: PathBuf::new(),
             }),
+            limits: Limits {
+                executions_running_max: Some(NonZeroU32::MIN),
+                executions_running_per_application_max: Some(NonZeroU32::MIN),
+                ..Limits::default()
+            },
             worker: Worker { token: secret(), pod: Some(pod), secrets, ..Worker::default() },
             ..Self::default()
         }

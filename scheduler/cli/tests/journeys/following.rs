@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::documents::{ask, bake};
 use crate::ended::ended;
+use crate::process::wait_for;
 use crate::server::Server;
 
 /// Starts a bake whose helm holds; its id.
@@ -84,4 +86,19 @@ fn logs_are_followed_while_they_are_written() {
         assert_eq!(ended(child).code, Some(0));
     }
     server.run(&["execution", "watch", &id]).expect(0, &["bake: SUCCEEDED"]);
+}
+
+#[test]
+fn a_cancel_reaches_a_running_tool_within_two_seconds() {
+    let server = Server::start();
+    let id = holding(&server);
+    let log = || server.out(&["execution", "logs", &id]);
+    wait_for("the tool", || log().contains("Z one").then_some(()));
+    let began = Instant::now();
+    server.run(&["execution", "cancel", &id]).expect(0, &["is being cancelled"]);
+    server.run(&["execution", "watch", &id]).expect(1, &["bake: CANCELED"]);
+    let ended = began.elapsed();
+    println!("cancelled, and ended after {ended:?}");
+    assert!(ended < Duration::from_secs(10), "{ended:?}");
+    assert!(!log().contains("Z two"), "it was ended in the middle");
 }

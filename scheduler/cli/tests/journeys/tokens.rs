@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::documents::greet;
+use crate::documents::{ask, greet};
 use crate::ended::{Ended, run};
 use crate::http::send;
+use crate::process::wait_for;
 use crate::server::Server;
 
 /// Makes a token; its text.
@@ -70,6 +71,27 @@ fn a_token_is_made_used_listed_and_taken_back() {
     with(&server, &text, &list).expect(1, &["token create"]);
     server.run(&["token", "revoke", id]).expect(1, &["was not found"]);
     server.run(&["token", "create", "ci", "--expires", "soon"]).expect(2, &["90d"]);
+}
+
+#[test]
+fn a_judgment_is_answered_with_a_role_that_it_wants() {
+    let server = Server::start();
+    let mut document = ask();
+    document["stages"][0]["selectedStageRoles"] = json!(["releasers"]);
+    server.save(&document);
+    let id = server.out(&["pipeline", "execute", "-a", "shop", "ask"]).trim().to_owned();
+    wait_for("the judgment", || {
+        let execution = server.json(&["execution", "get", &id]);
+        (execution["waitingFor"][0]["kind"] == "judgment").then_some(())
+    });
+    let token = |role: &str| {
+        let made = server.run(&["token", "create", "ci", "--expires", "1h", "--role", role]);
+        made.expect(0, &[]);
+        made.out.lines().nth(1).unwrap().trim().to_owned()
+    };
+    let judge = ["execution", "judge", &id, "1", "--continue"];
+    with(&server, &token("developers"), &judge).expect(1, &["(403)", "one of the roles releasers"]);
+    with(&server, &token("Releasers"), &judge).expect(0, &["judged: continue"]);
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! Webhooks whose answer never comes, and those that are cancelled.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
-use shared_testkit::http_server::{HttpServer, Reply};
+use shared_testkit::http_server::{Asked, HttpServer, Reply};
 
 use crate::process::wait_for;
 use crate::server::Server;
 
+/// How long a cancel may take to reach what it is to end: 2 s is what is promised, the rest is for a
+/// machine that does much else.
+const REACHED_MAX: Duration = Duration::from_secs(10);
 /// More than may wait on a slot for their target.
 const MONITORS: usize = 8;
 
@@ -99,4 +104,41 @@ fn every_target_is_told_of_a_cancel_whether_it_is_being_looked_at_or_not() {
     stops.sort();
     let expected: Vec<String> = (0..MONITORS).map(|number| format!("/stop/{number}")).collect();
     assert_eq!(stops, expected);
+}
+
+#[test]
+fn a_cancel_reaches_a_target_within_two_seconds_wherever_its_stage_stands() {
+    let server = Server::start();
+    let target = HttpServer::start(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("GET", "/slow") => Reply::hang(),
+        _ => Reply::json(200, &json!({ "state": "running" })),
+    })
+    .unwrap();
+    // Looked at now and then; hardly ever; and not answered.
+    let looks = [("often", 1_000), ("seldom", 3_600_000), ("slow", 1_000)];
+    for (name, backoff) in looks {
+        let path = format!("/{name}");
+        let hook = json!({
+            "url": target.url(&path), "method": "PUT", "waitForCompletion": true,
+            "statusUrlResolution": "getMethod", "backoffPeriodMs": backoff,
+            "statusJsonPath": "$.state", "successStatuses": "done",
+            "cancelEndpoint": target.url(&format!("/stop/{name}")), "cancelMethod": "DELETE",
+        });
+        let id = started(&server, &hook);
+        wait_for("the first look", || {
+            let looks = |asked: &Asked| asked.method == "GET" && asked.path == path;
+            target.asked().iter().any(looks).then_some(())
+        });
+        let began = Instant::now();
+        server.run(&["execution", "cancel", &id]).expect(0, &["is being cancelled"]);
+        let stop = format!("/stop/{name}");
+        let told = wait_for("the target to be told", || {
+            target.asked().into_iter().find(|asked| asked.path == stop)
+        });
+        let reached = began.elapsed();
+        assert_eq!(told.method, "DELETE");
+        server.run(&["execution", "watch", &id]).expect(1, &["hook: CANCELED"]);
+        println!("{name}: told after {reached:?}, ended after {:?}", began.elapsed());
+        assert!(reached < REACHED_MAX, "{name}: {reached:?}");
+    }
 }

@@ -18,7 +18,7 @@ impl Turn<'_> {
         if rule.expires_at.is_some_and(|at| at <= self.at) {
             return self.too_late();
         }
-        if rule.running_max.is_none() {
+        if rule.running_max.is_none() && !self.execution.bounds.limits_running() {
             return self.run_all();
         }
         self.command(Command::AskToStart);

@@ -1,9 +1,9 @@
 //! One execution: look at it, end it, answer it.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
 use shared_model::ExecutionId;
@@ -11,8 +11,10 @@ use shared_ports::journal::Kind;
 
 use super::super::State;
 use super::super::error::ApiError;
+use super::super::login::Roles;
 use super::super::request::{self, Acting, Answer, USER_BYTES_MAX, json_object, user};
 use super::super::schema::{Empty, Execution, StagePatch};
+use crate::Caller;
 
 /// Length of the reason for a cancellation.
 const REASON_BYTES_MAX: usize = 4 * 1024;
@@ -233,15 +235,18 @@ pub(in super::super) async fn cancel_in(
         Acting),
     responses(
         (status = 200, description = "The execution.", body = Execution),
+        (status = 403, description = "The judgment wants a role that the caller is known not to have (`judgment-role-missing`), or the token does not reach so far."),
         (status = 404, description = "There is no such execution, or no such stage in it."),
         (status = 409, description = "The stage has ended, or was judged already.")))]
 pub(in super::super) async fn patch_stage(
     Shared(state): Shared<State>,
     Path((id, stage)): Path<(String, String)>,
     headers: HeaderMap,
+    roles: Option<Extension<Roles>>,
     body: Bytes,
 ) -> Answer<Json<Value>> {
     let patch = json_object(&body)?;
-    let id = ExecutionId::new(id);
-    Ok(Json(state.scheduler.patch_stage(&id, &stage, patch, user(&headers)?).await?))
+    let (id, Roles(roles)) = (ExecutionId::new(id), roles.unwrap_or_default().0);
+    let by = Caller { name: user(&headers)?.to_owned(), roles };
+    Ok(Json(state.scheduler.patch_stage(&id, &stage, patch, by).await?))
 }

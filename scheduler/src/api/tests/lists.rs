@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use shared_model::Status;
-use shared_ports::journal::{Append, Head, Kind, StageRow};
+use shared_ports::journal::{Append, Head, Kind, RunningMax, StageRow};
 
 use super::*;
 
@@ -130,6 +130,7 @@ async fn run_before(scene: &Scene, application: &str, count: u32, name: fn(u32) 
                 stages: (0..).zip(&stored.stages).map(stage).collect(),
                 with: None,
                 running_max: None,
+                running_max_beyond: RunningMax::default(),
                 history: Vec::new(),
             }
         });

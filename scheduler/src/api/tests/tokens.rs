@@ -58,6 +58,75 @@ async fn only_some_speak_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_judgment_that_wants_roles_is_refused_to_those_who_are_known_not_to_have_them() {
+    let scene = Scene::new().await;
+    let body = json!({
+        "application": "shop", "name": "roles",
+        "stages": [{
+            "refId": "ask", "type": "manualJudgment", "name": "Ask",
+            "requiredJudgmentRoles": [], "selectedStageRoles": ["Releasers", "owners"],
+        }],
+    });
+    let id = scene.scheduler.submit(Start { document: body, ..Start::default() }).await.unwrap();
+    let token = async |roles: Value| {
+        let mut asked = asked("operate");
+        asked["roles"] = roles;
+        scene.token(asked).await["token"].as_str().unwrap().to_owned()
+    };
+    let patch = async |token: &str, fields: Value| {
+        let head = format!(
+            "Host: {}\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\n",
+            scene.address
+        );
+        let path = format!("/pipelines/{id}/stages/ask");
+        scene.raw("PATCH", &path, &head, &fields.to_string()).await
+    };
+    let go_on = json!({ "judgmentStatus": "continue" });
+    for roles in [json!([]), json!(["developers"])] {
+        let other = token(roles).await;
+        // Neither by an answer, nor by a way round it.
+        let ways =
+            [go_on.clone(), json!({ "manualSkip": true }), json!({ "selectedStageRoles": [] })];
+        for fields in ways {
+            let refused = patch(&other, fields.clone()).await;
+            assert!(refused.is_error(403, "judgment-role-missing"), "{fields}: {}", refused.body);
+            assert!(refused.body.contains("Releasers, owners"), "{}", refused.body);
+        }
+    }
+    let found = scene.scheduler.execution(&id).await.unwrap().unwrap();
+    let context = &found["stages"][0]["context"];
+    assert_eq!(context["selectedStageRoles"], json!(["Releasers", "owners"]), "{context}");
+    assert_eq!(
+        (&context["judgmentStatus"], &context["lastModifiedBy"]),
+        (&Value::Null, &Value::Null)
+    );
+    let one_of_them = token(json!(["developers", "releasers"])).await;
+    let who = scene.with(&one_of_them, "GET", "/auth/user", "").await.json();
+    assert_eq!(who["roles"], json!(["developers", "releasers"]));
+    assert_eq!(patch(&one_of_them, go_on.clone()).await.status, 200);
+    // Of whom nothing is known nothing is refused, and the roles stay where they are.
+    let unknown = scene.scheduler.submit(Start {
+        document: json!({
+            "application": "shop", "name": "roles",
+            "stages": [{ "refId": "ask", "type": "manualJudgment", "selectedStageRoles": ["a"] }],
+        }),
+        ..Start::default()
+    });
+    let unknown = unknown.await.unwrap();
+    let path = format!("/pipelines/{unknown}/stages/ask");
+    let judged = scene.send("PATCH", &path, &go_on.to_string()).await;
+    assert_eq!(judged.status, 200, "{}", judged.body);
+    let context = judged.json()["stages"][0]["context"].clone();
+    assert_eq!(context["selectedStageRoles"], json!(["a"]));
+    for roles in [json!(["two words"]), json!([""]), json!("a"), json!(vec!["a"; 101])] {
+        let mut asked = asked("operate");
+        asked["roles"] = roles;
+        let refused = scene.send("POST", "/v1/tokens", &asked.to_string()).await;
+        assert!(refused.is_error(400, "invalid-request"), "{}", refused.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_over_or_was_taken_back_is_none() {
     let scene = Scene::new().await;
     let made = scene.token(asked("admin")).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use shared_adapters::memory;
 use shared_model::Status;
 use shared_ports::conformance::SimClock;
-use shared_ports::journal::{Append, Head};
+use shared_ports::journal::{Append, Head, RunningMax};
 use shared_ports::{BlobRef, Blobs, LogName};
 
 use super::*;
@@ -54,6 +54,7 @@ impl Scene {
             history: Vec::new(),
             with: None,
             running_max: None,
+            running_max_beyond: RunningMax::default(),
         };
         self.ports.journal.append(vec![append]).await.unwrap();
         self.ports.blobs.append(&log(id), Bytes::from_static(b"a line")).await.unwrap();

@@ -4,10 +4,13 @@
 //! nothing. Blobs and logs are written first and rows in one transaction, which is committed last:
 //! what fails before that leaves an empty store, into which it can be restored again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
+use shared_ports::shelf;
 use tokio::sync::mpsc;
 
 use super::check::{self, Decode};
@@ -21,7 +24,7 @@ use crate::folder::DataFolder;
 use crate::objects::ObjectBlobs;
 use crate::open::{Config, OpenError};
 use crate::sql::Database;
-use crate::sql::copy::{Copy, tables};
+use crate::sql::copy::{BLOBS, Columns, Copy, tables};
 
 const DOING: &str = "restoring rows";
 
@@ -85,7 +88,26 @@ async fn insert(rows: &mut Copy, batch: &Batch) -> Result<(), sqlx::Error> {
     for table in tables() {
         rows.insert(table, batch.get(table.name).map_or(&[], Vec::as_slice)).await?;
     }
-    Ok(())
+    rows.insert(&BLOBS, &blobs(batch)).await
+}
+
+/// Rows that say to which blobs executions refer: a backup has none, since other rows tell it.
+fn blobs(batch: &Batch) -> Vec<Columns> {
+    let mut named = BTreeSet::new();
+    for (table, column) in [("execution_document", "document"), ("stage_body", "body")] {
+        for row in batch.get(table).into_iter().flatten() {
+            let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
+            let names = shelf::named_in(text(column)).into_iter();
+            named.extend(names.map(|name| (text("execution").to_owned(), name.to_owned())));
+        }
+    }
+    let row = |(execution, sha256): (String, String)| {
+        Columns::from_iter([
+            ("execution".into(), execution.into()),
+            ("sha256".into(), sha256.into()),
+        ])
+    };
+    named.into_iter().map(row).collect()
 }
 
 async fn putting(config: &Config) -> Result<Putting, ArchiveError> {

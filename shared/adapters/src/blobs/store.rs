@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -104,8 +105,31 @@ impl Store {
         Ok(())
     }
 
-    /// Removes blobs that were last put before `unused_since`; the number and the bytes of what stays.
-    pub(super) fn sweep(&self, unused_since: SystemTime) -> io::Result<(u64, u64)> {
+    /// The names of blobs that were last put before `unused_since`.
+    pub(super) fn older(&self, unused_since: SystemTime) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for folder in folders(&self.folder)? {
+            if folder.ends_with(INCOMING) {
+                continue;
+            }
+            for blob in fs::read_dir(&folder)? {
+                let blob = blob?;
+                let is_older = |about: fs::Metadata| Ok(about.modified()? < unused_since);
+                if blob.metadata().and_then(is_older).unwrap_or(false) {
+                    found.extend(blob.file_name().into_string());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes blobs that were last put before `unused_since`, but for those that are in use; the number
+    /// and the bytes of what stays.
+    pub(super) fn sweep(
+        &self,
+        unused_since: SystemTime,
+        in_use: &BTreeSet<String>,
+    ) -> io::Result<(u64, u64)> {
         let (mut count, mut bytes) = (0, 0);
         for folder in folders(&self.folder)? {
             if folder.ends_with(INCOMING) {
@@ -113,10 +137,12 @@ impl Store {
             }
             for blob in fs::read_dir(&folder)? {
                 let place = blob?.path();
+                let name = place.file_name().and_then(|name| name.to_str());
+                let is_used = name.is_some_and(|name| in_use.contains(name));
                 let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
                 // What another process removed meanwhile is gone.
                 let Ok(about) = fs::metadata(&place) else { continue };
-                if about.modified()? < unused_since {
+                if !is_used && about.modified()? < unused_since {
                     gone_is_fine(fs::remove_file(&place))?;
                 } else {
                     count += 1;

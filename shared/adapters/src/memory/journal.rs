@@ -18,7 +18,7 @@ use shared_ports::journal::{
 
 use self::record::Record;
 use crate::memory::lock;
-use crate::room::{self, Room};
+use crate::room::{self, Asked, Room};
 use crate::standing::{Admission, Standing};
 
 /// The journal in memory.
@@ -172,6 +172,12 @@ impl Journal for MemoryJournal {
         Ok(found.into_iter().map(listed).collect())
     }
 
+    async fn blobs_in_use(&self, of: &[String]) -> Result<BTreeSet<String>, PortError> {
+        let executions = lock(&self.executions);
+        let named: BTreeSet<String> = executions.values().flat_map(Record::blobs).collect();
+        Ok(of.iter().filter(|name| named.contains(*name)).cloned().collect())
+    }
+
     async fn size(&self) -> Result<Size, PortError> {
         let executions = lock(&self.executions);
         let bytes = executions.values().map(Record::bytes).sum();
@@ -191,11 +197,11 @@ fn decide(
     let mut standings = BTreeMap::<&ExecutionId, Standing>::new();
     let mut room = Room::default();
     for append in batch {
-        if let Some(line) = room.asked_for(append.running_max, &append.head) {
+        for house in room.asked_for(asked(append), &append.head) {
             let all = executions.iter();
-            let of_it = all.filter(|(_, record)| room::is_of(&record.head, &line));
+            let of_it = all.filter(|(_, record)| room::is_of(&record.head, &house));
             let running = of_it.map(|(id, _)| id.clone()).collect();
-            room.found(line, running);
+            room.found(house, running);
         }
     }
     let mut decided = Vec::with_capacity(batch.len());
@@ -212,7 +218,7 @@ fn decide(
             has_document: append.document.is_some(),
             stages: &indexes,
             is_with_a_conflict: append.with.as_ref().is_some_and(|with| conflicts.contains(with))
-                || !room.has_room(&append.execution, &append.head, append.running_max),
+                || !room.has_room(&append.execution, &append.head, asked(append)),
         })?;
         if matches!(answer, Appended::Conflict { .. }) {
             conflicts.insert(&append.execution);
@@ -222,6 +228,10 @@ fn decide(
         decided.push((answer, *standing));
     }
     Ok(decided)
+}
+
+fn asked(append: &Append) -> Asked {
+    Asked { of_pipeline: append.running_max, beyond: append.running_max_beyond }
 }
 
 fn matches(query: &Query, id: &ExecutionId, head: &Head) -> bool {

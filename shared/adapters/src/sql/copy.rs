@@ -105,7 +105,15 @@ pub(crate) const DOCUMENTS: [Table; 2] = [
     Table { name: "document_version", owner: "id", order: "kind, id, version", columns: VERSION },
 ];
 
-/// All tables.
+/// What executions refer to: follows from the other rows, and is in no backup.
+pub(crate) const BLOBS: Table = Table {
+    name: "execution_blob",
+    owner: "execution",
+    order: "execution, sha256",
+    columns: &[("execution", Holds::Text), ("sha256", Holds::Text)],
+};
+
+/// All tables of which there is something in a backup.
 pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
     EXECUTIONS.iter().chain(&DOCUMENTS)
 }

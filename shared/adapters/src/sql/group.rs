@@ -31,6 +31,7 @@ pub(super) struct Group {
     pub(super) stages: BTreeMap<(ExecutionId, u32), Bytes>,
     pub(super) bodies: BTreeMap<(ExecutionId, u32), Arc<str>>,
     pub(super) history: BTreeMap<(ExecutionId, u64), HistoryRow>,
+    pub(super) blobs: BTreeSet<(ExecutionId, String)>,
 }
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Group {
                 .or_insert_with(|| self.standing(&append.execution));
             let is_with_a_conflict =
                 append.with.as_ref().is_some_and(|with| conflicts.contains(with));
-            let has_room = room.has_room(&append.execution, &*append.head, append.running_max);
+            let has_room = room.has_room(&append.execution, &*append.head, append.asked);
             let answer = admit(standing, append, is_with_a_conflict || !has_room)?;
             if matches!(answer, Appended::Conflict { .. }) {
                 conflicts.insert(&append.execution);
@@ -112,6 +113,7 @@ impl Group {
             }
             self.stages.insert(key, stage.state.clone());
         }
+        self.blobs.extend(append.blobs.iter().map(|blob| (id.clone(), blob.clone())));
         if let Some(document) = &append.document {
             self.documents.insert(id.clone(), Arc::clone(document));
         }

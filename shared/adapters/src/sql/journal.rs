@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -150,6 +152,17 @@ impl Journal for SqlJournal {
         let found = self.readers.pool.fetch(sql).await;
         let listed = found.and_then(|found| retained::listed(&found));
         listed.map_err(|error| self.readers.failed(error, doing))
+    }
+
+    async fn blobs_in_use(&self, of: &[String]) -> Result<BTreeSet<String>, PortError> {
+        let mut named = BTreeSet::new();
+        for some in of.chunks(retained::BLOBS_MAX) {
+            let found = self.readers.pool.fetch(|| retained::blobs_in_use(some)).await;
+            let names = found.and_then(|found| retained::names(&found));
+            let failed = |error| self.readers.failed(error, "looking for blobs in use");
+            named.extend(names.map_err(failed)?);
+        }
+        Ok(named)
     }
 
     async fn size(&self) -> Result<Size, PortError> {

@@ -1,17 +1,18 @@
 //! Turns what a caller hands in into rows, in the caller's task: the writer is one, callers are
 //! many.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared_model::ExecutionId;
-use shared_ports::PortError;
 use shared_ports::documents::Change;
-use shared_ports::journal::{Append, Head, HistoryEntry, StageRow, Version};
+use shared_ports::journal::{Append, Head, HistoryEntry, Kind, StageRow, Version};
+use shared_ports::{PortError, shelf};
 
-use crate::room::{self, Occupant};
+use crate::room::{self, Asked, Occupant};
 
 /// How deep stored JSON may nest: what is deeper could not be read again.
 const JSON_DEPTH_MAX: usize = 120;
@@ -26,8 +27,10 @@ pub(super) struct PreparedAppend {
     /// By place, ascending.
     pub(super) stages: Vec<PreparedStage>,
     pub(super) history: Vec<HistoryRow>,
+    /// The blobs that the document and the bodies refer to, by their SHA-256.
+    pub(super) blobs: BTreeSet<String>,
     pub(super) with: Option<ExecutionId>,
-    pub(super) running_max: Option<u32>,
+    pub(super) asked: Asked,
     /// About how many bytes it stores.
     pub(super) bytes: usize,
 }
@@ -80,8 +83,8 @@ pub(super) struct PreparedChange {
 
 impl PreparedAppend {
     pub(super) fn new(append: Append) -> Result<Self, PortError> {
-        let Append { execution, expected, head, document, stages, history, with, running_max } =
-            append;
+        let asked = Asked { of_pipeline: append.running_max, beyond: append.running_max_beyond };
+        let Append { execution, expected, head, document, stages, history, with, .. } = append;
         let doing = || format!("storing execution {execution}");
         let document = document.map(|document| json(&document, doing)).transpose()?;
         let mut stages: Vec<PreparedStage> = stages
@@ -94,15 +97,25 @@ impl PreparedAppend {
             .map(|entry| prepare_entry(entry, doing))
             .collect::<Result<_, _>>()?;
         let head = Arc::new(prepare_head(head, doing)?);
+        let texts = stages.iter().filter_map(|stage| stage.body.as_ref()).chain(&document);
+        let blobs = texts.flat_map(|text| shelf::named_in(text)).map(str::to_owned).collect();
         let bytes = head.state.len()
             + document.as_ref().map_or(0, |document| document.len())
             + stages.iter().map(PreparedStage::bytes).sum::<usize>()
             + history.iter().map(|entry| entry.message.len()).sum::<usize>();
-        Ok(Self { execution, expected, head, document, stages, history, with, running_max, bytes })
+        Ok(Self { execution, expected, head, document, stages, history, blobs, with, asked, bytes })
     }
 }
 
 impl Occupant for HeadRow {
+    fn is_pipeline(&self) -> bool {
+        self.listed.kind == Kind::Pipeline.number()
+    }
+
+    fn application(&self) -> &str {
+        &self.listed.application
+    }
+
     fn line(&self) -> Option<&str> {
         self.listed.pipeline_config_id.as_deref()
     }

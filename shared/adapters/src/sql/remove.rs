@@ -53,6 +53,7 @@ async fn executions(
     let answers: Vec<bool> = answers.collect();
     let gone: Vec<&str> = gone.into_iter().collect();
     for before in [
+        "DELETE FROM execution_blob WHERE execution IN (",
         "DELETE FROM history WHERE execution IN (",
         "DELETE FROM stage_body WHERE execution IN (",
         "DELETE FROM stage WHERE execution IN (",

@@ -89,6 +89,23 @@ pub(super) fn removed(until: i64, limit: u32) -> Sql<'static> {
     sql
 }
 
+/// Blobs that one statement asks for.
+pub(super) const BLOBS_MAX: usize = 32;
+
+/// Those of some blobs to which an execution refers.
+pub(super) fn blobs_in_use(of: &[String]) -> Sql<'_> {
+    let mut sql = Sql::new("SELECT DISTINCT sha256 FROM execution_blob WHERE sha256 IN (");
+    sql.bind_all(of.iter().map(String::as_str)).push(")");
+    // Whoever does not know of this table leaves what is in it.
+    sql.push(" AND EXISTS (SELECT 1 FROM execution WHERE id = execution_blob.execution)");
+    sql
+}
+
+/// Reads what it finds.
+pub(super) fn names(found: &[Row]) -> Result<Vec<String>, sqlx::Error> {
+    found.iter().map(|row| row.get("sha256")).collect()
+}
+
 /// How much there is.
 pub(super) fn size(dialect: Dialect) -> Sql<'static> {
     let bytes = match dialect {

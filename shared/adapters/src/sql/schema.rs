@@ -20,7 +20,7 @@ struct Version {
 }
 
 /// Ascending.
-const SQLITE: [Version; 3] = [
+const SQLITE: [Version; 4] = [
     Version {
         number: 1,
         description: "executions and documents",
@@ -39,9 +39,15 @@ const SQLITE: [Version; 3] = [
         beside: 1,
         sql: include_str!("migrations/sqlite/0003_removed.sql"),
     },
+    Version {
+        number: 4,
+        description: "blobs of executions",
+        beside: 1,
+        sql: include_str!("migrations/sqlite/0004_blobs.sql"),
+    },
 ];
 /// Ascending. Versions are counted for each dialect on its own.
-const POSTGRES: [Version; 2] = [
+const POSTGRES: [Version; 3] = [
     Version {
         number: 1,
         description: "executions and documents",
@@ -53,6 +59,12 @@ const POSTGRES: [Version; 2] = [
         description: "removed executions",
         beside: 1,
         sql: include_str!("migrations/postgres/0002_removed.sql"),
+    },
+    Version {
+        number: 3,
+        description: "blobs of executions",
+        beside: 1,
+        sql: include_str!("migrations/postgres/0003_blobs.sql"),
     },
 ];
 

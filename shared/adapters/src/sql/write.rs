@@ -11,13 +11,14 @@ use super::group::{ExecutionRow, Found, Group};
 use super::prepare::{PreparedAppend, PreparedChange};
 use super::rows::{self, FOUND, signed};
 use super::statement::{Dialect, List, Sql, Value};
-use crate::room::Room;
+use crate::room::{House, Room};
 
 /// Rows that one statement of SQLite takes. Each number of rows is a statement of its own to
 /// prepare, so there must be few of them; and a trip to the connection is to be shared by many rows.
 const ROWS_MAX: usize = 32;
 
-/// Tells the locks of pipelines apart from others that the database may hold.
+/// Tells the locks of pipelines apart from others that the database may hold; those of applications and
+/// of all come next.
 const ROOM_LOCK: i64 = 0x726f_6f6d;
 
 /// Rows of one table, and the statement around them.
@@ -56,8 +57,8 @@ pub(super) async fn find(
     Ok(all)
 }
 
-/// The executions that take up room of the pipelines of which some is asked for; nobody else takes
-/// up any until the transaction ends.
+/// The executions that take up room where some is asked for; nobody else takes up any there until the
+/// transaction ends.
 ///
 /// It comes before [`find`]: so nobody who waits here has what another who waits here needs.
 pub(super) async fn find_room(
@@ -65,21 +66,37 @@ pub(super) async fn find_room(
     appends: impl Iterator<Item = &PreparedAppend>,
 ) -> Result<Room, sqlx::Error> {
     let mut room = Room::default();
-    let asked = appends.filter_map(|append| room.asked_for(append.running_max, &*append.head));
-    for line in asked.collect::<BTreeSet<_>>() {
+    let asked = appends.flat_map(|append| room.asked_for(append.asked, &*append.head));
+    // In one order by all.
+    for house in asked.collect::<BTreeSet<_>>() {
         if connection.dialect() == Dialect::Postgres {
+            let (name, kind) = lock(&house);
             let mut sql = Sql::new("SELECT pg_advisory_xact_lock(hashtextextended(");
-            sql.bind(line.as_str()).push(format_args!(", {ROOM_LOCK}))"));
+            sql.bind(name).push(format_args!(", {kind}))"));
             connection.fetch(sql).await?;
         }
         let mut sql = Sql::new("SELECT id FROM execution WHERE kind = ");
-        sql.bind(Kind::Pipeline.number()).push(" AND pipeline_config_id = ").bind(line.as_str());
+        sql.bind(Kind::Pipeline.number());
+        match &house {
+            House::Pipeline(line) => sql.push(" AND pipeline_config_id = ").bind(line.as_str()),
+            House::Application(name) => sql.push(" AND application_key = ").bind(name.as_str()),
+            House::All => &mut sql,
+        };
         sql.push(" AND status IN (").bind_all(TAKES_ROOM.map(Status::name)).push(")");
         let running = connection.fetch(sql).await?;
         let running = running.iter().map(rows::id).collect::<Result<_, _>>()?;
-        room.found(line, running);
+        room.found(house, running);
     }
     Ok(room)
+}
+
+/// By what a house is locked, and what tells its locks apart from others.
+fn lock(house: &House) -> (&str, i64) {
+    match house {
+        House::Pipeline(line) => (line, ROOM_LOCK),
+        House::Application(name) => (name, ROOM_LOCK + 1),
+        House::All => ("", ROOM_LOCK + 2),
+    }
 }
 
 /// Writes a group's rows: in PostgreSQL in one trip.
@@ -182,7 +199,7 @@ fn executions(group: &Group) -> Vec<Part<'_>> {
 }
 
 /// What belongs to executions, in tables of its own.
-fn of_executions(group: &Group) -> [Part<'_>; 4] {
+fn of_executions(group: &Group) -> [Part<'_>; 5] {
     let documents = Part {
         before: "INSERT INTO execution_document (execution, document) ",
         rows: group
@@ -217,7 +234,16 @@ fn of_executions(group: &Group) -> [Part<'_>; 4] {
         rows: history.collect(),
         after: "",
     };
-    [documents, stages, bodies, history]
+    let blobs = Part {
+        before: "INSERT INTO execution_blob (execution, sha256) ",
+        rows: group
+            .blobs
+            .iter()
+            .map(|(id, sha256)| vec![id.as_str().into(), sha256.as_str().into()])
+            .collect(),
+        after: " ON CONFLICT (execution, sha256) DO NOTHING",
+    };
+    [documents, stages, bodies, history, blobs]
 }
 
 fn of_stage<'a>(

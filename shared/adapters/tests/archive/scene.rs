@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared_model::{ExecutionId, Status};
 use shared_ports::documents::Change;
-use shared_ports::journal::{Append, Head, HistoryEntry, Kind, StageBody, StageRow};
+use shared_ports::journal::{Append, Head, HistoryEntry, Kind, RunningMax, StageBody, StageRow};
 use shared_ports::{BlobRef, LogName, Ports};
 
 /// Whatever the state is.
@@ -42,6 +42,7 @@ pub(crate) fn append(id: &str) -> Append {
         history: vec![entry.clone(), entry],
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn heartbeat(worker: &str, in_flight: &[(&str, u64)]) -> Heartbeat {
         vitals: Vitals::default(),
         catalog: "catalog".to_owned(),
         draining: false,
+        takes_out: true,
     }
 }
 

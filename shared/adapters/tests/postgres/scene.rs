@@ -10,7 +10,9 @@ use shared_adapters::{
     Config, Distributed, Embedded, Guard, OpenError, Postgres, SystemClock, open,
 };
 use shared_model::{ExecutionId, Status};
-use shared_ports::journal::{Append, Appended, Head, HistoryEntry, Kind, StageBody, StageRow};
+use shared_ports::journal::{
+    Append, Appended, Head, HistoryEntry, Kind, RunningMax, StageBody, StageRow,
+};
 use shared_ports::{Clock, PortError, Ports};
 use shared_testkit::{env, stack};
 use tempfile::TempDir;
@@ -126,6 +128,7 @@ pub(crate) fn step(execution: &str, expected: u64, by: &str) -> Append {
         stages: if expected == 0 { vec![row(0), row(1)] } else { vec![row(1)] },
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
         history: vec![HistoryEntry {
             at: Timestamp::UNIX_EPOCH,
             stage: None,

@@ -2,13 +2,15 @@
 
 mod logs;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::suite::suite;
 use super::{Durable, Subject, Suite};
 use crate::PortError;
-use crate::blobs::{BlobRef, Blobs, LogName};
+use crate::blobs::{BlobRef, Blobs, LogName, Uses};
 
 /// Every [`Blobs`] passes this.
 pub fn blobs() -> Suite<Subject<dyn Blobs>> {
@@ -20,6 +22,7 @@ pub fn blobs() -> Suite<Subject<dyn Blobs>> {
         what_is_not_there_is_refused,
         what_is_removed_is_gone_and_may_be_put_again,
         a_sweep_keeps_what_was_put_since_and_counts_it,
+        a_sweep_keeps_what_is_in_use,
         logs::chunks_keep_their_order,
         logs::a_log_is_read_from_anywhere,
         logs::a_log_that_nobody_wrote_is_empty,
@@ -62,6 +65,25 @@ async fn a_sweep_keeps_what_was_put_since_and_counts_it(subject: Subject<dyn Blo
     assert!(kept.log_bytes >= 6, "{kept:?}");
     assert_eq!(get(&*blobs, &names[0]).await, "one");
     assert_eq!(get(&*blobs, &names[1]).await, "another");
+}
+
+async fn a_sweep_keeps_what_is_in_use(subject: Subject<dyn Blobs>) {
+    struct Only(String);
+    #[async_trait::async_trait]
+    impl Uses for Only {
+        async fn in_use(&self, of: &[String]) -> Result<BTreeSet<String>, PortError> {
+            Ok(of.iter().filter(|name| **name == self.0).cloned().collect())
+        }
+    }
+    let blobs = subject.port;
+    let used = put(&*blobs, b"used").await;
+    let other = put(&*blobs, b"not used").await;
+    let far: Timestamp = "2200-01-01T00:00:00Z".parse().expect("an instant");
+    let kept = blobs.sweep_unused(far, &Only(used.sha256.clone())).await.expect("sweeping");
+    assert_eq!(get(&*blobs, &used).await, "used");
+    // A store without a clock keeps the other one, and says so.
+    let is_left = blobs.get(&other, None).await.is_ok();
+    assert_eq!(kept.blobs, 1 + u64::from(is_left));
 }
 
 async fn putting_again_changes_nothing(subject: Subject<dyn Blobs>) {

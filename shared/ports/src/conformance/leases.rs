@@ -319,5 +319,6 @@ fn heartbeat(worker: &str, in_flight: &[(&str, u64)]) -> Heartbeat {
         vitals: Vitals { cpu: 0.25, memory: 0.5, resident_bytes: 1 << 30, load: 1.5, disk: 0.75 },
         catalog: "catalog".to_owned(),
         draining: false,
+        takes_out: true,
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared_model::{ExecutionId, Status};
 
-use crate::journal::{Append, Head, HistoryEntry, Kind, StageBody, StageRow, Version};
+use crate::journal::{Append, Head, HistoryEntry, Kind, RunningMax, StageBody, StageRow, Version};
 
 /// Numbers by chance, the same in every run.
 pub(super) struct Chance(u64);
@@ -99,6 +99,7 @@ pub(super) fn creation(execution: &str) -> Append {
         history: vec![entry("created")],
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
     }
 }
 
@@ -114,5 +115,6 @@ pub(super) fn step(execution: &str, expected: Version) -> Append {
         history: Vec::new(),
         with: None,
         running_max: None,
+        running_max_beyond: RunningMax::default(),
     }
 }

@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared_ports::journal::{Append, Head, HistoryEntry, StageBody, StageRow, Stored};
+use shared_ports::shelf;
 
 use crate::standing::Standing;
 
@@ -51,6 +54,17 @@ impl Record {
     pub(super) fn bytes(&self) -> u64 {
         let stages = self.stages.iter().map(|(state, _)| state.len()).sum::<usize>();
         (self.head.state.len() + stages + self.document.to_string().len()) as u64
+    }
+
+    /// The blobs that it refers to, by their SHA-256.
+    pub(super) fn blobs(&self) -> BTreeSet<String> {
+        let bodies = self.stages.iter().map(|(_, body)| json!(body).to_string());
+        let texts = bodies.chain([self.document.to_string()]);
+        let names = |text: String| {
+            let names = shelf::named_in(&text).into_iter().map(str::to_owned);
+            names.collect::<Vec<_>>()
+        };
+        texts.flat_map(names).collect()
     }
 
     /// `None` if one does not exist.

@@ -5,7 +5,7 @@ use shared_model::Status;
 use super::{append, bodies, history, is_refused, load, store, unfinished};
 use crate::conformance::Subject;
 use crate::conformance::samples::{awkward, body, creation, entry, head, id, stage, step};
-use crate::journal::{Append, Appended, Head, Journal, Stored};
+use crate::journal::{Append, Appended, Head, Journal, Kind, RunningMax, Stored};
 
 pub(super) async fn the_first_append_creates(subject: Subject<dyn Journal>) {
     let journal = subject.port;
@@ -156,6 +156,54 @@ pub(super) async fn there_is_room_for_so_many(subject: Subject<dyn Journal>) {
     assert_eq!(append(&*journal, vec![free]).await, [Appended::Stored(2)]);
 }
 
+pub(super) async fn there_is_room_for_so_many_of_an_application_and_of_all(
+    subject: Subject<dyn Journal>,
+) {
+    let journal = subject.port;
+    let of = |application: &str, status| Head {
+        application: application.into(),
+        pipeline_config_id: None,
+        ..head(status)
+    };
+    let beyond = RunningMax { of_application: Some(2), of_all: Some(3) };
+    let start = |id: &str, application: &str| Append {
+        head: of(application, Status::Running),
+        running_max_beyond: beyond,
+        ..step(id, 1)
+    };
+    let applications = [
+        ("a", "shop"),
+        ("b", "SHOP"),
+        ("c", "Shop"),
+        ("d", "bank"),
+        ("e", "bank"),
+        ("task", "shop"),
+    ];
+    let waiting = applications.map(|(id, application)| Append {
+        head: of(application, Status::NotStarted),
+        ..creation(id)
+    });
+    append(&*journal, waiting.into()).await;
+    let (stored, full) = (Appended::Stored(2), Appended::Conflict { found: 1 });
+    // A task takes no room, and needs none.
+    let task = Head { kind: Kind::Task, ..of("shop", Status::Running) };
+    let task = Append { head: task, ..start("task", "shop") };
+    assert_eq!(append(&*journal, vec![task]).await, [stored.clone()]);
+    let batch =
+        vec![start("a", "shop"), start("b", "SHOP"), start("c", "Shop"), start("d", "bank")];
+    let answers = append(&*journal, batch).await;
+    assert_eq!(answers, [stored.clone(), stored.clone(), full.clone(), stored.clone()]);
+    let late = vec![start("e", "bank")];
+    assert_eq!(append(&*journal, late.clone()).await, [full.clone()], "three of all run");
+    let ends = Append { head: of("shop", Status::Canceled), ..step("a", 2) };
+    assert_eq!(append(&*journal, vec![ends]).await, [Appended::Stored(3)]);
+    assert_eq!(append(&*journal, late).await, [stored.clone()]);
+    assert_eq!(append(&*journal, vec![start("c", "Shop")]).await, [full]);
+    // Who asks for nothing is not kept, but counts.
+    let free = Append { running_max_beyond: RunningMax::default(), ..start("c", "Shop") };
+    assert_eq!(append(&*journal, vec![free]).await, [stored]);
+}
+
 pub(super) async fn of_several_at_once_so_many_get_room(subject: Subject<dyn Journal>) {
     let journal = subject.port;
     let ids: Vec<String> = (0..12).map(|number| format!("e{number}")).collect();
@@ -167,6 +215,13 @@ pub(super) async fn of_several_at_once_so_many_get_room(subject: Subject<dyn Jou
         answer.as_ref().expect("appending") == &[Appended::Stored(2)]
     };
     assert_eq!(answers.iter().filter(|answer| is_stored(answer)).count(), 3);
+    let ids: Vec<String> = (0..12).map(|number| format!("f{number}")).collect();
+    append(&*journal, ids.iter().map(waiting).collect()).await;
+    let beyond = RunningMax { of_application: None, of_all: Some(5) };
+    let start =
+        |id: &String| journal.append(vec![Append { running_max_beyond: beyond, ..step(id, 1) }]);
+    let answers = join_all(ids.iter().map(start)).await;
+    assert_eq!(answers.iter().filter(|answer| is_stored(answer)).count(), 2);
 }
 
 pub(super) async fn appends_to_one_execution_follow_each_other_in_a_batch(

@@ -1,9 +1,10 @@
 use futures::future::join_all;
+use serde_json::json;
 use shared_model::{ExecutionId, Status};
 
 use super::{append, history, load, store, unfinished};
 use crate::conformance::Subject;
-use crate::conformance::samples::{creation, head, id, instant, step};
+use crate::conformance::samples::{creation, head, id, instant, stage, step};
 use crate::journal::{Append, Appended, Head, Journal, Kind, Line, Outlived, Query, Size, Version};
 
 async fn remove(journal: &dyn Journal, all: &[(&str, Version)]) -> Vec<bool> {
@@ -39,6 +40,38 @@ pub(super) async fn nothing_is_left_of_what_was_removed(subject: Subject<dyn Jou
     assert_eq!(size(&*journal).await.executions, 1);
     assert_eq!(load(&*journal, "f").await.version, 1, "another is as it was");
     assert_eq!(history(&*journal, "f").await.len(), 1);
+}
+
+pub(super) async fn blobs_are_in_use_as_long_as_an_execution_refers_to_them(
+    subject: Subject<dyn Journal>,
+) {
+    let journal = subject.port;
+    let names = ["a", "b", "c", "d"].map(|digit| digit.repeat(64));
+    let text = |name: &str| json!(format!("capstan-blob:text:{name}:2000"));
+    let in_use = async || {
+        let found = journal.blobs_in_use(&names).await.expect("asking for blobs");
+        names.iter().filter(|name| found.contains(*name)).map(|name| &name[..1]).collect::<String>()
+    };
+    let document = json!({ "trigger": { "artifacts": [{ "reference": text(&names[0]) }] } });
+    let mut first = stage(0, "first");
+    first.body.as_mut().expect("a body").outputs.insert("made".into(), text(&names[1]));
+    let of = |id: &str| Append {
+        document: Some(document.clone()),
+        stages: vec![first.clone()],
+        ..ended(id)
+    };
+    append(&*journal, vec![of("e"), of("f")]).await;
+    assert_eq!(in_use().await, "ab");
+    // Also what comes later, and what a row does not name any more as long as it is kept.
+    let mut next = stage(0, "next");
+    next.body.as_mut().expect("a body").context.insert("made".into(), text(&names[2]));
+    let head = head(Status::Succeeded);
+    store(&*journal, Append { stages: vec![next], head, ..step("e", 1) }).await;
+    assert!(in_use().await.contains("abc"), "{}", in_use().await);
+    assert_eq!(remove(&*journal, &[("f", 1)]).await, [true]);
+    assert!(in_use().await.contains("ac"), "{}", in_use().await);
+    assert_eq!(remove(&*journal, &[("e", 2)]).await, [true]);
+    assert_eq!(in_use().await, "");
 }
 
 pub(super) async fn only_what_has_ended_and_stands_so_is_removed(subject: Subject<dyn Journal>) {
