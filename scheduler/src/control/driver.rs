@@ -93,7 +93,7 @@ pub(crate) struct Driver {
     /// Deliveries to give back once the store works again.
     pub(super) returned: Vec<Tag>,
     /// Commands that were left over when their execution's turn was long enough.
-    pub(super) later: VecDeque<(ExecutionId, Vec<Command>)>,
+    pub(super) later: VecDeque<(ExecutionId, VecDeque<Command>)>,
     /// Attempts that wait for their turn, or in the broker.
     pub(super) ready: Ready,
     /// How many of each application have not ended.

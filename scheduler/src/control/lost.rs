@@ -29,8 +29,8 @@ impl Lost {
     /// The attempt that a worker has, as long as it is known which epoch of it: before the event that
     /// says it is lost.
     pub(crate) fn held(loaded: &Loaded, attempt: AttemptKey, epoch: Epoch) -> Option<Self> {
-        let mut flights = loaded.engine.in_flight();
-        let held = flights.find(|flight| flight.attempt == attempt && flight.epoch == epoch)?;
+        let flight = loaded.engine.flight(attempt.stage);
+        let held = flight.filter(|flight| flight.attempt == attempt && flight.epoch == epoch)?;
         let task = loaded.engine.stage(attempt.stage).task(attempt.task);
         let (worker, since) = (task.worker()?.clone(), held.since);
         Some(Self { attempt, worker, epoch, since })

@@ -198,7 +198,7 @@ impl Driver {
             self.lines.forget(&id);
         }
         if !work.later.is_empty() {
-            self.later.push_back((id.clone(), work.later.into()));
+            self.later.push_back((id.clone(), work.later));
         }
         if let Some(content) = &work.loaded.content {
             self.contents.note(&id, content.bytes());

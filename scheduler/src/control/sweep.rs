@@ -321,7 +321,8 @@ async fn apply_report(
         let event = Event::LeaseGranted { attempt, epoch, worker: report.worker.clone(), at };
         if work.apply(shell, event, None, at).await?.is_err() {
             // Somebody works on what nobody waits for any more, or what another goes on with.
-            let goes_on = work.loaded.engine.in_flight().any(|flight| flight.attempt == attempt);
+            let flight = work.loaded.engine.flight(attempt.stage);
+            let goes_on = flight.is_some_and(|flight| flight.attempt == attempt);
             let end = if goes_on { inputs::taken_over } else { inputs::abort };
             work.messages.push(end(&report.worker, report.attempt.clone(), epoch));
         }

@@ -107,18 +107,22 @@ impl Work {
     pub(crate) async fn carry_out(
         &mut self,
         shell: &Shell,
-        commands: Vec<Command>,
+        commands: impl Into<VecDeque<Command>>,
         at: Timestamp,
     ) -> Result<(), PortError> {
         self.loaded.content(&*shell.ports.journal).await?;
-        let mut queue: VecDeque<Command> = commands.into();
+        let mut queue = commands.into();
         for _ in 0..STEPS_MAX {
             let Some(command) = queue.pop_front() else { return Ok(()) };
             if let Some(step) = self.command(shell, command, at).await? {
                 queue.extend(self.note(step));
             }
         }
-        self.later.extend(queue);
+        // Moved: what a wide pipeline has left is long, and waits for many turns.
+        match self.later.is_empty() {
+            true => self.later = queue,
+            false => self.later.extend(queue),
+        }
         Ok(())
     }
 
