@@ -222,6 +222,7 @@ pub struct Scheduler {
     fleet: Arc<Fleet>,
     size: retention::Found,
     shelf: Arc<Shelf>,
+    writes: shelved::Writes,
 }
 
 impl Scheduler {
@@ -248,11 +249,12 @@ impl Scheduler {
         let fleet = Arc::new(Fleet::new(config.fleet.clone(), name));
         let size = retention::Found::default();
         let handle =
-            Self { requests, updates, ports, registry, config, outage, fleet, size, shelf };
+            Self { requests, updates, ports, registry, config, outage, fleet, size, shelf, writes };
         if handle.config.sharing.is_some() {
             announced::listen(&handle.registry, &handle.ports, supervisor).await?;
         }
-        let share = joining::join(&handle.config, &handle.ports, &writes, supervisor).await?;
+        let share =
+            joining::join(&handle.config, &handle.ports, &handle.writes, supervisor).await?;
         let driver = driver::Driver::open(&handle, inbox, supervisor.stopping(), share).await?;
         supervisor.spawn(shared_runtime::Kind::Driver, driver.run());
         handle.fleet.tell_others(&handle.ports, supervisor);

@@ -66,7 +66,11 @@ fn config(world: &World, name: String) -> scheduler::Config {
     scheduler::Config {
         leases_are_fresh: false,
         limits: shared_model::Limits { takeovers_max: 1_000, ..Default::default() },
-        sharing: is_shared.then_some(scheduler::Sharing { name, shards: SHARDS }),
+        sharing: is_shared.then_some(scheduler::Sharing {
+            name,
+            shards: SHARDS,
+            references_after: Duration::ZERO,
+        }),
         // The verdict reads everything that was ever submitted, however far the clock jumped.
         retention: scheduler::Retention { enabled: false, ..Default::default() },
         ..Default::default()

@@ -27,7 +27,8 @@ impl Scene {
     }
 
     async fn scheduler(&self, name: &str) -> (Scheduler, Supervisor) {
-        let sharing = Some(Sharing { name: name.to_owned(), shards: 1 });
+        let sharing =
+            Some(Sharing { name: name.to_owned(), shards: 1, references_after: Duration::ZERO });
         let (config, supervisor) = (Config { sharing, ..Config::default() }, Supervisor::new());
         let own = vec![descriptor("paint", "ours")];
         let scheduler = Scheduler::start(config, self.ports.clone(), own, &supervisor);

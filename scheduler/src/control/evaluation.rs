@@ -17,6 +17,7 @@ use shared_ports::{Ports, Shelf};
 use super::expressions::{self, Expressions};
 use super::loaded::Content;
 use super::reach::Reach;
+use super::shelved::Writes;
 use super::{Config, Scheduler, fold, planning};
 use crate::Registry;
 use crate::fleet::Counted;
@@ -35,6 +36,8 @@ pub(crate) struct Shell {
     pub(crate) reach: Arc<Reach>,
     /// Where long texts lie.
     pub(crate) shelf: Arc<Shelf>,
+    /// Whether references to what lies there are written.
+    pub(crate) writes: Writes,
 }
 
 impl Shell {
@@ -48,6 +51,7 @@ impl Shell {
             counted: Arc::clone(&handle.fleet.counted),
             reach: Arc::new(Reach::new(handle.config.sharing.is_some())),
             shelf: Arc::clone(&handle.shelf),
+            writes: Arc::clone(&handle.writes),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a task needs to know, and the messages that carry it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -68,7 +69,7 @@ pub(crate) async fn message(
 }
 
 async fn inputs(shell: &Shell, mut input: TaskInput) -> Result<Inputs, PortError> {
-    if shell.reach.all_take_out() {
+    if shell.writes.load(Ordering::Relaxed) && shell.reach.all_take_out() {
         shell.shelf.put_away_inputs(&mut input).await?;
     }
     let json = encode(&input)?;

@@ -42,6 +42,8 @@ pub(super) async fn join(
         owns: owned,
         peers,
         writes: Arc::clone(writes),
+        references_after: sharing.references_after,
+        all_read_since: None,
     };
     let end = supervisor.stopping_of(Kind::Heartbeat);
     supervisor.spawn(Kind::Heartbeat, presence.run(end));

@@ -29,8 +29,12 @@ pub(super) struct Presence {
     pub(super) owns: watch::Receiver<BTreeSet<u16>>,
     /// What the others say.
     pub(super) peers: watch::Sender<Peers>,
-    /// Whether all of them read references to long texts.
+    /// Whether references to long texts are written.
     pub(super) writes: Writes,
+    /// How long all of them must have been able to read them before.
+    pub(super) references_after: Duration,
+    /// Since when all of them are.
+    pub(super) all_read_since: Option<Duration>,
 }
 
 impl Presence {
@@ -44,6 +48,9 @@ impl Presence {
                 heard = self.exchange(owns) => heard,
                 () = self.clock.sleep(INTERVAL * 4) => Ok(None),
             };
+            if let Ok(Some(peers)) = &heard {
+                self.note_readers(peers.iter().all(|peer| peer.takes_out));
+            }
             self.peers.send_replace(heard.unwrap_or_else(|error| {
                 tracing::debug!(%error, "other schedulers are not heard for now");
                 None
@@ -69,8 +76,14 @@ impl Presence {
         let notes = self.leases.notes(TOPIC).await?;
         let others = notes.iter().filter(|note| note.name != self.name);
         let peers: Vec<Peer> = others.filter_map(read).collect();
-        self.writes.store(peers.iter().all(|peer| peer.takes_out), Ordering::Relaxed);
         Ok(Some(peers))
+    }
+
+    fn note_readers(&mut self, all_read: bool) {
+        let now = self.clock.elapsed();
+        self.all_read_since = all_read.then(|| self.all_read_since.unwrap_or(now));
+        let is_long = |since: Duration| now.saturating_sub(since) >= self.references_after;
+        self.writes.store(self.all_read_since.is_some_and(is_long), Ordering::Relaxed);
     }
 
     fn note(&self, owns: &BTreeSet<u16>) -> Note {

@@ -23,6 +23,9 @@ pub struct Sharing {
     pub name: String,
     /// Into how many shards executions are divided, where nothing is stored about that yet.
     pub shards: u16,
+    /// How long all of them must have been able to read references to long texts before any are
+    /// written: so long an older version can be gone back to.
+    pub references_after: Duration,
 }
 
 /// Another scheduler that lives.

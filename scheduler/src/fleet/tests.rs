@@ -219,7 +219,7 @@ async fn a_pool_does_in_every_account_what_it_names_unless_one_has_that_account(
 }
 
 fn sharing(name: &str) -> Option<Sharing> {
-    Some(Sharing { name: name.into(), shards: 16 })
+    Some(Sharing { name: name.into(), shards: 16, references_after: Duration::ZERO })
 }
 
 fn ready(scheduler: &Scheduler) -> u64 {

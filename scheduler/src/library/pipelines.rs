@@ -97,14 +97,37 @@ impl Library {
         self.have_application(&application, by).await?;
         self.claim(&name, &id, by).await?;
         document.insert("id".into(), id.as_str().into());
-        document.insert("updateTs".into(), self.now().as_millisecond().to_string().into());
+        let sent = document.clone();
+        let now = self.saved_after(old.as_ref());
+        document.insert("updateTs".into(), now.to_string().into());
         document.insert("lastModifiedBy".into(), by.into());
-        self.store((KIND, &id), version, Some(document.clone()), by).await?;
+        let stored = self.store((KIND, &id), version, Some(document.clone()), by).await;
+        if let Err(error) = stored {
+            return Err(self.with_difference(&id, &sent, error).await);
+        }
         if let Some(old) = old {
             self.release(&claim_id(text(&old, "application"), text(&old, "name")), &name, by)
                 .await?;
         }
         Ok(document)
+    }
+
+    /// When something is saved that replaces something, in milliseconds since 1970: whoever read that can
+    /// tell, however soon it comes.
+    fn saved_after(&self, old: Option<&Object>) -> i64 {
+        let before = old.and_then(|old| text(old, "updateTs").parse::<i64>().ok());
+        let now = self.now().as_millisecond();
+        before.map_or(now, |before| now.max(before.saturating_add(1)))
+    }
+
+    /// Somebody was faster between our reading and our saving: whoever sent this reads what differs now.
+    async fn with_difference(&self, id: &str, sent: &Object, error: LibraryError) -> LibraryError {
+        match (&error, self.documents.get(KIND, id).await) {
+            (LibraryError::Conflict { .. }, Ok(Some(saved))) => {
+                check_stale(&object(&saved), sent).err().unwrap_or(error)
+            }
+            _ => error,
+        }
     }
 
     /// Deletes a pipeline by its name or its id; its history stays.

@@ -75,7 +75,11 @@ impl World {
             .enable_all()
             .build()
             .unwrap();
-        let sharing = Some(Sharing { name: name.to_owned(), shards: SHARDS });
+        let sharing = Some(Sharing {
+            name: name.to_owned(),
+            shards: SHARDS,
+            references_after: Duration::ZERO,
+        });
         let config = Config {
             sharing,
             limits: self.limits.clone(),

@@ -94,6 +94,9 @@ pub(crate) struct Fleet {
     pub(crate) shards: NonZeroU16,
     /// The Kubernetes accounts that clients are told of.
     pub(crate) accounts: Vec<String>,
+    /// How long all schedulers and workers must be of a version that keeps long texts in blobs before
+    /// any are: so long an older version can be gone back to.
+    pub(crate) references_after: SignedDuration,
     /// Whether stages may start server groups of processes on a worker's machine (provider `local`).
     pub(crate) local_provider: bool,
     /// Whether a Packer template may come from an artifact; it can run any program.
@@ -261,6 +264,7 @@ impl Default for Fleet {
         Self {
             shards,
             accounts: Vec::new(),
+            references_after: SignedDuration::from_mins(10),
             local_provider: false,
             artifact_templates: false,
             window_zone: Zone::default(),

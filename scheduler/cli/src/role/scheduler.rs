@@ -116,7 +116,11 @@ fn control(settings: &Settings, name: String) -> Config {
         retention: settings.retention.clone(),
         // Workers outlive us, and their leases with them.
         leases_are_fresh: false,
-        sharing: Some(Sharing { name, shards: settings.fleet.shards.get() }),
+        sharing: Some(Sharing {
+            name,
+            shards: settings.fleet.shards.get(),
+            references_after: settings.fleet.references_after.unsigned_abs(),
+        }),
         sweep_interval: SWEEP_INTERVAL,
         ..Config::default()
     }

@@ -89,6 +89,10 @@ impl Server {
         settings["worker"]["artifacts_root"] = folder.path().to_str().unwrap().into();
         // Each is a queue of its own in RabbitMQ, for every scene.
         settings["fleet"]["shards"] = 8.into();
+        if program == Path::new(env!("CARGO_BIN_EXE_capstan")) {
+            // Another version may not know of it.
+            settings["fleet"]["references_after"] = "0s".into();
+        }
         change(&mut settings, folder.path());
         file(&data, "settings.yaml", &settings.to_string());
         let mut server = Self {

@@ -16,7 +16,7 @@ async fn several_that_open_at_once_make_one_schema() {
         assert!(append(&store.ports, step(&execution, 0, "a")).await.unwrap());
         assert_eq!(whole(&stores[0].ports, &execution).await, 1);
     }
-    assert_eq!(database.sql("SELECT count(*) FROM _sqlx_migrations"), "2");
+    assert_eq!(database.sql("SELECT count(*) FROM _sqlx_migrations"), "3");
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn a_newer_schema_is_refused_and_not_touched() {
     let error = refusal(&database.url()).await;
     assert!(matches!(error, OpenError::Newer { .. }), "{error:?}");
     let text = error.to_string();
-    let end = "has schema version 99, and this version of capstan knows only up to 2; use the \
+    let end = "has schema version 99, and this version of capstan knows only up to 3; use the \
                version that wrote it, or a newer one";
     assert!(text.ends_with(end), "{text}");
     let beginning = "database `postgres://capstan@127.0.0.1:";
