@@ -22,7 +22,7 @@ const SEEDS_TIME: Duration = Duration::from_secs(5 * 60);
 const SEEDS_OF_MUTATION: u64 = 2_000;
 
 /// Seeds that once failed. What each found is said beside it.
-const KEPT: [(u64, &str); 13] = [
+const KEPT: [(u64, &str); 15] = [
     (3, "a doubled start report had a live attempt aborted, and its execution cancelled"),
     (16, "a sweep that could not measure a queue forgot the execution"),
     (0, "a late message ran an attempt that had ended, beside its successor"),
@@ -36,6 +36,8 @@ const KEPT: [(u64, &str); 13] = [
     (1318, "a shard that went and came back within one turn left a parent waiting for its child"),
     (1703, "a scheduler with nothing to store said for ever that it could not"),
     (2283, "the same, after the execution whose turn was not stored went with its shard"),
+    (1_008_656, "keyed work began whose worker knew already that it had been taken over"),
+    (1_002_970, "keyed work that begins twice in one epoch, without leases, counted as a fault"),
 ];
 
 /// Verdicts with violations among seeds from 0, until it is enough of them, or of seeds.

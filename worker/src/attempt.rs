@@ -197,6 +197,10 @@ impl Bench {
 
     async fn run(&self, ready: &AttemptReady, input: Readable, end: EndSignal) {
         let (attempt, epoch) = (&ready.attempt, ready.epoch);
+        // It may have been taken over while it was claimed. (Unkeyed work waits for its grant.)
+        if !ready.needs_grant && self.in_flight.why(attempt, epoch) == Some(Why::LeaseLost) {
+            return tracing::warn!(%attempt, %epoch, "lost before it began");
+        }
         let (clock, worker) = (&*self.ports.clock, &self.config.id);
         let watched = Watched::begin(clock, ready, input.as_ref().ok());
         let answer = match input {

@@ -11,7 +11,7 @@ use shared_model::{
     AttemptId, Capability, Effects, Epoch, Retry, StageRun, TaskAnswer, TaskError, TaskResult,
 };
 use shared_plugin::{Ending, StageDescriptor, StageType, TaskContext, TaskDescriptor, When};
-use shared_ports::Clock;
+use shared_ports::{Clock, Holder};
 
 use super::clock::SimClock;
 
@@ -59,8 +59,16 @@ type Work = (AttemptId, Epoch);
 #[derive(Default)]
 struct Trace {
     deliveries: u32,
+    /// Whose claims of it were answered with a grant.
+    granted_to: BTreeSet<Holder>,
     /// When its lease was granted or renewed last.
     heard: Option<Duration>,
+}
+
+impl Trace {
+    fn came_again(&self) -> bool {
+        self.deliveries > 1
+    }
 }
 
 impl Ledger {
@@ -72,6 +80,13 @@ impl Ledger {
     /// The message of an attempt came to a worker.
     pub(crate) fn is_delivered(&self, attempt: &AttemptId, epoch: Epoch) {
         self.lock().traces.entry((attempt.clone(), epoch)).or_default().deliveries += 1;
+    }
+
+    /// A claim was answered with a grant.
+    pub(crate) fn is_granted(&self, attempt: &AttemptId, epoch: Epoch, holder: &Holder) {
+        let mut state = self.lock();
+        let trace = state.traces.entry((attempt.clone(), epoch)).or_default();
+        trace.granted_to.insert(holder.clone());
     }
 
     /// An attempt has a lease from now on.
@@ -111,8 +126,10 @@ impl Ledger {
         Presence { ledger: Arc::clone(self), task, me }
     }
 
-    /// What is recognised once it is done is taken over with a newer epoch as soon as its message comes
-    /// again or its lease lapses (D6): its worker may be cut off, and work on for a while.
+    /// What is recognised once it is done may be at work twice for a while (D6). With a newer epoch it is
+    /// taken over as soon as its message comes again or its lease lapses: its worker may be cut off and
+    /// work on, or come to begin only then. With one epoch it begins twice where its message was doubled
+    /// while no leases could be had.
     fn takes_over(
         &self,
         traces: &BTreeMap<Work, Trace>,
@@ -120,14 +137,16 @@ impl Ledger {
         first: &Work,
         effects: Effects,
     ) -> bool {
-        let is_newer = second.0 == first.0 && second.1 > first.1;
-        let trace = traces.get(first);
-        let came_again = trace.is_some_and(|trace| trace.deliveries > 1);
-        let heard = trace.and_then(|trace| trace.heard);
-        let lapsed = heard.is_none_or(|heard| self.clock.elapsed() >= heard + self.lease_ttl);
+        let older = if first.1 <= second.1 { first } else { second };
+        let Some(trace) = traces.get(older).filter(|_| first.0 == second.0) else { return false };
+        let is_of_one_epoch = first.1 == second.1;
+        let lapsed = trace.heard.is_none_or(|heard| self.clock.elapsed() >= heard + self.lease_ttl);
         match effects {
             Effects::Unkeyed | Effects::Request | Effects::Watch => false,
-            Effects::None | Effects::Keyed => is_newer && (came_again || lapsed),
+            Effects::None | Effects::Keyed if is_of_one_epoch => {
+                trace.came_again() && trace.granted_to.len() < 2
+            }
+            Effects::None | Effects::Keyed => trace.came_again() || lapsed,
         }
     }
 
