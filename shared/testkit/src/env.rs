@@ -35,6 +35,8 @@ pub const S3_BUCKET: &str = "CAPSTAN_TEST_S3_BUCKET";
 pub const POSTGRES_URL: &str = "CAPSTAN_TEST_POSTGRES_URL";
 /// The variable of [`previous`].
 pub const PREVIOUS: &str = "CAPSTAN_TEST_PREVIOUS";
+/// The variable of [`first_seed`].
+pub const FIRST_SEED: &str = "CAPSTAN_TEST_FIRST_SEED";
 /// The image in the test stack's docker that others are made from: a shell and busybox, 2 MB.
 pub const BASE_IMAGE: &str = "capstan-base:1";
 /// The variable of [`corpus_dir`].
@@ -160,6 +162,16 @@ pub fn previous() -> PathBuf {
     });
     assert!(path.is_file(), "{PREVIOUS} names {}, which is gone", path.display());
     path
+}
+
+/// The first seed of the simulated world that a run of the tests lives through; 0 where none is named.
+///
+/// # Panics
+/// What is named is no number.
+pub fn first_seed() -> u64 {
+    let Some(seed) = std::env::var_os(FIRST_SEED) else { return 0 };
+    let seed = seed.to_string_lossy();
+    seed.parse().unwrap_or_else(|error| panic!("{FIRST_SEED} is `{seed}`: {error}"))
 }
 
 /// The conformance corpus: the folder that `CAPSTAN_CORPUS` names, or `../shared/corpus` beside the

@@ -10,7 +10,7 @@ use shared_testkit::{Stack, env, install};
 use crate::interrupt::Interrupt;
 use crate::steps::Steps;
 use crate::workspace;
-use crate::{previous, say};
+use crate::{previous, say, sim};
 
 mod child;
 mod report;
@@ -80,6 +80,7 @@ pub(crate) fn run_steps(arguments: &Arguments, steps: &mut Steps) -> Result<Outc
     let stack = steps.time("start the servers", || Stack::start(&tools))?;
     let mut variables = stack.addresses().variables();
     variables.extend(previous.map(|program| (env::PREVIOUS, program.display().to_string())));
+    variables.push((env::FIRST_SEED, sim::first_seed()?.to_string()));
     let ended = run_tests(arguments, &selection, variables, &interrupt, &mut report);
     for target in report.targets() {
         steps.note(&target.name, target.took, target.summary());
