@@ -9,121 +9,103 @@ mod chance;
 mod clock;
 mod document;
 mod journal;
+mod jumps;
 mod leases;
 mod ledger;
 mod life;
 mod meddling;
+mod observer;
+mod owners;
 mod processes;
+mod servers;
+mod setting;
+mod shrink;
 mod users;
 mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use shared_adapters::memory::{
-    MemoryBlobs, MemoryBroker, MemoryDocuments, MemoryJournal, MemoryLeases,
-};
+use shared_adapters::memory::{MemoryBlobs, MemoryDocuments, MemoryJournal};
 use shared_ports::{Clock, Ports};
 use tokio::sync::watch;
 
 pub use self::clock::SimClock;
+pub use self::setting::{Fault, Mutation, Setting};
+pub use self::shrink::{Shrunk, shrink};
 pub use self::verdict::{Verdict, Violation};
 
 use self::chance::{Chance, Weather};
 
 use self::document::{Limit, Plan};
+use self::jumps::{Jumps, ServersClock};
 use self::ledger::Ledger;
 use self::life::Life;
-
-/// Messages that may wait in one queue of the world.
-const QUEUE_LEN_MAX: usize = 10_000;
-
-/// Something that is switched off, to show that the world notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mutation {
-    /// Nothing: the product as it is.
-    #[default]
-    None,
-    /// Leases are granted to everybody who asks, and never lost.
-    LeasesAlwaysGranted,
-    /// Reports count whoever sends them: the engine sees the newest epoch on each.
-    EpochIgnored,
-    /// Work that cannot be recognised begins before its claim is in the journal.
-    GrantNotAwaited,
-    /// Stage types do not look for what an earlier attempt did.
-    EffectsNotLookedUp,
-    /// Nobody counts the executions of a pipeline when one of them begins. (What the store's own count is
-    /// for, two schedulers that begin one each in the same moment, is the model's, and the conformance
-    /// suite's.)
-    RoomNotCounted,
-}
-
-impl Mutation {
-    /// All of them, with the names by which a command line calls them.
-    pub const NAMED: [(&str, Self); 5] = [
-        ("leases-always-granted", Self::LeasesAlwaysGranted),
-        ("epoch-ignored", Self::EpochIgnored),
-        ("grant-not-awaited", Self::GrantNotAwaited),
-        ("effects-not-looked-up", Self::EffectsNotLookedUp),
-        ("room-not-counted", Self::RoomNotCounted),
-    ];
-}
+use self::observer::Observer;
+use self::owners::Owners;
 
 /// Lives through one seed.
 ///
 /// # Errors
 /// If the single-threaded runtime cannot be built.
-pub fn run(seed: u64, mutation: Mutation) -> std::io::Result<Verdict> {
+pub fn run(seed: u64, setting: &Setting) -> std::io::Result<Verdict> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     // Made inside: outside, tokio's clock is the machine's, and the world would begin by chance.
-    Ok(runtime.block_on(async { World::new(seed, mutation).live().await }))
+    Ok(runtime.block_on(async { World::new(seed, setting.clone()).live().await }))
 }
 
 /// What all processes of one seed share: the servers behind the ports, and the outside world.
 pub(crate) struct World {
     pub(crate) seed: u64,
-    pub(crate) mutation: Mutation,
+    pub(crate) setting: Setting,
     pub(crate) weather: Weather,
     pub(crate) clock: Arc<SimClock>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) owners: Arc<Owners>,
     pub(crate) plans: Vec<Plan>,
     broker: Arc<broker::Shared>,
     journal: Arc<MemoryJournal>,
     documents: Arc<MemoryDocuments>,
-    leases: Arc<MemoryLeases>,
+    leases: Arc<leases::Server>,
     blobs: Arc<MemoryBlobs>,
+    /// How many clocks there were so far.
+    clocks: AtomicU64,
     /// The schedulers of the moment by their number, for users.
     pub(crate) schedulers: watch::Sender<BTreeMap<u64, scheduler::Scheduler>>,
 }
 
 impl World {
-    fn new(seed: u64, mutation: Mutation) -> Arc<Self> {
+    fn new(seed: u64, setting: Setting) -> Arc<Self> {
         let chance = Chance::of(seed);
         let clock = Arc::new(SimClock::begin());
         let storm = Duration::from_secs(chance.between(30, 400));
-        let plans = (0..chance.between(1, 4)).map(|n| Plan::roll(&chance, seed, n));
+        let storm = storm.min(setting.storm_max.unwrap_or(storm));
         let limit = Limit::roll(seed);
-        let plans = plans.map(|plan| plan.limited(limit));
-        let plans = (0..).zip(plans).map(|(n, plan)| plan.meddled_with(seed, n)).collect();
+        let plans = plans(&chance, seed, limit, &setting);
+        let lease_ttl = Duration::from_secs(worker::LEASE_TTL_SECONDS.unsigned_abs());
+        let looked_up = setting.mutation != Mutation::EffectsNotLookedUp;
+        let jumps = jumps(seed, 0, &clock, &setting);
+        let servers = Arc::new(ServersClock { inner: Arc::clone(&clock), jumps });
         Arc::new(Self {
             seed,
-            mutation,
             weather: Weather::new(chance, storm),
-            ledger: Arc::new(Ledger::new(
-                mutation != Mutation::EffectsNotLookedUp,
-                Arc::clone(&clock),
-                Duration::from_secs(worker::LEASE_TTL_SECONDS.unsigned_abs()),
-            )),
+            ledger: Arc::new(Ledger::new(looked_up, Arc::clone(&clock), lease_ttl)),
+            observer: Observer::new(limit.map(|limit| limit.running_max)),
+            owners: Arc::default(),
             plans,
-            broker: Arc::new(broker::Shared::new(MemoryBroker::new(QUEUE_LEN_MAX))),
+            broker: Arc::new(broker::Shared::new()),
             journal: Arc::default(),
             documents: Arc::default(),
-            leases: Arc::new(MemoryLeases::new(Arc::clone(&clock) as Arc<dyn Clock>)),
+            leases: Arc::new(leases::Server::new(servers, lease_ttl)),
             blobs: Arc::default(),
+            clocks: AtomicU64::new(1),
             clock,
             schedulers: watch::Sender::default(),
+            setting,
         })
     }
 
@@ -140,38 +122,47 @@ impl World {
 
     /// The ports as a process sees them.
     pub(crate) fn ports(self: &Arc<Self>, life: &Arc<Life>) -> Ports {
-        let weather = self.weather.clone();
-        let life = Arc::clone(life);
+        let weather = |fault| self.weather.of(fault, &self.setting);
+        let (life, mutation) = (Arc::clone(life), self.setting.mutation);
         Ports {
             broker: Arc::new(broker::FaultyBroker {
                 shared: Arc::clone(&self.broker),
-                weather: weather.clone(),
+                weather: weather(Fault::Connections),
+                messages: weather(Fault::Messages),
                 life: Arc::clone(&life),
                 ledger: Arc::clone(&self.ledger),
-                epoch_ignored: self.mutation == Mutation::EpochIgnored,
-                grant_not_awaited: self.mutation == Mutation::GrantNotAwaited,
+                mutation,
+                is_shared: processes::schedulers_of(self.seed) > 1,
             }),
             journal: Arc::new(journal::FaultyJournal {
                 inner: Arc::clone(&self.journal),
-                weather: weather.clone(),
+                weather: weather(Fault::Store),
                 life: Arc::clone(&life),
-                room_not_counted: self.mutation == Mutation::RoomNotCounted,
+                observer: Arc::clone(&self.observer),
+                mutation,
             }),
             documents: Arc::clone(&self.documents) as Arc<dyn shared_ports::Documents>,
             leases: Arc::new(leases::FaultyLeases {
-                inner: Arc::clone(&self.leases),
-                weather: weather.clone(),
+                server: Arc::clone(&self.leases),
+                weather: weather(Fault::Leases),
                 life: Arc::clone(&life),
                 ledger: Arc::clone(&self.ledger),
-                always_granted: self.mutation == Mutation::LeasesAlwaysGranted,
+                owners: Arc::clone(&self.owners),
+                always_granted: mutation == Mutation::LeasesAlwaysGranted,
             }),
             blobs: Arc::new(blobs::FaultyBlobs {
                 inner: Arc::clone(&self.blobs),
-                weather,
+                weather: weather(Fault::Blobs),
                 life: Arc::clone(&life),
             }),
             clock: Arc::new(life::MortalClock { inner: Arc::clone(&self.clock), life }),
         }
+    }
+
+    /// By how much the wall clock of the next process is wrong.
+    pub(crate) fn next_jumps(&self) -> Jumps {
+        let number = self.clocks.fetch_add(1, Ordering::Relaxed);
+        jumps(self.seed, number, &self.clock, &self.setting)
     }
 
     /// Time since the world began.
@@ -193,5 +184,19 @@ impl World {
     /// The truth, without accidents.
     pub(crate) fn journal(&self) -> &MemoryJournal {
         &self.journal
+    }
+}
+
+fn plans(chance: &Chance, seed: u64, limit: Option<Limit>, setting: &Setting) -> Vec<Plan> {
+    let rolled = (0..chance.between(1, 4)).map(|n| Plan::roll(chance, seed, n));
+    let rolled: Vec<Plan> = rolled.map(|plan| plan.limited(limit).cut(setting)).collect();
+    let kept = (0..).zip(rolled).take(setting.plans_max.unwrap_or(usize::MAX));
+    kept.map(|(n, plan)| plan.meddled_with(seed, n, setting)).collect()
+}
+
+fn jumps(seed: u64, number: u64, clock: &SimClock, setting: &Setting) -> Jumps {
+    match setting.has(Fault::Clocks) {
+        true => Jumps::roll(seed, number, clock.elapsed()),
+        false => Jumps::default(),
     }
 }

@@ -6,20 +6,25 @@
     reason = "tests fail by panicking and print figures"
 )]
 
+use std::io::Write;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use loadtest::sim::{self, Mutation, Verdict, Violation};
-use shared_testkit::deadline::Stopwatch;
+use loadtest::sim::{self, Fault, Mutation, Setting, Verdict, Violation};
+use shared_testkit::deadline::Deadline;
+use shared_testkit::env;
 
-/// Seeds that are lived through in every run, as far as the time goes; a machine on which even the least
-/// of them take longer is too slow to show anything.
-const SEEDS: u64 = 10_000;
+/// How long a run lives through seeds, how many they are at least, and after how many that failed it ends.
+const SEEDS_TIME: Duration = Duration::from_secs(300);
 const SEEDS_MIN: u64 = 300;
-const SEEDS_TIME: Duration = Duration::from_secs(5 * 60);
+const FAILURES_MAX: usize = 5;
 /// Seeds within which every mutation must have been noticed.
 const SEEDS_OF_MUTATION: u64 = 2_000;
+
+/// Seeds in which two schedulers own what one should.
+const SEEDS_OF_OWNERS: u64 = 300;
 
 /// Seeds that once failed. What each found is said beside it.
 const KEPT: [(u64, &str); 15] = [
@@ -40,23 +45,25 @@ const KEPT: [(u64, &str); 15] = [
     (1_002_970, "keyed work that begins twice in one epoch, without leases, counted as a fault"),
 ];
 
-/// Verdicts with violations among seeds from 0, until it is enough of them, or of seeds.
+/// Verdicts with violations among some seeds, until it is over; and how many seeds there were.
 fn failures(
-    seeds: u64,
+    seeds: Range<u64>,
     mutation: Mutation,
-    is_enough: impl Fn(&[Verdict], u64) -> bool + Sync,
-) -> Vec<Verdict> {
-    let (next, found) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    is_over: impl Fn(&[Verdict]) -> bool + Sync,
+) -> (Vec<Verdict>, u64) {
+    let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    let (setting, lived) = (Setting::mutated(mutation), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().unwrap().get();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds || is_enough(&found.lock().unwrap(), seed) {
+                    if seed >= seeds.end || is_over(&found.lock().unwrap()) {
                         return;
                     }
-                    let verdict = sim::run(seed, mutation).unwrap();
+                    let verdict = sim::run(seed, &setting).unwrap();
+                    lived.fetch_add(1, Ordering::Relaxed);
                     if !verdict.violations.is_empty() {
                         found.lock().unwrap().push(verdict);
                     }
@@ -64,32 +71,40 @@ fn failures(
             });
         }
     });
-    found.into_inner().unwrap()
+    (found.into_inner().unwrap(), lived.into_inner())
 }
 
+/// `cargo xtask test` names a first seed for each commit, so that a run that failed can be repeated.
 #[test]
 fn five_minutes_of_seeds_end_well() {
-    let (clock, lived) = (Stopwatch::start(), AtomicU64::new(0));
-    let failures = failures(SEEDS, Mutation::None, |_, seed| {
-        lived.fetch_max(seed, Ordering::Relaxed);
-        seed >= SEEDS_MIN && clock.elapsed() >= SEEDS_TIME
-    });
-    println!("{} seeds in {:?}", lived.into_inner(), clock.elapsed());
-    assert!(failures.is_empty(), "{} seeds failed: {failures:#?}", failures.len());
+    let (first, time) = (env::first_seed(), Deadline::after(SEEDS_TIME));
+    let is_over = |found: &[Verdict]| time.has_passed() || found.len() >= FAILURES_MAX;
+    let (failures, lived) = failures(first..u64::MAX, Mutation::None, is_over);
+    // Past the test's own output, which is not shown if it passes.
+    writeln!(std::io::stderr(), "{lived} seeds from {first} on, {} failed", failures.len())
+        .unwrap();
+    if let Some(verdict) = failures.first() {
+        let shrunk = sim::shrink(verdict.seed, &Setting::default()).unwrap().unwrap();
+        let again = shrunk.setting.arguments(verdict.seed);
+        panic!("{failures:#?}; the first, made small: `sim {again}` has {:#?}", shrunk.verdict);
+    }
+    assert!(lived >= SEEDS_MIN, "only {lived} seeds were lived through in {SEEDS_TIME:?}");
 }
 
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
     for (seed, found) in KEPT {
-        let verdict = sim::run(seed, Mutation::None).unwrap();
-        assert!(verdict.violations.is_empty(), "{found}: {verdict:#?}");
+        for setting in [Setting::without(Fault::LATER), Setting::default()] {
+            let verdict = sim::run(seed, &setting).unwrap();
+            assert!(verdict.violations.is_empty(), "{found}: {verdict:#?}");
+        }
     }
 }
 
 #[test]
 fn equal_seeds_tell_equal_stories() {
     for seed in 0..40 {
-        let [first, second] = [0, 1].map(|_| sim::run(seed, Mutation::None).unwrap());
+        let [first, second] = [0, 1].map(|_| sim::run(seed, &Setting::default()).unwrap());
         assert_eq!(first, second);
     }
 }
@@ -119,11 +134,55 @@ fn without_the_count_of_executions_too_many_run() {
     notices(Mutation::RoomNotCounted, |found| matches!(found, Violation::OverLimit(_)));
 }
 
+#[test]
+fn without_the_expected_version_history_goes_backwards() {
+    notices(Mutation::VersionIgnored, |found| matches!(found, Violation::WentBack(_)));
+    notices(Mutation::VersionIgnored, |found| matches!(found, Violation::Overwritten(_)));
+}
+
+#[test]
+fn without_an_end_that_stays_what_ended_ends_otherwise() {
+    notices(Mutation::EndIgnored, |found| matches!(found, Violation::WentBack(_)));
+}
+
+#[test]
+fn without_word_of_its_loss_a_shard_has_two_owners() {
+    notices(Mutation::LossUnheard, |found| matches!(found, Violation::TwoOwners(_)));
+}
+
+/// Owning is for speed: the journal's versions decide whenever two believe that they own an execution.
+#[test]
+fn two_owners_of_a_shard_do_nothing_wrong() {
+    let (found, _) = failures(0..SEEDS_OF_OWNERS, Mutation::LossUnheard, |_| false);
+    let found: Vec<Violation> = found.into_iter().flat_map(|verdict| verdict.violations).collect();
+    let is_other = |found: &&Violation| !matches!(found, Violation::TwoOwners(_));
+    assert!(!found.is_empty(), "nobody noticed");
+    assert_eq!(found.iter().find(is_other), None);
+}
+
+#[test]
+fn a_failing_seed_is_made_small() {
+    let mutated = Setting::mutated(Mutation::EffectsNotLookedUp);
+    let is_doubled = |seed: &u64| {
+        let found = sim::run(*seed, &mutated).unwrap().violations;
+        matches!(found.first(), Some(Violation::Doubled(_)))
+    };
+    let seed = (0..SEEDS_OF_MUTATION).find(is_doubled).unwrap();
+    let shrunk = sim::shrink(seed, &mutated).unwrap().unwrap();
+    let setting = &shrunk.setting;
+    assert!(shrunk.verdict.violations.iter().all(|found| matches!(found, Violation::Doubled(_))));
+    assert_eq!((setting.plans_max, setting.mutation), (Some(1), mutated.mutation), "{setting:?}");
+    assert!(setting.without.contains(&Fault::Blobs) && setting.without.len() > 4, "{setting:?}");
+    let again = sim::run(seed, setting).unwrap();
+    assert_eq!(again, shrunk.verdict);
+    assert_eq!(sim::shrink(seed, &Setting::default()).unwrap().map(|shrunk| shrunk.verdict), None);
+}
+
 fn notices(mutation: Mutation, expected: impl Fn(&Violation) -> bool + Sync) {
     let is_noticed = |failures: &[Verdict]| {
         failures.iter().any(|verdict| verdict.violations.iter().any(&expected))
     };
-    let failures = failures(SEEDS_OF_MUTATION, mutation, |found, _| is_noticed(found));
+    let (failures, _) = failures(0..SEEDS_OF_MUTATION, mutation, is_noticed);
     println!("{mutation:?}: noticed in {:?}", failures.last().map(|verdict| verdict.seed));
     assert!(is_noticed(&failures), "nobody noticed {mutation:?} in {SEEDS_OF_MUTATION} seeds");
 }

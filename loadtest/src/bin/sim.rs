@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use loadtest::sim::{self, Mutation, Verdict};
+use loadtest::sim::{self, Fault, Mutation, Setting, Verdict};
 use shared_runtime::telemetry;
 
 /// Lives through seeds of the simulated world.
@@ -32,9 +32,27 @@ struct Arguments {
     /// A file to which the seeds that fail are added, one a line.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// How many seeds at once; as many as there are cores unless it is said.
+    #[arg(long)]
+    threads: Option<std::num::NonZero<usize>>,
     /// What is switched off, to see that it is noticed.
     #[arg(long, value_parser = mutation)]
     without: Option<Mutation>,
+    /// Accidents that do not happen; may be repeated.
+    #[arg(long, value_parser = fault)]
+    no_fault: Vec<Fault>,
+    /// Pipelines of a seed at most.
+    #[arg(long)]
+    plans: Option<usize>,
+    /// Stages of a pipeline at most.
+    #[arg(long)]
+    stages: Option<usize>,
+    /// How many seconds accidents happen at most.
+    #[arg(long)]
+    storm: Option<u64>,
+    /// Makes the world of each seed that fails as small as it still fails, and says how to repeat it.
+    #[arg(long)]
+    shrink: bool,
     /// Prints every story, not only those that go wrong.
     #[arg(long)]
     stories: bool,
@@ -43,10 +61,30 @@ struct Arguments {
     log: Option<String>,
 }
 
+impl Arguments {
+    fn setting(&self) -> Setting {
+        Setting {
+            mutation: self.without.unwrap_or_default(),
+            without: self.no_fault.iter().copied().collect(),
+            plans_max: self.plans,
+            stages_max: self.stages,
+            storm_max: self.storm.map(Duration::from_secs),
+        }
+    }
+}
+
 fn mutation(name: &str) -> Result<Mutation, String> {
-    let names = Mutation::NAMED.map(|(name, _)| name).join(", ");
-    let found = Mutation::NAMED.iter().find(|(known, _)| *known == name);
-    found.map(|(_, mutation)| *mutation).ok_or(format!("one of {names}"))
+    named(&Mutation::NAMED, name)
+}
+
+fn fault(name: &str) -> Result<Fault, String> {
+    named(&Fault::NAMED, name)
+}
+
+fn named<T: Copy>(all: &[(&str, T)], name: &str) -> Result<T, String> {
+    let found = all.iter().find(|(known, _)| *known == name);
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    found.map(|(_, found)| *found).ok_or_else(|| format!("one of {}", names.join(", ")))
 }
 
 fn main() -> ExitCode {
@@ -59,7 +97,8 @@ fn main() -> ExitCode {
     }
     let tally = Tally::default();
     let (next, began) = (AtomicU64::new(arguments.from), Instant::now());
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = || std::thread::available_parallelism().ok();
+    let threads = arguments.threads.or_else(cores).map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| take_seeds(&arguments, began, &next, &tally));
@@ -87,6 +126,7 @@ impl Tally {
 }
 
 fn take_seeds(arguments: &Arguments, began: Instant, next: &AtomicU64, tally: &Tally) {
+    let setting = arguments.setting();
     let limit = arguments.minutes.map(|minutes| Duration::from_secs(minutes * 60));
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +138,7 @@ fn take_seeds(arguments: &Arguments, began: Instant, next: &AtomicU64, tally: &T
             return;
         }
         tally.seeds.fetch_add(1, Ordering::Relaxed);
-        match sim::run(seed, arguments.without.unwrap_or_default()) {
+        match sim::run(seed, &setting) {
             Ok(verdict) => tell(&verdict, arguments, tally),
             Err(error) => {
                 tally.failed.fetch_add(1, Ordering::Relaxed);
@@ -118,6 +158,12 @@ fn tell(verdict: &Verdict, arguments: &Arguments, tally: &Tally) {
     }
     tally.failed.fetch_add(1, Ordering::Relaxed);
     println!("seed {}: {:?}", verdict.seed, verdict.violations);
+    if arguments.shrink
+        && let Ok(Some(shrunk)) = sim::shrink(verdict.seed, &arguments.setting())
+    {
+        println!("  the smallest: {:?}", shrunk.verdict.violations);
+        println!("  repeat it with: sim {}", shrunk.setting.arguments(verdict.seed));
+    }
     if let Some(Err(error)) = arguments.keep.as_ref().map(|path| keep(path, verdict.seed)) {
         eprintln!("error: seed {} was not kept: {error}", verdict.seed);
     }

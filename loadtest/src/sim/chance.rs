@@ -8,6 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use shared_ports::PortError;
 use tokio::time::Instant;
 
+use super::setting::{Fault, Setting};
+
 /// Dice of one seed; clones throw the same dice on.
 #[derive(Clone)]
 pub(crate) struct Chance(Arc<Mutex<ChaCha8Rng>>);
@@ -33,20 +35,38 @@ impl Chance {
 pub(crate) struct Weather {
     pub(crate) chance: Chance,
     calm_from: Instant,
+    /// Whether the accidents of this part of it happen at all.
+    happens: bool,
 }
 
 impl Weather {
     pub(crate) fn new(chance: Chance, storm: Duration) -> Self {
-        Self { chance, calm_from: Instant::now() + storm }
+        Self { chance, calm_from: Instant::now() + storm, happens: true }
+    }
+
+    /// The part of it that is one kind of accident.
+    pub(crate) fn of(&self, fault: Fault, setting: &Setting) -> Self {
+        Self { happens: setting.has(fault), ..self.clone() }
     }
 
     pub(crate) fn is_calm(&self) -> bool {
         Instant::now() >= self.calm_from
     }
 
-    /// Whether an accident happens that happens once in `times`.
+    /// Returns once the storm is over.
+    pub(crate) async fn calm(&self) {
+        tokio::time::sleep_until(self.calm_from).await;
+    }
+
+    /// Whether an accident happens that happens once in `times`. Dice are thrown for what does not happen,
+    /// too, so that the rest goes on as before.
     pub(crate) fn strikes(&self, times: u64) -> bool {
-        !self.is_calm() && self.chance.one_in(times)
+        !self.is_calm() && self.chance.one_in(times) && self.happens
+    }
+
+    /// Whether something that is decided elsewhere may happen now.
+    pub(crate) fn may_strike(&self) -> bool {
+        self.happens && !self.is_calm()
     }
 
     /// An error before anything was done, once in `times`.

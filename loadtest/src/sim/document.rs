@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 use shared_model::{ExecutionId, Status};
 
 use super::chance::Chance;
-use super::meddling::Meddling;
+use super::meddling::{self, Meddling};
+use super::setting::{Fault, Setting};
 
 /// The pipeline that others start.
 pub(crate) const CHILD: &str = "child";
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) limit: Option<Limit>,
     /// What else people do to it.
     pub(crate) meddling: Meddling,
+    /// When somebody wants to delete it, in seconds after it was submitted.
+    pub(crate) delete_after: Option<u64>,
 }
 
 /// How executions of one pipeline wait for each other.
@@ -119,12 +122,29 @@ impl Plan {
             cancel_after: chance.one_in(6).then(|| chance.between(0, 200)),
             limit: None,
             meddling: Meddling::default(),
+            delete_after: None,
         }
     }
 
+    /// The same, of so many stages at most.
+    pub(crate) fn cut(mut self, setting: &Setting) -> Self {
+        let stages_max = setting.stages_max.unwrap_or(usize::MAX);
+        self.stages.truncate(stages_max);
+        if let Some(stages) = self.document["stages"].as_array_mut() {
+            stages.truncate(stages_max);
+        }
+        self.cancel_after = self.cancel_after.filter(|_| setting.has(Fault::Cancels));
+        self
+    }
+
     /// Lets people do more to it than judge and cancel.
-    pub(crate) fn meddled_with(mut self, seed: u64, n: u64) -> Self {
-        self.meddling = Meddling::roll(seed, n, self.stages.len(), self.limit);
+    pub(crate) fn meddled_with(mut self, seed: u64, n: u64, setting: &Setting) -> Self {
+        if setting.has(Fault::Meddling) {
+            self.meddling = Meddling::roll(seed, n, self.stages.len(), self.limit);
+        }
+        if setting.has(Fault::Deletes) {
+            self.delete_after = meddling::roll_delete(seed, n);
+        }
         self.meddling.write(&mut self.document);
         self
     }

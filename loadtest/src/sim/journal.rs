@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use shared_adapters::memory::MemoryJournal;
-use shared_model::ExecutionId;
+use shared_model::{ExecutionId, Status};
 use shared_ports::PortError;
 use shared_ports::journal::{
     Append, Appended, Head, HistoryEntry, Journal, Kind, Line, Outlived, Query, Size, StageBody,
@@ -14,6 +15,8 @@ use shared_ports::journal::{
 
 use super::chance::Weather;
 use super::life::Life;
+use super::observer::{Observer, Wanted};
+use super::setting::Mutation;
 
 /// Appends of which one fails before, and one after.
 const APPENDS: u64 = 30;
@@ -24,7 +27,8 @@ pub(crate) struct FaultyJournal {
     pub(crate) inner: Arc<MemoryJournal>,
     pub(crate) weather: Weather,
     pub(crate) life: Arc<Life>,
-    pub(crate) room_not_counted: bool,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) mutation: Mutation,
 }
 
 impl FaultyJournal {
@@ -39,12 +43,41 @@ impl FaultyJournal {
         };
         self.life.call(read).await
     }
+
+    /// Stores, and looks at what is stored from now on.
+    async fn store(&self, mut batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
+        let wanted: Vec<Wanted> = batch.iter().map(Wanted::of).collect();
+        if self.mutation == Mutation::VersionIgnored {
+            for append in &mut batch {
+                append.expected = self.version(&append.execution).await?;
+            }
+        }
+        let answers = self.inner.append(batch).await?;
+        self.observer.stored(wanted, &answers);
+        Ok(answers)
+    }
+
+    async fn version(&self, execution: &ExecutionId) -> Result<Version, PortError> {
+        Ok(self.inner.load(execution).await?.map_or(0, |stored| stored.version))
+    }
+}
+
+/// The same as if it had not ended.
+fn reopened(mut stored: Stored) -> Stored {
+    let mut state = stored.head.state.to_vec();
+    // The format, then the status by its place in the enumeration.
+    if let Some(status) = state.get_mut(1).filter(|_| stored.head.status.is_complete()) {
+        *status = Status::Running as u8;
+        stored.head.status = Status::Running;
+        stored.head.state = Bytes::from(state);
+    }
+    stored
 }
 
 #[async_trait]
 impl Journal for FaultyJournal {
     async fn append(&self, mut batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
-        if self.room_not_counted {
+        if self.mutation == Mutation::RoomNotCounted {
             batch.iter_mut().for_each(|append| append.running_max = None);
         }
         let appended = async {
@@ -52,7 +85,7 @@ impl Journal for FaultyJournal {
             if self.weather.strikes(APPENDS) {
                 return Err(PortError::Full { doing: "appending".into() });
             }
-            let answers = self.inner.append(batch).await?;
+            let answers = self.store(batch).await?;
             self.weather.fail(APPENDS, "hearing that it was appended")?;
             Ok(answers)
         };
@@ -60,7 +93,8 @@ impl Journal for FaultyJournal {
     }
 
     async fn load(&self, execution: &ExecutionId) -> Result<Option<Stored>, PortError> {
-        self.read("loading", self.inner.load(execution)).await
+        let loaded = self.read("loading", self.inner.load(execution)).await?;
+        Ok(if self.mutation == Mutation::EndIgnored { loaded.map(reopened) } else { loaded })
     }
 
     async fn bodies(
@@ -80,7 +114,7 @@ impl Journal for FaultyJournal {
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<(ExecutionId, Head)>, PortError> {
-        if self.room_not_counted && query.statuses == TAKES_ROOM {
+        if self.mutation == Mutation::RoomNotCounted && query.statuses == TAKES_ROOM {
             return Ok(Vec::new());
         }
         self.read("searching", self.inner.search(query)).await
@@ -100,7 +134,12 @@ impl Journal for FaultyJournal {
         executions: &[(ExecutionId, Version)],
         at: Timestamp,
     ) -> Result<Vec<bool>, PortError> {
-        self.read("removing", self.inner.remove(executions, at)).await
+        let removal = async {
+            let removed = self.inner.remove(executions, at).await?;
+            self.observer.removed(executions, &removed);
+            Ok(removed)
+        };
+        self.read("removing", removal).await
     }
 
     async fn removed(&self, until: Timestamp, limit: u32) -> Result<Vec<ExecutionId>, PortError> {

@@ -50,6 +50,8 @@ struct State {
     done: BTreeMap<String, u32>,
     live: BTreeMap<String, Work>,
     traces: BTreeMap<Work, Trace>,
+    /// Whether nobody knows any more which leases were granted once.
+    leases_are_forgotten: bool,
 }
 
 /// An attempt under one epoch.
@@ -95,6 +97,11 @@ impl Ledger {
         self.lock().traces.entry((attempt.clone(), epoch)).or_default().heard = Some(now);
     }
 
+    /// Nobody knows any more who held what.
+    pub(crate) fn leases_are_forgotten(&self) {
+        self.lock().leases_are_forgotten = true;
+    }
+
     /// What happened, oldest first.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
@@ -116,7 +123,7 @@ impl Ledger {
         let me = (cx.attempt.clone(), cx.epoch);
         let mut state = self.lock();
         if let Some(first) = state.live.insert(task.clone(), me.clone())
-            && !self.takes_over(&state.traces, &me, &first, effects)
+            && !self.takes_over(&state, &me, &first, effects)
         {
             let [first, second] = [first, me.clone()].map(|(at, epoch)| format!("{at}@{epoch}"));
             state.seen.push(Seen::TwoLive { first, second });
@@ -129,20 +136,16 @@ impl Ledger {
     /// What is recognised once it is done may be at work twice for a while (D6). With a newer epoch it is
     /// taken over as soon as its message comes again or its lease lapses: its worker may be cut off and
     /// work on, or come to begin only then. With one epoch it begins twice where its message was doubled
-    /// while no leases could be had.
-    fn takes_over(
-        &self,
-        traces: &BTreeMap<Work, Trace>,
-        second: &Work,
-        first: &Work,
-        effects: Effects,
-    ) -> bool {
+    /// while no leases could be had. Once leases are forgotten, any message that comes late may begin.
+    fn takes_over(&self, state: &State, second: &Work, first: &Work, effects: Effects) -> bool {
         let older = if first.1 <= second.1 { first } else { second };
-        let Some(trace) = traces.get(older).filter(|_| first.0 == second.0) else { return false };
-        let is_of_one_epoch = first.1 == second.1;
+        let Some(trace) = state.traces.get(older) else { return false };
         let lapsed = trace.heard.is_none_or(|heard| self.clock.elapsed() >= heard + self.lease_ttl);
+        let is_of_one_epoch = first.1 == second.1;
         match effects {
             Effects::Unkeyed | Effects::Request | Effects::Watch => false,
+            Effects::None | Effects::Keyed if state.leases_are_forgotten => true,
+            Effects::None | Effects::Keyed if first.0 != second.0 => false,
             Effects::None | Effects::Keyed if is_of_one_epoch => {
                 trace.came_again() && trace.granted_to.len() < 2
             }

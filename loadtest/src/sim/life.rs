@@ -12,18 +12,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::chance::Weather;
 use super::clock::SimClock;
+use super::jumps::Jumps;
 
 pub(crate) struct Life {
     over: CancellationToken,
     steps_left: AtomicU64,
     weather: Weather,
+    /// Of the process's wall clock.
+    jumps: Jumps,
 }
 
 impl Life {
     /// One that ends after so many steps, unless the weather is calm by then.
-    pub(crate) fn of(weather: &Weather, steps: u64) -> Arc<Self> {
-        let (over, weather) = (CancellationToken::new(), weather.clone());
-        Arc::new(Self { over, steps_left: AtomicU64::new(steps), weather })
+    pub(crate) fn of(weather: Weather, steps: u64, jumps: Jumps) -> Arc<Self> {
+        let over = CancellationToken::new();
+        Arc::new(Self { over, steps_left: AtomicU64::new(steps), weather, jumps })
     }
 
     /// Completes when the process dies.
@@ -42,7 +45,7 @@ impl Life {
     async fn step(&self) {
         let left = self.steps_left.load(Ordering::Relaxed);
         self.steps_left.store(left.saturating_sub(1), Ordering::Relaxed);
-        if left == 0 && !self.weather.is_calm() {
+        if left == 0 && self.weather.may_strike() {
             self.over.cancel();
         }
         self.must_live().await;
@@ -56,7 +59,7 @@ impl Life {
     }
 }
 
-/// A clock on which the dead do not wake.
+/// A clock on which the dead do not wake, and which may be wrong.
 pub(crate) struct MortalClock {
     pub(crate) inner: Arc<SimClock>,
     pub(crate) life: Arc<Life>,
@@ -65,7 +68,7 @@ pub(crate) struct MortalClock {
 #[async_trait]
 impl Clock for MortalClock {
     fn now(&self) -> Timestamp {
-        self.inner.now()
+        self.life.jumps.shown(&self.inner)
     }
 
     fn elapsed(&self) -> Duration {

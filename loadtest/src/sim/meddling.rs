@@ -6,6 +6,7 @@ use std::time::Duration;
 use scheduler::{ControlError, Scheduler};
 use serde_json::{Map, Value, json};
 use shared_model::ExecutionId;
+use shared_ports::journal::Kind;
 
 use super::World;
 use super::chance::Chance;
@@ -14,6 +15,8 @@ use super::users::{save_child, until_done};
 
 /// Told apart from the seed's other dice, so that what else it tells stays as it was.
 const DICE: u64 = 0x5ed5_71e6_0a1b_77c3;
+/// The same, for who deletes.
+const DELETE_DICE: u64 = 0xde1e_7e5e_ed0d_1ce5;
 /// When every world begins, by the clock of windows: hours from midnight.
 const BEGIN_HOUR: u64 = 16;
 
@@ -81,6 +84,15 @@ impl Meddling {
     }
 }
 
+/// When somebody wants to delete an execution, in every other world.
+pub(crate) fn roll_delete(seed: u64, n: u64) -> Option<u64> {
+    if Chance::of(seed ^ DELETE_DICE).one_in(2) {
+        return None;
+    }
+    let chance = Chance::of(seed.rotate_left(41) ^ n ^ DELETE_DICE);
+    chance.one_in(2).then(|| chance.between(0, 900))
+}
+
 /// Does all of it to one execution.
 pub(crate) async fn meddle(world: &World, plan: &Plan) {
     let Meddling { pause, skip, restart, force_cancel, save_child: saved, window: _ } =
@@ -110,6 +122,10 @@ pub(crate) async fn meddle(world: &World, plan: &Plan) {
         at(saved.as_ref().filter(|_| plan.has_children()), |after| async move {
             sleep(*after).await;
             until_done(world, save_child).await;
+        }),
+        at(plan.delete_after.as_ref(), |after| async move {
+            sleep(*after).await;
+            until_done(world, |scheduler| deleted(scheduler, id)).await;
         }),
     );
 }
@@ -145,13 +161,23 @@ async fn ended(scheduler: Scheduler, id: &ExecutionId) -> bool {
     is_answered(&scheduler.force_cancel(id, "somebody", "it is stuck").await)
 }
 
+/// One that runs is refused.
+async fn deleted(scheduler: Scheduler, id: &ExecutionId) -> bool {
+    is_answered(&scheduler.remove(id, Kind::Pipeline).await)
+}
+
 /// It is done, or it makes no sense any more.
 fn is_answered<T>(answer: &Result<T, ControlError>) -> bool {
     match answer {
-        Ok(_) | Err(ControlError::Conflict { .. } | ControlError::Invalid { .. }) => true,
+        // Whoever asks knows that it was submitted: it was deleted.
+        Ok(_)
+        | Err(
+            ControlError::Conflict { .. }
+            | ControlError::Invalid { .. }
+            | ControlError::NotFound { .. },
+        ) => true,
         Err(
-            ControlError::NotFound { .. }
-            | ControlError::RoleMissing { .. }
+            ControlError::RoleMissing { .. }
             | ControlError::Overtaken
             | ControlError::Port(_)
             | ControlError::Stopping,

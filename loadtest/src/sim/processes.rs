@@ -9,9 +9,10 @@ use shared_plugin::Catalog;
 use shared_runtime::Supervisor;
 use tokio::task::JoinSet;
 
-use super::World;
 use super::ledger::Act;
 use super::life::Life;
+use super::setting::Fault;
+use super::{World, servers};
 
 /// Into how many parts two schedulers divide the executions.
 const SHARDS: u16 = 4;
@@ -31,12 +32,13 @@ pub(crate) fn start(world: &Arc<World>) -> JoinSet<()> {
     for n in 0..WORKERS {
         processes.spawn(workers(Arc::clone(world), n));
     }
+    processes.spawn(servers::forget(Arc::clone(world)));
     processes
 }
 
 /// Half of all worlds have one scheduler, which owns everything, as that of `capstan dev`; two share
 /// the executions of the others.
-fn schedulers_of(seed: u64) -> u64 {
+pub(crate) fn schedulers_of(seed: u64) -> u64 {
     1 + (seed >> 1) % 2
 }
 
@@ -101,7 +103,9 @@ fn catalog(world: &World) -> Catalog {
 }
 
 fn begin(world: &World) -> Arc<Life> {
-    Life::of(&world.weather, world.weather.chance.between(1, STEPS_MAX))
+    let steps = world.weather.chance.between(1, STEPS_MAX);
+    let weather = world.weather.of(Fault::Deaths, &world.setting);
+    Life::of(weather, steps, world.next_jumps())
 }
 
 /// Completes when a process dies, or is asked to stop.
@@ -109,7 +113,8 @@ async fn end(world: &World, life: &Life) {
     let asked = async {
         let after = world.weather.chance.between(10, 300);
         tokio::time::sleep(Duration::from_secs(after)).await;
-        if world.weather.is_calm() || !world.weather.chance.one_in(2) {
+        let is_spared = world.weather.is_calm() || !world.weather.chance.one_in(2);
+        if is_spared || !world.setting.has(Fault::Deaths) {
             std::future::pending::<()>().await;
         }
     };

@@ -91,7 +91,7 @@ async fn submit(scheduler: Scheduler, plan: &Plan) -> bool {
 
 async fn cancel(scheduler: Scheduler, id: &ExecutionId) -> bool {
     let done = scheduler.cancel(id, "somebody", "a change of mind").await;
-    matches!(done, Ok(()) | Err(ControlError::Conflict { .. }))
+    matches!(done, Ok(()) | Err(ControlError::Conflict { .. } | ControlError::NotFound { .. }))
 }
 
 /// Answers judgments, and what became of unseen work, until the execution has ended.
@@ -99,7 +99,7 @@ async fn judge(world: &World, plan: &Plan) {
     let mut asked = BTreeMap::<String, u32>::new();
     loop {
         tokio::time::sleep(PAUSE).await;
-        let Some(execution) = verdict::view(world, &plan.id).await else { continue };
+        let Some(execution) = verdict::last_view(world, &plan.id).await else { continue };
         if verdict::has_ended(&execution) {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared_model::{ExecutionId, Limits, StageRun, Status};
 use shared_ports::Journal;
 use tokio::task::JoinSet;
@@ -49,6 +49,37 @@ pub enum Violation {
     OverLimit(String),
     /// A scheduler says that it cannot store anything, long after the last accident.
     NotStoring(String),
+    /// What had ended has another status, or an epoch that is not new was given out.
+    WentBack(String),
+    /// Something was stored that was decided on another version than the one before it.
+    Overwritten(String),
+    /// A stage of an execution runs that has ended.
+    RunsOn(String),
+    /// Two schedulers owned one shard, for longer than it takes to hand it over.
+    TwoOwners(String),
+    /// An execution was removed that had not ended.
+    Vanished(String),
+}
+
+impl Violation {
+    /// What kind of violation it is, without its details.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Stuck(_) => "stuck",
+            Self::WrongEnd(_) => "wrong end",
+            Self::Doubled(_) => "doubled",
+            Self::TwoLive(_) => "two live",
+            Self::TooEarly(_) => "too early",
+            Self::NeverActed(_) => "never acted",
+            Self::OverLimit(_) => "over limit",
+            Self::NotStoring(_) => "not storing",
+            Self::WentBack(_) => "went back",
+            Self::Overwritten(_) => "overwritten",
+            Self::RunsOn(_) => "runs on",
+            Self::TwoOwners(_) => "two owners",
+            Self::Vanished(_) => "vanished",
+        }
+    }
 }
 
 /// Waits until all users are done and all executions have ended; whether they did in time.
@@ -56,7 +87,7 @@ pub(crate) async fn wait_for_end(world: &World, mut users: JoinSet<()>) -> bool 
     let all = async {
         while users.join_next().await.is_some() {}
         for plan in &world.plans {
-            while !view(world, &plan.id).await.is_some_and(|found| has_ended(&found)) {
+            while !last_view(world, &plan.id).await.is_some_and(|found| has_ended(&found)) {
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         }
@@ -77,6 +108,14 @@ async fn unfinished(world: &World) -> Vec<ExecutionId> {
 pub(crate) async fn view(world: &World, id: &ExecutionId) -> Option<Value> {
     let detail = scheduler::view::Detail::Full;
     scheduler::view::load(world.journal(), id, &Limits::default(), detail).await.ok().flatten()
+}
+
+/// The same; of one that somebody deleted, how it stood then.
+pub(crate) async fn last_view(world: &World, id: &ExecutionId) -> Option<Value> {
+    match world.observer.status_when_removed(id) {
+        Some(status) => Some(json!({ "status": status })),
+        None => view(world, id).await,
+    }
 }
 
 pub(crate) fn has_ended(execution: &Value) -> bool {
@@ -127,32 +166,19 @@ pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
     violations.extend(seen.iter().filter_map(two_live));
     let mut story = format!("{:?} {}", world.clock_elapsed(), seen.len());
     for plan in &world.plans {
-        let execution = view(world, &plan.id).await.unwrap_or_default();
+        let execution = last_view(world, &plan.id).await.unwrap_or_default();
         story += &format!(" {}", execution.get("status").unwrap_or(&Value::Null));
         violations.extend(ends_well(plan, &execution, in_time));
         violations.extend(too_early(plan, &seen));
         violations.extend(never_acted(plan, &execution, &seen));
         violations.extend(childless(world, &execution, &seen).await);
     }
-    violations.extend(over_limit(world).await);
+    violations.extend(world.observer.found());
+    violations.extend(world.owners.found().into_iter().map(Violation::TwoOwners));
     let left = unfinished(world).await;
     violations.extend(left.iter().map(|id| Violation::Stuck(format!("{id} was left behind"))));
     let stages = world.plans.iter().map(|plan| plan.stages.len() as u64).sum();
     Verdict { seed: world.seed, stages, violations, story }
-}
-
-/// Counts those that ran when each began.
-async fn over_limit(world: &World) -> Option<Violation> {
-    let max = world.plans.first()?.limit?.running_max;
-    let mut spans = Vec::new();
-    for plan in &world.plans {
-        let execution = view(world, &plan.id).await?;
-        let time = |key: &str| execution.get(key).and_then(Value::as_i64);
-        spans.extend(time("startTime").zip(time("endTime")));
-    }
-    let at = |began: i64| spans.iter().filter(|(from, to)| *from <= began && began < *to).count();
-    let most = spans.iter().map(|(began, _)| at(*began)).max()?;
-    (most > max).then(|| Violation::OverLimit(format!("{most} at once, of {max}: {spans:?}")))
 }
 
 fn two_live(seen: &Seen) -> Option<Violation> {

@@ -1,0 +1,129 @@
+//! What is not as a seed alone has it: protections that are switched off, accidents that do not happen,
+//! a world that is smaller.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Something that is switched off, to show that the world notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mutation {
+    /// Nothing: the product as it is.
+    #[default]
+    None,
+    /// Leases are granted to everybody who asks, and never lost.
+    LeasesAlwaysGranted,
+    /// Reports count whoever sends them: the engine sees the newest epoch on each.
+    EpochIgnored,
+    /// Work that cannot be recognised begins before its claim is in the journal.
+    GrantNotAwaited,
+    /// Stage types do not look for what an earlier attempt did.
+    EffectsNotLookedUp,
+    /// Nobody counts the executions of a pipeline when one of them begins. (What the store's own count is
+    /// for, two schedulers that begin one each in the same moment, is the model's, and the conformance
+    /// suite's.)
+    RoomNotCounted,
+    /// The journal appends whatever version it was decided on.
+    VersionIgnored,
+    /// Whoever loads what has ended is told that it runs, so that the engine takes what comes late.
+    EndIgnored,
+    /// A scheduler is not told that another one receives its shard's reports by now, and goes on as its
+    /// owner.
+    LossUnheard,
+}
+
+impl Mutation {
+    /// All of them, with the names by which a command line calls them.
+    pub const NAMED: [(&str, Self); 8] = [
+        ("leases-always-granted", Self::LeasesAlwaysGranted),
+        ("epoch-ignored", Self::EpochIgnored),
+        ("grant-not-awaited", Self::GrantNotAwaited),
+        ("effects-not-looked-up", Self::EffectsNotLookedUp),
+        ("room-not-counted", Self::RoomNotCounted),
+        ("version-ignored", Self::VersionIgnored),
+        ("end-ignored", Self::EndIgnored),
+        ("loss-unheard", Self::LossUnheard),
+    ];
+}
+
+/// A kind of accident, or of what people do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Messages are lost, doubled and late.
+    Messages,
+    /// Calls of the broker fail, and connections to it break.
+    Connections,
+    /// The store fails before it stores, and after.
+    Store,
+    /// Leases cannot be reached.
+    Leases,
+    /// Blobs cannot be reached.
+    Blobs,
+    /// Processes die, or are asked to stop.
+    Deaths,
+    /// Wall clocks are wrong, and jump.
+    Clocks,
+    /// The store of the leases comes back empty.
+    LeasesForgotten,
+    /// The broker comes back empty.
+    QueuesForgotten,
+    /// People cancel.
+    Cancels,
+    /// People pause, skip, restart, end by force, edit.
+    Meddling,
+    /// People delete.
+    Deletes,
+}
+
+impl Fault {
+    /// All of them, with the names by which a command line calls them.
+    pub const NAMED: [(&str, Self); 12] = [
+        ("messages", Self::Messages),
+        ("connections", Self::Connections),
+        ("store", Self::Store),
+        ("leases", Self::Leases),
+        ("blobs", Self::Blobs),
+        ("deaths", Self::Deaths),
+        ("clocks", Self::Clocks),
+        ("leases-forgotten", Self::LeasesForgotten),
+        ("queues-forgotten", Self::QueuesForgotten),
+        ("cancels", Self::Cancels),
+        ("meddling", Self::Meddling),
+        ("deletes", Self::Deletes),
+    ];
+    /// Those that came later than the seeds that are kept from before: without them such a seed tells what
+    /// it told.
+    pub const LATER: [Self; 4] =
+        [Self::Clocks, Self::LeasesForgotten, Self::QueuesForgotten, Self::Deletes];
+}
+
+/// How a seed's world differs from what the seed alone says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Setting {
+    /// What is switched off of the product.
+    pub mutation: Mutation,
+    /// What does not happen.
+    pub without: BTreeSet<Fault>,
+    /// Pipelines at most.
+    pub plans_max: Option<usize>,
+    /// Stages of each at most.
+    pub stages_max: Option<usize>,
+    /// How long accidents happen at most.
+    pub storm_max: Option<Duration>,
+}
+
+impl Setting {
+    /// As the seed says, but for what is switched off.
+    pub fn mutated(mutation: Mutation) -> Self {
+        Self { mutation, ..Self::default() }
+    }
+
+    /// As the seed says, without some accidents.
+    pub fn without(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self { without: faults.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Whether something may happen.
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        !self.without.contains(&fault)
+    }
+}
