@@ -10,7 +10,10 @@ use super::setting::{Fault, Setting};
 /// The pipeline that others start.
 pub(crate) const CHILD: &str = "child";
 
-/// Its document.
+/// The pipeline of which only so many executions may run.
+pub(crate) const LIMITED: &str = "limited";
+
+/// The document of the one that others start.
 pub(crate) fn child() -> Map<String, Value> {
     let stage = json!({"refId": "c", "name": "c", "type": "act", "lastsMs": 20_000});
     let document = json!({"application": "sim", "name": CHILD, "id": CHILD, "stages": [stage]});
@@ -153,7 +156,7 @@ impl Plan {
     pub(crate) fn limited(mut self, limit: Option<Limit>) -> Self {
         let Some(document) = self.document.as_object_mut() else { return self };
         if let Some(Limit { running_max, keeps_waiting }) = limit {
-            document.insert("id".into(), "limited".into());
+            document.insert("id".into(), LIMITED.into());
             document.insert("maxConcurrentExecutions".into(), running_max.into());
             document.insert("keepWaitingPipelines".into(), keeps_waiting.into());
         }

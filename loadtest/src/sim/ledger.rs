@@ -141,12 +141,12 @@ impl Ledger {
         let older = if first.1 <= second.1 { first } else { second };
         let Some(trace) = state.traces.get(older) else { return false };
         let lapsed = trace.heard.is_none_or(|heard| self.clock.elapsed() >= heard + self.lease_ttl);
-        let is_of_one_epoch = first.1 == second.1;
+        // One epoch twice, or an attempt that has ended, beside the next.
+        let is_begun_again = first.1 == second.1 || first.0 != second.0;
         match effects {
             Effects::Unkeyed | Effects::Request | Effects::Watch => false,
             Effects::None | Effects::Keyed if state.leases_are_forgotten => true,
-            Effects::None | Effects::Keyed if first.0 != second.0 => false,
-            Effects::None | Effects::Keyed if is_of_one_epoch => {
+            Effects::None | Effects::Keyed if is_begun_again => {
                 trace.came_again() && trace.granted_to.len() < 2
             }
             Effects::None | Effects::Keyed => trace.came_again() || lapsed,

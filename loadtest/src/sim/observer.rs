@@ -9,6 +9,7 @@ use scheduler_engine::event::{AttemptKey, StageIndex};
 use shared_model::{Epoch, ExecutionId, Limits, Status};
 use shared_ports::journal::{Append, Appended, TAKES_ROOM, Version};
 
+use super::document::LIMITED;
 use super::verdict::Violation;
 
 /// Violations after which nothing more is noted: one fault makes many.
@@ -55,7 +56,7 @@ impl Wanted {
         Self {
             id: append.execution.clone(),
             expected: append.expected,
-            is_limited: append.head.pipeline_config_id.is_some(),
+            is_limited: append.head.pipeline_config_id.as_deref() == Some(LIMITED),
             head: append.head.state.clone(),
             rows: append.stages.iter().map(|row| (row.index, row.state.clone())).collect(),
         }
