@@ -49,6 +49,17 @@ pub(crate) enum Input {
     Request(Request),
 }
 
+impl Input {
+    /// Whether whoever asked does not wait any more. It asks again, or for something else: what is done
+    /// then must not be undone by what it asked for first.
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::Submit { reply, .. } => reply.is_closed(),
+            Self::Request(request) => request.reply.is_closed(),
+        }
+    }
+}
+
 /// Everything that can wake the loop.
 enum Wake {
     Stop,
@@ -63,6 +74,8 @@ pub(crate) enum Waiter {
     Report(Tag),
     /// A submission.
     Submit(oneshot::Sender<Result<(), SubmitError>>),
+    /// A submission of what another one of this turn brings already.
+    SubmitAgain(oneshot::Sender<Result<(), SubmitError>>),
     /// A request.
     Request(oneshot::Sender<Result<(), ControlError>>),
 }
@@ -236,6 +249,7 @@ impl Driver {
     async fn handle(&mut self, turn: &mut Turn, wake: Wake) {
         match wake {
             Wake::Stop => {}
+            Wake::Input(input) if input.is_given_up() => {}
             Wake::Input(Input::Submit { submission, is_named, reply }) => {
                 self.submit(turn, *submission, is_named, reply).await;
             }
@@ -301,6 +315,12 @@ impl Driver {
         if unfinished >= self.shell.config.executions_unfinished_per_application_max {
             let refused = SubmitError::TooManyOfApplication { application, unfinished };
             return drop(reply.send(Err(refused)));
+        }
+        if let Some((work, waiters)) = turn.works.get_mut(&id)
+            && work.loaded.version == 0
+        {
+            // It exists once it is stored, and it may not be.
+            return waiters.push(Waiter::SubmitAgain(reply));
         }
         let known = self.executions.contains_key(&id) || turn.works.contains_key(&id);
         let stored = match is_named {

@@ -85,6 +85,9 @@ impl Driver {
                     drop(reply.send(Err(SubmitError::Exists(id.clone()))));
                 }
                 Waiter::Submit(reply) => drop(reply.send(Err(ControlError::Overtaken.into()))),
+                Waiter::SubmitAgain(reply) => {
+                    drop(reply.send(Err(SubmitError::Exists(id.clone()))))
+                }
                 Waiter::Request(reply) => drop(reply.send(Err(ControlError::Overtaken))),
             }
         }
@@ -112,7 +115,9 @@ impl Driver {
         for waiter in waiters {
             match waiter {
                 Waiter::Report(tag) => self.returned.push(tag),
-                Waiter::Submit(reply) => drop(reply.send(Err(why().into()))),
+                Waiter::Submit(reply) | Waiter::SubmitAgain(reply) => {
+                    drop(reply.send(Err(why().into())));
+                }
                 Waiter::Request(reply) => drop(reply.send(Err(why()))),
             }
         }
@@ -146,7 +151,7 @@ impl Driver {
         }
         let history = std::mem::take(&mut work.changes.history);
         notices::tell(&self.shell, &work.loaded, std::mem::take(&mut work.notices));
-        self.confirm(waiters).await;
+        self.confirm(&id, waiters).await;
         self.file(work, status, place);
         if version.is_some() {
             drop(self.updates.send(Update { execution: id, status, history }));
@@ -167,11 +172,14 @@ impl Driver {
         std::mem::take(&mut work.cancels).into_iter().for_each(|id| self.children.cancel(id));
     }
 
-    async fn confirm(&mut self, waiters: Vec<Waiter>) {
+    async fn confirm(&mut self, id: &ExecutionId, waiters: Vec<Waiter>) {
         for waiter in waiters {
             match waiter {
                 Waiter::Report(tag) => self.ack(vec![tag]).await,
                 Waiter::Submit(reply) => drop(reply.send(Ok(()))),
+                Waiter::SubmitAgain(reply) => {
+                    drop(reply.send(Err(SubmitError::Exists(id.clone()))))
+                }
                 Waiter::Request(reply) => drop(reply.send(Ok(()))),
             }
         }
