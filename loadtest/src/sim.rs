@@ -20,6 +20,7 @@ mod processes;
 mod servers;
 mod setting;
 mod shrink;
+mod slowness;
 mod users;
 mod verdict;
 
@@ -45,6 +46,7 @@ use self::ledger::Ledger;
 use self::life::Life;
 use self::observer::Observer;
 use self::owners::Owners;
+use self::slowness::Slowness;
 
 /// Lives through one seed.
 ///
@@ -159,10 +161,11 @@ impl World {
         }
     }
 
-    /// By how much the wall clock of the next process is wrong.
-    pub(crate) fn next_jumps(&self) -> Jumps {
+    /// By how much the wall clock of the next process is wrong, and how slow it is.
+    pub(crate) fn next_clock(&self) -> (Jumps, Slowness) {
         let number = self.clocks.fetch_add(1, Ordering::Relaxed);
-        jumps(self.seed, number, &self.clock, &self.setting)
+        let slowness = Slowness::roll(self.seed, number, &self.weather, &self.setting);
+        (jumps(self.seed, number, &self.clock, &self.setting), slowness)
     }
 
     /// Time since the world began.

@@ -135,6 +135,11 @@ fn without_the_count_of_executions_too_many_run() {
 }
 
 #[test]
+fn without_the_count_in_the_transaction_too_many_run() {
+    notices(Mutation::RoomNotHeld, |found| matches!(found, Violation::OverLimit(_)));
+}
+
+#[test]
 fn without_the_expected_version_history_goes_backwards() {
     notices(Mutation::VersionIgnored, |found| matches!(found, Violation::WentBack(_)));
     notices(Mutation::VersionIgnored, |found| matches!(found, Violation::Overwritten(_)));

@@ -28,7 +28,8 @@ pub(crate) struct Beats {
     pub(crate) catalog_hash: String,
     pub(crate) in_flight: InFlight,
     pub(crate) draining: CancellationToken,
-    pub(crate) monitor: Monitor,
+    /// `None` where nothing is told of the machine.
+    pub(crate) monitor: Option<Monitor>,
     pub(crate) known: watch::Sender<Known>,
 }
 
@@ -86,7 +87,7 @@ impl Beats {
             capabilities: self.capabilities.clone(),
             slots: self.config.slots,
             in_flight: listed.collect(),
-            vitals: self.monitor.read(),
+            vitals: self.monitor.as_ref().map(Monitor::read).unwrap_or_default(),
             catalog: self.catalog_hash.clone(),
             draining: self.draining.is_cancelled(),
             takes_out: true,

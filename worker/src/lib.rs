@@ -39,6 +39,9 @@ pub struct Config {
     pub slots: u16,
     /// Where its tools write; its heartbeats say how full that disk is.
     pub scratch_dir: PathBuf,
+    /// Whether its heartbeats say how its machine does. They do not where one world after the other is
+    /// simulated on it.
+    pub tells_vitals: bool,
     /// The queues that it takes work from; those of its whole catalog if none is named.
     pub capabilities: Vec<Capability>,
     /// How long a lease lives without a heartbeat.
@@ -65,6 +68,7 @@ impl Config {
             id,
             slots: 8,
             scratch_dir: std::env::temp_dir(),
+            tells_vitals: true,
             capabilities: Vec::new(),
             lease_ttl: SignedDuration::from_secs(LEASE_TTL_SECONDS),
             heartbeat_interval: Duration::from_secs(3),

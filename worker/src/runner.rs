@@ -89,7 +89,7 @@ impl Runner {
             capabilities,
             in_flight: in_flight.clone(),
             draining: draining.clone(),
-            monitor: Monitor::new(&config.scratch_dir),
+            monitor: config.tells_vitals.then(|| Monitor::new(&config.scratch_dir)),
             known,
         };
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));

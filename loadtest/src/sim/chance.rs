@@ -53,6 +53,11 @@ impl Weather {
         Instant::now() >= self.calm_from
     }
 
+    /// Whether the storm goes on at that time.
+    pub(crate) fn is_stormy_at(&self, at: Instant) -> bool {
+        at < self.calm_from
+    }
+
     /// Returns once the storm is over.
     pub(crate) async fn calm(&self) {
         tokio::time::sleep_until(self.calm_from).await;

@@ -77,7 +77,7 @@ fn reopened(mut stored: Stored) -> Stored {
 #[async_trait]
 impl Journal for FaultyJournal {
     async fn append(&self, mut batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
-        if self.mutation == Mutation::RoomNotCounted {
+        if matches!(self.mutation, Mutation::RoomNotCounted | Mutation::RoomNotHeld) {
             batch.iter_mut().for_each(|append| append.running_max = None);
         }
         let appended = async {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::chance::Weather;
 use super::clock::SimClock;
 use super::jumps::Jumps;
+use super::slowness::Slowness;
 
 pub(crate) struct Life {
     over: CancellationToken,
@@ -20,13 +21,14 @@ pub(crate) struct Life {
     weather: Weather,
     /// Of the process's wall clock.
     jumps: Jumps,
+    slowness: Slowness,
 }
 
 impl Life {
     /// One that ends after so many steps, unless the weather is calm by then.
-    pub(crate) fn of(weather: Weather, steps: u64, jumps: Jumps) -> Arc<Self> {
+    pub(crate) fn of(weather: Weather, steps: u64, jumps: Jumps, slowness: Slowness) -> Arc<Self> {
         let over = CancellationToken::new();
-        Arc::new(Self { over, steps_left: AtomicU64::new(steps), weather, jumps })
+        Arc::new(Self { over, steps_left: AtomicU64::new(steps), weather, jumps, slowness })
     }
 
     /// Completes when the process dies.
@@ -37,7 +39,9 @@ impl Life {
     /// Does what a call of a port does; never returns to a dead process.
     pub(crate) async fn call<T>(&self, call: impl Future<Output = T>) -> T {
         self.step().await;
+        self.slowness.delay().await;
         let done = call.await;
+        self.slowness.delay().await;
         self.step().await;
         done
     }
@@ -51,15 +55,16 @@ impl Life {
         self.must_live().await;
     }
 
-    /// Waits for ever in a dead process.
+    /// Waits for ever in a dead process, and as long as one stands still in that.
     async fn must_live(&self) {
+        self.slowness.stands_still().await;
         if self.over.is_cancelled() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// A clock on which the dead do not wake, and which may be wrong.
+/// A clock on which the dead do not wake, nor who stands still, and which may be wrong.
 pub(crate) struct MortalClock {
     pub(crate) inner: Arc<SimClock>,
     pub(crate) life: Arc<Life>,

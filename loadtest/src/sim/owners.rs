@@ -37,6 +37,10 @@ impl Owners {
         let owns: BTreeSet<u64> = owns.collect();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let said = state.said.entry(name.to_owned()).or_default();
+        // Whoever was silent owned nothing for others meanwhile.
+        if now > said.at + HOLDS {
+            said.owns.clear();
+        }
         said.at = now;
         said.owns.retain(|shard, _| owns.contains(shard));
         for shard in owns {

@@ -83,7 +83,8 @@ fn config(world: &World, name: String) -> scheduler::Config {
 async fn workers(world: Arc<World>, n: u64) {
     for run in 0_u64.. {
         let (life, supervisor) = (begin(&world), Supervisor::new());
-        let config = worker::Config::named(WorkerId::new(format!("w{n}-{run}")));
+        let named = worker::Config::named(WorkerId::new(format!("w{n}-{run}")));
+        let config = worker::Config { tells_vitals: false, ..named };
         let started = worker::start(config, world.ports(&life), catalog(&world), &supervisor);
         let started = tokio::select! {
             biased;
@@ -105,7 +106,8 @@ fn catalog(world: &World) -> Catalog {
 fn begin(world: &World) -> Arc<Life> {
     let steps = world.weather.chance.between(1, STEPS_MAX);
     let weather = world.weather.of(Fault::Deaths, &world.setting);
-    Life::of(weather, steps, world.next_jumps())
+    let (jumps, slowness) = world.next_clock();
+    Life::of(weather, steps, jumps, slowness)
 }
 
 /// Completes when a process dies, or is asked to stop.

@@ -18,10 +18,11 @@ pub enum Mutation {
     GrantNotAwaited,
     /// Stage types do not look for what an earlier attempt did.
     EffectsNotLookedUp,
-    /// Nobody counts the executions of a pipeline when one of them begins. (What the store's own count is
-    /// for, two schedulers that begin one each in the same moment, is the model's, and the conformance
-    /// suite's.)
+    /// Nobody counts the executions of a pipeline when one of them begins.
     RoomNotCounted,
+    /// They are counted before one begins, and not in the transaction in which it does: two schedulers
+    /// begin one each in the same moment.
+    RoomNotHeld,
     /// The journal appends whatever version it was decided on.
     VersionIgnored,
     /// Whoever loads what has ended is told that it runs, so that the engine takes what comes late.
@@ -33,12 +34,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, with the names by which a command line calls them.
-    pub const NAMED: [(&str, Self); 8] = [
+    pub const NAMED: [(&str, Self); 9] = [
         ("leases-always-granted", Self::LeasesAlwaysGranted),
         ("epoch-ignored", Self::EpochIgnored),
         ("grant-not-awaited", Self::GrantNotAwaited),
         ("effects-not-looked-up", Self::EffectsNotLookedUp),
         ("room-not-counted", Self::RoomNotCounted),
+        ("room-not-held", Self::RoomNotHeld),
         ("version-ignored", Self::VersionIgnored),
         ("end-ignored", Self::EndIgnored),
         ("loss-unheard", Self::LossUnheard),
@@ -66,6 +68,10 @@ pub enum Fault {
     LeasesForgotten,
     /// The broker comes back empty.
     QueuesForgotten,
+    /// Processes stand still for a while, and go on.
+    Stops,
+    /// Calls take their time.
+    Delays,
     /// People cancel.
     Cancels,
     /// People pause, skip, restart, end by force, edit.
@@ -76,7 +82,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, with the names by which a command line calls them.
-    pub const NAMED: [(&str, Self); 12] = [
+    pub const NAMED: [(&str, Self); 14] = [
         ("messages", Self::Messages),
         ("connections", Self::Connections),
         ("store", Self::Store),
@@ -86,14 +92,22 @@ impl Fault {
         ("clocks", Self::Clocks),
         ("leases-forgotten", Self::LeasesForgotten),
         ("queues-forgotten", Self::QueuesForgotten),
+        ("stops", Self::Stops),
+        ("delays", Self::Delays),
         ("cancels", Self::Cancels),
         ("meddling", Self::Meddling),
         ("deletes", Self::Deletes),
     ];
     /// Those that came later than the seeds that are kept from before: without them such a seed tells what
     /// it told.
-    pub const LATER: [Self; 4] =
-        [Self::Clocks, Self::LeasesForgotten, Self::QueuesForgotten, Self::Deletes];
+    pub const LATER: [Self; 6] = [
+        Self::Clocks,
+        Self::LeasesForgotten,
+        Self::QueuesForgotten,
+        Self::Stops,
+        Self::Delays,
+        Self::Deletes,
+    ];
 }
 
 /// How a seed's world differs from what the seed alone says.
