@@ -1,10 +1,6 @@
 //! Bodies of artifacts lie in blobs, once each: whoever sees them pays for references.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test fails where it stands, and prints what it measured"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use jiff::Timestamp;
 use loadtest::embedded::{STAGE_TYPE, run_one};

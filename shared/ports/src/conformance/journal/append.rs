@@ -194,7 +194,11 @@ pub(super) async fn there_is_room_for_so_many_of_an_application_and_of_all(
     let answers = append(&*journal, batch).await;
     assert_eq!(answers, [stored.clone(), stored.clone(), full.clone(), stored.clone()]);
     let late = vec![start("e", "bank")];
-    assert_eq!(append(&*journal, late.clone()).await, std::slice::from_ref(&full), "three of all run");
+    assert_eq!(
+        append(&*journal, late.clone()).await,
+        std::slice::from_ref(&full),
+        "three of all run"
+    );
     let ends = Append { head: of("shop", Status::Canceled), ..step("a", 2) };
     assert_eq!(append(&*journal, vec![ends]).await, [Appended::Stored(3)]);
     assert_eq!(append(&*journal, late).await, std::slice::from_ref(&stored));
