@@ -170,3 +170,21 @@ fn what_a_stage_starts_does_not_wait_for_the_room_that_its_parent_has() {
     assert_eq!(dev.send("PUT", &path, &Value::Null).unwrap().0, 200);
     assert_eq!(ended(&dev, &id)["status"], "SUCCEEDED");
 }
+
+#[test]
+fn whoever_only_says_that_a_stage_started_it_waits_for_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start_with(folder.path(), |command| {
+        command.args(["--executions-running-max", "1"]);
+    });
+    let first = started(&dev, "shop", &judged());
+    until_waiting(&dev, &first, &["judgment"]);
+    let claims = json!({
+        "application": "shop", "name": "claims", "stages": judged(),
+        "trigger": { "type": "pipeline", "parentExecution": { "id": "01JD0000000000000000000000" } },
+    });
+    let (status, answer) = dev.send("POST", "/pipelines/start", &claims).unwrap();
+    assert_eq!(status, 202, "{answer}");
+    let id = answer["ref"].as_str().unwrap().trim_start_matches("/pipelines/").to_owned();
+    until_waiting(&dev, &id, &["globalSlot"]);
+}

@@ -3,7 +3,8 @@
 //! The oldest that may begin is next: one whose pipeline or application is full does not keep others
 //! waiting. As with [pipelines](super::lines), room is counted in the transaction that takes it up, and
 //! what is decided here is only whose turn it is. An execution that a stage started takes up room, but
-//! does not wait for it: the one that waits for its end has some already, and would never give it back.
+//! does not wait for it as long as the execution of that stage has some, which may wait for its end, and
+//! would never give it back.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -93,7 +94,7 @@ impl Driver {
         let journal = std::sync::Arc::clone(&self.shell.ports.journal);
         let Some(loaded) = self.loaded_mut(turn, id) else { return Ok(()) };
         let document = &loaded.content(&*journal).await?.document;
-        if head.kind == Kind::Pipeline && !is_child(document) {
+        if head.kind == Kind::Pipeline && !parent_has_room(&*journal, parent(document)).await? {
             return Ok(());
         }
         let call = self.call_of_pipeline(standing, id, &head, rule).await?;
@@ -231,8 +232,20 @@ fn waiting(after: Option<(jiff::Timestamp, ExecutionId)>) -> Query {
     }
 }
 
-fn is_child(document: &Value) -> bool {
-    document.pointer("/trigger/parentExecution/id").is_some_and(Value::is_string)
+/// The execution whose stage started one.
+fn parent(document: &Value) -> Option<ExecutionId> {
+    let id = document.pointer("/trigger/parentExecution/id").and_then(Value::as_str)?;
+    Some(ExecutionId::new(id))
+}
+
+/// Whoever only says that it has a parent waits as everybody does.
+async fn parent_has_room(
+    journal: &dyn Journal,
+    parent: Option<ExecutionId>,
+) -> Result<bool, PortError> {
+    let Some(parent) = parent else { return Ok(false) };
+    let found = journal.load(&parent).await?;
+    Ok(found.is_some_and(|stored| TAKES_ROOM.contains(&stored.head.status)))
 }
 
 impl Scheduler {
@@ -248,7 +261,7 @@ impl Scheduler {
         let journal = &*self.ports.journal;
         let limits = &self.config.limits;
         let application = found["application"].as_str().unwrap_or_default().to_owned();
-        let is_child = is_child(found);
+        let is_beside = parent_has_room(journal, parent(found)).await?;
         let mut has_room = Vec::new();
         let of = [
             ("applicationSlot", Some(&*application), limits.executions_running_per_application_max),
@@ -256,7 +269,7 @@ impl Scheduler {
         ];
         for (kind, whose, most) in of {
             let Some(most) = most.map(NonZeroU32::get) else { continue };
-            if is_child || running(journal, whose, most).await? < most {
+            if is_beside || running(journal, whose, most).await? < most {
                 has_room.push(json!(kind));
             }
         }
