@@ -24,7 +24,7 @@ const LISTS: [(&str, &str); 6] = [
     ("newest of each pipeline", "/applications/APP/pipelines?expand=false&limit=5"),
     ("those that run", "/applications/APP/pipelines?limit=2&statuses=RUNNING,PAUSED,NOT_STARTED"),
     ("search", "/applications/APP/executions/search?size=20"),
-    ("search by status", "/applications/APP/executions/search?size=20&statuses=TERMINAL,CANCELED"),
+    ("search by status", "/applications/APP/executions/search?size=10&statuses=TERMINAL,CANCELED"),
     ("search by name", "/applications/APP/executions/search?size=20&pipelineName=p3&reverse=true"),
     ("of a pipeline", "/executions?pipelineConfigIds=APP-p1&limit=20"),
 ];
