@@ -281,6 +281,19 @@ impl Driver {
         }
     }
 
+    /// The version that another scheduler stored of an execution since it was loaded here, if one did.
+    ///
+    /// # Errors
+    /// [`PortError`] if it cannot be read.
+    pub(super) async fn newer(&self, loaded: &Loaded) -> Result<Option<Version>, PortError> {
+        if !self.share.shards.is_shared() {
+            return Ok(None);
+        }
+        let stored = self.shell.ports.journal.load(&loaded.id).await?;
+        let found = stored.map_or(0, |stored| stored.version);
+        Ok((found != loaded.version).then_some(found))
+    }
+
     /// An execution that has not ended, with its content.
     async fn load(&self, id: &ExecutionId) -> Result<Option<Loaded>, PortError> {
         let journal = &*self.shell.ports.journal;

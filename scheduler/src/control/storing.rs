@@ -73,7 +73,7 @@ impl Driver {
     }
 
     /// Another scheduler stored something of an execution since it was loaded here.
-    fn overtaken(&mut self, work: Work, waiters: Vec<Waiter>, found: Version) {
+    pub(super) fn overtaken(&mut self, work: Work, waiters: Vec<Waiter>, found: Version) {
         let Loaded { id, version, .. } = work.loaded;
         tracing::debug!(execution = %id, found, "another scheduler changed it, or took the room");
         self.forget(&id);

@@ -146,6 +146,21 @@ impl Driver {
             Ok(resolved) => apply_request(&self.shell, &mut work.0, resolved, now).await,
             Err(refused) => Ok(Err(refused)),
         };
+        // What is refused or changes nothing is not stored: that it was decided on an older version than
+        // the newest would not come out there.
+        if done.is_ok() && work.0.changes.is_empty() {
+            match self.newer(&work.0.loaded).await {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    work.1.push(Waiter::Request(reply));
+                    return self.overtaken(work.0, work.1, found);
+                }
+                Err(error) => {
+                    drop(reply.send(Err(error.into())));
+                    return self.keep(turn, work);
+                }
+            }
+        }
         match done {
             Ok(Ok(())) => {
                 work.1.push(Waiter::Request(reply));
