@@ -74,6 +74,7 @@ pub(crate) struct World {
     documents: Arc<MemoryDocuments>,
     leases: Arc<leases::Server>,
     blobs: Arc<MemoryBlobs>,
+    pub(crate) views: verdict::Views,
     /// How many clocks there were so far.
     clocks: AtomicU64,
     /// The schedulers of the moment by their number, for users.
@@ -86,7 +87,7 @@ impl World {
         let clock = Arc::new(SimClock::begin());
         let storm = Duration::from_secs(chance.between(30, 400));
         let storm = storm.min(setting.storm_max.unwrap_or(storm));
-        let limit = Limit::roll(seed);
+        let limit = Limit::roll(seed, &setting);
         let plans = plans(&chance, seed, limit, &setting);
         let lease_ttl = Duration::from_secs(worker::LEASE_TTL_SECONDS.unsigned_abs());
         let looked_up = setting.mutation != Mutation::EffectsNotLookedUp;
@@ -104,6 +105,7 @@ impl World {
             documents: Arc::default(),
             leases: Arc::new(leases::Server::new(servers, lease_ttl)),
             blobs: Arc::default(),
+            views: verdict::Views::default(),
             clocks: AtomicU64::new(1),
             clock,
             schedulers: watch::Sender::default(),

@@ -42,17 +42,34 @@ pub(crate) struct Plan {
 pub(crate) struct Limit {
     pub(crate) running_max: usize,
     pub(crate) keeps_waiting: bool,
+    /// When all of them are submitted, in seconds, where they come at once.
+    pub(crate) all_at: Option<u64>,
 }
+
+/// Told apart from the seed's other dice, so that what else it tells stays as it was.
+const CROWD_DICE: u64 = 0xc40d_5ed0_0a7a_d004;
 
 impl Limit {
     /// Dice of their own: what else a seed tells stays as it was.
-    pub(crate) fn roll(seed: u64) -> Option<Self> {
+    pub(crate) fn roll(seed: u64, setting: &Setting) -> Option<Self> {
         let chance = Chance::of(!seed);
         let limit = || Self {
             running_max: chance.between(1, 3) as usize,
             keeps_waiting: !chance.one_in(3),
+            all_at: None,
         };
-        chance.one_in(3).then(limit)
+        let crowd = setting.has(Fault::Crowds).then(|| Self::roll_crowd(seed)).flatten();
+        crowd.or_else(|| chance.one_in(3).then(limit))
+    }
+
+    /// In one world of three all come at once, to where few may run.
+    fn roll_crowd(seed: u64) -> Option<Self> {
+        let chance = Chance::of(seed ^ CROWD_DICE);
+        chance.one_in(3).then(|| Self {
+            running_max: if chance.one_in(3) { 2 } else { 1 },
+            keeps_waiting: chance.one_in(2),
+            all_at: Some(chance.between(0, 60)),
+        })
     }
 }
 
@@ -155,7 +172,8 @@ impl Plan {
     /// Makes it an execution of a pipeline of which only so many may run.
     pub(crate) fn limited(mut self, limit: Option<Limit>) -> Self {
         let Some(document) = self.document.as_object_mut() else { return self };
-        if let Some(Limit { running_max, keeps_waiting }) = limit {
+        if let Some(Limit { running_max, keeps_waiting, all_at }) = limit {
+            self.submit_after = all_at.unwrap_or(self.submit_after);
             document.insert("id".into(), LIMITED.into());
             document.insert("maxConcurrentExecutions".into(), running_max.into());
             document.insert("keepWaitingPipelines".into(), keeps_waiting.into());

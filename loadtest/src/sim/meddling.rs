@@ -79,8 +79,10 @@ impl Meddling {
         self.skip.is_some() || self.restart.is_some()
     }
 
+    /// Whether it may end canceled: what a failure ended stays so where the stage that failed is begun
+    /// again, and passed over then.
     pub(crate) fn may_cancel(&self) -> bool {
-        self.force_cancel.is_some()
+        self.force_cancel.is_some() || (self.restart.is_some() && self.skip.is_some())
     }
 }
 

@@ -94,6 +94,11 @@ impl Observer {
         }
     }
 
+    /// The version in which an execution is stored.
+    pub(crate) fn version(&self, id: &ExecutionId) -> Option<Version> {
+        self.lock().executions.get(id).map(|known| known.version)
+    }
+
     /// How an execution stood that somebody removed.
     pub(crate) fn status_when_removed(&self, id: &ExecutionId) -> Option<Status> {
         self.lock().removed.get(id).copied()

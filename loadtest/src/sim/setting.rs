@@ -72,6 +72,8 @@ pub enum Fault {
     Stops,
     /// Calls take their time.
     Delays,
+    /// People start many executions of one pipeline at once.
+    Crowds,
     /// People cancel.
     Cancels,
     /// People pause, skip, restart, end by force, edit.
@@ -82,7 +84,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, with the names by which a command line calls them.
-    pub const NAMED: [(&str, Self); 14] = [
+    pub const NAMED: [(&str, Self); 15] = [
         ("messages", Self::Messages),
         ("connections", Self::Connections),
         ("store", Self::Store),
@@ -94,18 +96,20 @@ impl Fault {
         ("queues-forgotten", Self::QueuesForgotten),
         ("stops", Self::Stops),
         ("delays", Self::Delays),
+        ("crowds", Self::Crowds),
         ("cancels", Self::Cancels),
         ("meddling", Self::Meddling),
         ("deletes", Self::Deletes),
     ];
     /// Those that came later than the seeds that are kept from before: without them such a seed tells what
     /// it told.
-    pub const LATER: [Self; 6] = [
+    pub const LATER: [Self; 7] = [
         Self::Clocks,
         Self::LeasesForgotten,
         Self::QueuesForgotten,
         Self::Stops,
         Self::Delays,
+        Self::Crowds,
         Self::Deletes,
     ];
 }

@@ -1,10 +1,13 @@
 //! What a world must have come to.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared_model::{ExecutionId, Limits, StageRun, Status};
 use shared_ports::Journal;
+use shared_ports::journal::Version;
 use tokio::task::JoinSet;
 
 use super::World;
@@ -82,6 +85,22 @@ impl Violation {
     }
 }
 
+/// Executions as they were looked at last.
+#[derive(Default)]
+pub(crate) struct Views(Mutex<BTreeMap<ExecutionId, (Version, Arc<Value>)>>);
+
+impl Views {
+    fn get(&self, id: &ExecutionId, version: Version) -> Option<Arc<Value>> {
+        let views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        views.get(id).filter(|(at, _)| *at == version).map(|(_, view)| Arc::clone(view))
+    }
+
+    fn put(&self, id: &ExecutionId, version: Version, view: Arc<Value>) {
+        let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        views.insert(id.clone(), (version, view));
+    }
+}
+
 /// Waits until all users are done and all executions have ended; whether they did in time.
 pub(crate) async fn wait_for_end(world: &World, mut users: JoinSet<()>) -> bool {
     let all = async {
@@ -104,16 +123,24 @@ async fn unfinished(world: &World) -> Vec<ExecutionId> {
     listed.into_iter().map(|(id, _)| id).collect()
 }
 
-/// An execution in Gate's shape, from the store itself.
-pub(crate) async fn view(world: &World, id: &ExecutionId) -> Option<Value> {
+/// An execution in Gate's shape, from the store itself. Who looks again at what has not changed is told
+/// what it was told before.
+pub(crate) async fn view(world: &World, id: &ExecutionId) -> Option<Arc<Value>> {
+    let version = world.observer.version(id)?;
+    if let Some(view) = world.views.get(id, version) {
+        return Some(view);
+    }
     let detail = scheduler::view::Detail::Full;
-    scheduler::view::load(world.journal(), id, &Limits::default(), detail).await.ok().flatten()
+    let view = scheduler::view::load(world.journal(), id, &Limits::default(), detail).await;
+    let view = Arc::new(view.ok().flatten()?);
+    world.views.put(id, version, Arc::clone(&view));
+    Some(view)
 }
 
 /// The same; of one that somebody deleted, how it stood then.
-pub(crate) async fn last_view(world: &World, id: &ExecutionId) -> Option<Value> {
+pub(crate) async fn last_view(world: &World, id: &ExecutionId) -> Option<Arc<Value>> {
     match world.observer.status_when_removed(id) {
-        Some(status) => Some(json!({ "status": status })),
+        Some(status) => Some(Arc::new(json!({ "status": status }))),
         None => view(world, id).await,
     }
 }

@@ -7,8 +7,8 @@ use shared_testkit::env;
 
 use crate::workspace;
 
-/// Optimises our own crates. Dependencies stay as they are, so that they are not built once more.
-const PROFILE: &str = "profile.dev.opt-level=2";
+/// The profile of the workspace that is meant for it.
+const PROFILE: &str = "sim";
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("how much").required(true).args(["seeds", "minutes"])))]
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let kept = workspace::target_folder()?.join("sim-failed.txt");
     let mut command = workspace::cargo();
-    command.args(["--config", PROFILE, "run", "--quiet", "--package", "loadtest"]);
+    command.args(["run", "--profile", PROFILE, "--quiet", "--package", "loadtest"]);
     command.args(["--bin", "sim", "--", "--from", &arguments.seed.to_string()]);
     command.arg("--shrink").arg("--keep").arg(kept);
     if let Some(threads) = arguments.threads {
