@@ -193,8 +193,11 @@ impl World {
 }
 
 fn plans(chance: &Chance, seed: u64, limit: Option<Limit>, setting: &Setting) -> Vec<Plan> {
-    let rolled = (0..chance.between(1, 4)).map(|n| Plan::roll(chance, seed, n));
-    let rolled: Vec<Plan> = rolled.map(|plan| plan.limited(limit).cut(setting)).collect();
+    let first = chance.between(1, 4);
+    let rolled = (0..first).map(|n| Plan::roll(chance, seed, n));
+    let more = limit.into_iter().flat_map(|limit| limit.more(seed, first));
+    let rolled: Vec<Plan> =
+        rolled.chain(more).map(|plan| plan.limited(limit).cut(setting)).collect();
     let kept = (0..).zip(rolled).take(setting.plans_max.unwrap_or(usize::MAX));
     kept.map(|(n, plan)| plan.meddled_with(seed, n, setting)).collect()
 }

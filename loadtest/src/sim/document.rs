@@ -46,6 +46,8 @@ pub(crate) struct Limit {
     pub(crate) all_at: Option<u64>,
 }
 
+/// Executions that come at once.
+const CROWD: u64 = 6;
 /// Told apart from the seed's other dice, so that what else it tells stays as it was.
 const CROWD_DICE: u64 = 0xc40d_5ed0_0a7a_d004;
 
@@ -60,6 +62,13 @@ impl Limit {
         };
         let crowd = setting.has(Fault::Crowds).then(|| Self::roll_crowd(seed)).flatten();
         crowd.or_else(|| chance.one_in(3).then(limit))
+    }
+
+    /// The others of a crowd, whose first few are there already.
+    pub(crate) fn more(self, seed: u64, first: u64) -> impl Iterator<Item = Plan> {
+        let chance = Chance::of(seed.rotate_left(31) ^ CROWD_DICE);
+        let until = if self.all_at.is_some() { CROWD } else { first };
+        (first..until).map(move |n| Plan::roll(&chance, seed, n))
     }
 
     /// In one world of three all come at once, to where few may run.

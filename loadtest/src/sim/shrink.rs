@@ -7,7 +7,7 @@ use super::setting::{Fault, Mutation, Setting};
 use super::verdict::Verdict;
 
 /// Sizes that are tried, the smallest first; no seed has larger ones.
-const PLANS: std::ops::Range<usize> = 1..4;
+const PLANS: std::ops::Range<usize> = 1..6;
 const STAGES: std::ops::Range<usize> = 1..9;
 const STORMS: [u64; 9] = [5, 10, 20, 40, 80, 120, 180, 240, 320];
 

@@ -13,16 +13,23 @@ const DELAY_DICE: u64 = 0xde1a_7ed0_ca11_0002;
 /// Within so many seconds of its life a process stands still, for how many.
 const STOP_WITHIN: u64 = 200;
 const STOP_SECONDS: (u64, u64) = (5, 45);
-/// Calls of which one is slow, and for how many milliseconds at most.
-const CALLS: u64 = 20;
+/// Calls of which one is slow, in this world or that, and for how many milliseconds at most.
+const CALLS: (u64, u64) = (2, 30);
 const DELAY_MAX: u64 = 3_000;
 
 /// How slow one process is.
 pub(crate) struct Slowness {
     /// From when on it stands still, and until when.
     stopped: Option<(Instant, Instant)>,
-    /// Of its calls, where some of them are slow.
-    calls: Option<(Chance, Weather)>,
+    calls: Option<Calls>,
+}
+
+/// Calls of which some are slow.
+struct Calls {
+    /// Of how many one is.
+    of: u64,
+    chance: Chance,
+    weather: Weather,
 }
 
 impl Slowness {
@@ -31,10 +38,13 @@ impl Slowness {
     pub(crate) fn roll(seed: u64, process: u64, weather: &Weather, setting: &Setting) -> Self {
         let dice = |dice: u64| Chance::of(seed.rotate_left(23) ^ process ^ dice);
         let stops = setting.has(Fault::Stops) && Chance::of(seed ^ STOP_DICE).one_in(3);
-        let slows = setting.has(Fault::Delays) && Chance::of(seed ^ DELAY_DICE).one_in(2);
+        let world = Chance::of(seed ^ DELAY_DICE);
+        let slows = setting.has(Fault::Delays) && world.one_in(2);
+        let of = world.between(CALLS.0, CALLS.1);
+        let calls = || Calls { of, chance: dice(DELAY_DICE), weather: weather.clone() };
         Self {
             stopped: stops.then(|| stopped(&dice(STOP_DICE), weather)).flatten(),
-            calls: slows.then(|| (dice(DELAY_DICE), weather.clone())),
+            calls: slows.then(calls),
         }
     }
 
@@ -49,8 +59,8 @@ impl Slowness {
 
     /// Takes the time that a call takes, or what comes back of it.
     pub(crate) async fn delay(&self) {
-        let Some((chance, weather)) = &self.calls else { return };
-        if weather.is_calm() || !chance.one_in(CALLS) {
+        let Some(Calls { of, chance, weather }) = &self.calls else { return };
+        if weather.is_calm() || !chance.one_in(*of) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(chance.between(1, DELAY_MAX))).await;
