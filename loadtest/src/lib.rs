@@ -8,4 +8,5 @@ pub mod serve;
 pub mod sim;
 pub mod stand;
 pub mod stepping;
+pub mod table;
 pub mod workload;

@@ -271,6 +271,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_those_that_ended_the_oldest_is_forgotten() {
+        let mut ended = Ended::default();
+        let attempt = |number| AttemptId { number, ..attempt() };
+        let count = u32::try_from(REMEMBERED_MAX).unwrap();
+        (1..=count).for_each(|number| ended.note(&attempt(number), Epoch(1)));
+        // Heard of again, the first is not the oldest any more.
+        ended.note(&attempt(1), Epoch(2));
+        assert!(ended.has(&attempt(1), Epoch(2)));
+        ended.note(&attempt(count + 1), Epoch(1));
+        assert!(!ended.has(&attempt(2), Epoch(1)));
+        assert!(ended.has(&attempt(3), Epoch(1)));
+        assert_eq!((ended.epochs.len(), ended.order.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
+    }
+
     fn begin(list: &InFlight, epoch: u64) -> Begin {
         list.begin(&attempt(), Epoch(epoch), false, &CancellationToken::new())
     }

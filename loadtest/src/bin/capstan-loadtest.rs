@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use loadtest::stand::Shape;
 use loadtest::stand::working::Working;
+use loadtest::table;
 use loadtest::workload::{self, Plan, Workload};
 
 /// Measures Capstan on RabbitMQ, Redis and PostgreSQL of its own.
@@ -76,7 +77,7 @@ fn main() -> anyhow::Result<()> {
             if let Some(file) = &run.json {
                 std::fs::write(file, format!("{figures:#}\n"))?;
             }
-            println!("{figures:#}");
+            print!("{}", table::of(&figures));
         }
         Command::Worker(working) => on_threads(working.run())?,
     }

@@ -49,12 +49,12 @@ pub(super) fn again(entries: &[Entry], from: usize, worker: u32, at: u64) -> Vec
     again.map(|entry| Duration::from_nanos(entry.at - at)).collect()
 }
 
-/// Of sorted times, in milliseconds.
-pub(super) fn quantiles(sorted: Vec<Duration>) -> Value {
+/// Of sorted times, in milliseconds; of none at all, nothing is known.
+pub(super) fn quantiles(sorted: &[Duration]) -> Value {
     let at = |share: f64| {
         let place = (sorted.len() as f64 * share) as usize;
-        let found = sorted.get(place.min(sorted.len().saturating_sub(1)));
-        (found.copied().unwrap_or_default().as_secs_f64() * 100_000.0).round() / 100.0
+        let found = sorted.get(place.min(sorted.len().saturating_sub(1)))?;
+        Some((found.as_secs_f64() * 100_000.0).round() / 100.0)
     };
     json!({
         "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p99.9": at(0.999), "most": at(1.0),
@@ -79,6 +79,15 @@ mod tests {
             entry(1, Moment::Done, 18, 2),
         ];
         assert_eq!(between_stages(&entries), [Duration::from_nanos(7)]);
+    }
+
+    #[test]
+    fn of_nothing_nothing_is_known() {
+        let none = json!({
+            "p50": null, "p90": null, "p99": null, "p99.9": null, "most": null, "of": 0,
+        });
+        assert_eq!(quantiles(&[]), none);
+        assert_eq!(quantiles(&[Duration::from_millis(3)])["p99"], 3.0);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn worker(plan: &Plan) -> Result<Value> {
     let ended = load.end(&stand)?;
     ensure!(!waits.is_empty(), "no worker was killed while it worked");
     Ok(json!({
-        "killed to running again, ms": quantiles(waits),
+        "killed to running again, ms": quantiles(&waits),
         "kills": WORKER_KILLS, "verified": ended.summary(),
     }))
 }
@@ -109,14 +109,15 @@ fn kill(plan: &Plan, shape: Shape, again: impl Fn(&mut Stand) -> Result<u64>) ->
         kills.push(json!({
             "gone, ms": milliseconds(there.saturating_sub(killed)),
             "back to rate after it was there, ms": after.map(milliseconds),
-            "next progress of what ran, ms": quantiles(waits),
+            "next progress of what ran, ms": quantiles(&waits),
         }));
     }
     let ended = load.end(&stand)?;
+    ensure!(!all.is_empty(), "nothing ran when it was killed");
     all.sort();
     Ok(json!({
         "kills": kills,
-        "next progress of what ran, ms": quantiles(all),
+        "next progress of what ran, ms": quantiles(&all),
         "verified": ended.summary(),
     }))
 }

@@ -12,7 +12,7 @@ use super::{Plan, WARM_UP};
 use crate::serve::now;
 use crate::stand::cpu::{self, Spent};
 use crate::stand::working::nanoseconds;
-use crate::stand::{Entry, Moment, Stand};
+use crate::stand::{Entry, Moment, Shape, Stand};
 
 /// Executions a second with which a rising load begins.
 const RATE_FIRST: f64 = 25.0;
@@ -68,8 +68,8 @@ impl Window {
         };
         let whole = inside.iter().filter_map(|one| whole(&one)).collect();
         json!({
-            "request to answer, ms": quantiles(sorted(accepted)),
-            "request to the work of the last stage, ms": quantiles(sorted(whole)),
+            "request to answer, ms": quantiles(&sorted(accepted)),
+            "request to the work of the last stage, ms": quantiles(&sorted(whole)),
         })
     }
 }
@@ -79,27 +79,52 @@ fn sorted(mut durations: Vec<Duration>) -> Vec<Duration> {
     durations
 }
 
-pub(super) fn run(plan: &Plan, pace: Pace, work: Work) -> Result<Value> {
-    let stand = Stand::start(plan.shape.clone())?;
+/// One load, measured once it has warmed up, and verified.
+struct Measured {
+    stand: Stand,
+    window: Window,
+    ended: Ended,
+    /// Executions that were submitted and had not finished when the measuring ended.
+    backlog: usize,
+}
+
+impl Measured {
+    fn stages_per_second(&self) -> f64 {
+        (self.window.stages() as f64 / self.window.seconds).round()
+    }
+
+    fn executions(&self) -> Value {
+        self.window.executions(&self.stand, &self.ended)
+    }
+}
+
+fn measure(shape: Shape, duration: Duration, pace: Pace, work: Work) -> Result<Measured> {
+    let stand = Stand::start(shape)?;
     let load = Load::start(&stand, pace, work);
     std::thread::sleep(WARM_UP);
-    let window = Window::open(&stand, plan.duration)?;
+    let window = Window::open(&stand, duration)?;
+    let backlog = load.submitted().saturating_sub(stand.ledger.finished());
     let ended = load.end(&stand)?;
-    ensure!(window.stages() > 0, "no stage was worked on in {:?}", plan.duration);
+    ensure!(window.stages() > 0, "no stage was worked on in {duration:?}");
     ensure!(ended.repeated == 0, "{} stages were worked on twice", ended.repeated);
-    let stages = window.stages();
+    Ok(Measured { stand, window, ended, backlog })
+}
+
+pub(super) fn run(plan: &Plan, pace: Pace, work: Work) -> Result<Value> {
+    let measured = measure(plan.shape.clone(), plan.duration, pace, work)?;
+    let window = &measured.window;
     let mut figures = json!({
         "pace": format!("{pace:?}"),
         "stages of one": work.graph.len(),
-        "stages per second": (stages as f64 / window.seconds).round(),
+        "stages per second": measured.stages_per_second(),
         "CPU per stage, us": window.per_stage(),
-        "executions": window.executions(&stand, &ended),
+        "executions": measured.executions(),
         "memory at the end": window.memory,
-        "written per stage, bytes": window.written / stages as u64,
-        "verified": ended.summary(),
+        "written per stage, bytes": window.written / window.stages() as u64,
+        "verified": measured.ended.summary(),
     });
     if matches!(work.graph, Graph::Chain { .. }) {
-        figures["stage to next stage, ms"] = quantiles(between_stages(&window.entries));
+        figures["stage to next stage, ms"] = quantiles(&between_stages(&measured.window.entries));
     }
     Ok(figures)
 }
@@ -123,19 +148,14 @@ pub(super) fn rise(plan: &Plan, graph: Graph) -> Result<Value> {
 fn one_rate(plan: &Plan, graph: Graph, rate: f64, step: usize) -> Result<Value> {
     let mut shape = plan.shape.clone();
     shape.folder = shape.folder.join(format!("step{step}"));
-    let stand = Stand::start(shape)?;
-    let load = Load::start(&stand, Pace::PerSecond(rate), Work { graph, stage_bytes: 0 });
-    std::thread::sleep(WARM_UP);
-    let window = Window::open(&stand, plan.duration)?;
-    let backlog = load.submitted().saturating_sub(stand.ledger.finished());
-    let ended = load.end(&stand)?;
-    ensure!(ended.repeated == 0, "{} stages were worked on twice", ended.repeated);
+    let work = Work { graph, stage_bytes: 0 };
+    let measured = measure(shape, plan.duration, Pace::PerSecond(rate), work)?;
     Ok(json!({
         "executions a second": rate,
-        "backlog, executions": backlog,
-        "stages per second": (window.stages() as f64 / window.seconds).round(),
-        "CPU per stage, us": window.per_stage(),
-        "executions": window.executions(&stand, &ended),
-        "verified": ended.summary(),
+        "backlog, executions": measured.backlog,
+        "stages per second": measured.stages_per_second(),
+        "CPU per stage, us": measured.window.per_stage(),
+        "executions": measured.executions(),
+        "verified": measured.ended.summary(),
     }))
 }
