@@ -8,5 +8,6 @@ pub mod serve;
 pub mod sim;
 pub mod stand;
 pub mod stepping;
+pub mod storm;
 pub mod table;
 pub mod workload;

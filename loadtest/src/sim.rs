@@ -8,6 +8,7 @@ mod broker;
 mod chance;
 mod clock;
 mod document;
+mod forge;
 mod journal;
 mod jumps;
 mod leases;
@@ -34,6 +35,7 @@ use shared_ports::{Clock, Ports};
 use tokio::sync::watch;
 
 pub use self::clock::SimClock;
+pub(crate) use self::forge::{Forger, let_begin};
 pub use self::setting::{Fault, Mutation, Setting};
 pub use self::shrink::{Shrunk, shrink};
 pub use self::verdict::{Verdict, Violation};

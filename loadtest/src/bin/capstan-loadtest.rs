@@ -3,11 +3,13 @@
 #![expect(clippy::print_stdout, reason = "it is what this tool prints")]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use loadtest::stand::Shape;
 use loadtest::stand::working::Working;
+use loadtest::storm::{self, Storm};
 use loadtest::table;
 use loadtest::workload::{self, Plan, Workload};
 
@@ -25,6 +27,18 @@ enum Command {
     List,
     /// Runs one.
     Run(Run),
+    /// Accidents on everything that it runs on, while pipelines run; and whether nothing is lost, nothing
+    /// doubled, nothing stuck.
+    Storm(Box<Storm>),
+    /// The target of a storm.
+    #[command(hide = true)]
+    StormLedger(storm::Ledger),
+    /// One worker of a storm.
+    #[command(hide = true)]
+    StormWorker(storm::roles::Worker),
+    /// One scheduler of a storm, without one of its guards.
+    #[command(hide = true)]
+    StormScheduler(storm::roles::Unguarded),
     /// One worker of a workload.
     #[command(hide = true)]
     Worker(Working),
@@ -63,7 +77,7 @@ struct Run {
     data_dir: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::List => Workload::value_variants().iter().for_each(|workload| {
             let named = workload.to_possible_value();
@@ -79,9 +93,22 @@ fn main() -> anyhow::Result<()> {
             }
             print!("{}", table::of(&figures));
         }
+        Command::Storm(storm) => return blow(&storm),
+        Command::StormLedger(ledger) => ledger.run()?,
+        Command::StormWorker(worker) => on_threads(worker.run())?,
+        Command::StormScheduler(scheduler) => on_threads(Box::pin(scheduler.run()))?,
         Command::Worker(working) => on_threads(working.run())?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+fn blow(storm: &Storm) -> anyhow::Result<ExitCode> {
+    let outcome = storm.run()?;
+    if let Some(file) = &storm.json {
+        std::fs::write(file, format!("{:#}\n", outcome.figures))?;
+    }
+    print!("{}", table::of(&outcome.figures));
+    Ok(if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn on_threads(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

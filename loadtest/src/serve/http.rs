@@ -20,9 +20,17 @@ impl Connection {
     /// # Errors
     /// Nobody listens there.
     pub fn open(address: &str) -> Result<Self> {
+        Self::open_within(address, ANSWER_LIMIT)
+    }
+
+    /// The same, where no part of an answer may take longer.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub(crate) fn open_within(address: &str, limit: Duration) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.set_read_timeout(Some(limit))?;
         Ok(Self { address: address.to_owned(), stream: BufReader::new(stream) })
     }
 

@@ -1,18 +1,17 @@
 //! A broker that loses, doubles, delays and reorders, and whose connections break.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use shared_adapters::memory::MemoryBroker;
-use shared_model::{AttemptId, Epoch};
-use shared_ports::messages::{AttemptReady, AttemptReport};
+use shared_ports::messages::AttemptReady;
 use shared_ports::{Broker, Consumer, Delivery, Outgoing, PortError, Queue};
 
 use shared_runtime::{Kind, Supervisor};
 
 use super::chance::Weather;
+use super::forge::{Forger, let_begin};
 use super::ledger::Ledger;
 use super::life::Life;
 use super::setting::Mutation;
@@ -32,15 +31,15 @@ const QUEUE_LEN_MAX: usize = 10_000;
 /// The server.
 pub(crate) struct Shared {
     inner: Mutex<Arc<MemoryBroker>>,
-    /// The newest epoch of each attempt that was announced.
-    epochs: Mutex<BTreeMap<AttemptId, Epoch>>,
+    forger: Forger,
     /// Messages that arrive later.
     under_way: Supervisor,
 }
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        Self { inner: Mutex::new(empty()), epochs: Mutex::default(), under_way: Supervisor::new() }
+        let (inner, forger) = (Mutex::new(empty()), Forger::default());
+        Self { inner, forger, under_way: Supervisor::new() }
     }
 
     /// Comes back with empty queues; every connection is gone.
@@ -50,19 +49,6 @@ impl Shared {
 
     fn inner(&self) -> Arc<MemoryBroker> {
         Arc::clone(&self.inner.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Remembers announced epochs; makes every report one of the newest.
-    fn forge(&self, message: &mut Outgoing) {
-        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(ready) = serde_json::from_slice::<AttemptReady>(&message.body) {
-            epochs.insert(ready.attempt, ready.epoch);
-        } else if let Ok(mut report) = serde_json::from_slice::<AttemptReport>(&message.body)
-            && let Some(newest) = epochs.get(&report.attempt)
-        {
-            report.epoch = *newest;
-            message.body = serde_json::to_vec(&report).unwrap_or_default().into();
-        }
     }
 }
 
@@ -83,21 +69,13 @@ pub(crate) struct FaultyBroker {
     pub(crate) is_shared: bool,
 }
 
-/// Lets an attempt begin before its claim is in the journal.
-fn let_begin(message: &mut Outgoing) {
-    if let Ok(ready) = serde_json::from_slice::<AttemptReady>(&message.body) {
-        let ready = AttemptReady { needs_grant: false, ..ready };
-        message.body = serde_json::to_vec(&ready).unwrap_or_default().into();
-    }
-}
-
 impl FaultyBroker {
     async fn send(&self, mut message: Outgoing) -> Result<(), PortError> {
         if self.mutation == Mutation::EpochIgnored {
-            self.shared.forge(&mut message);
+            self.shared.forger.forge(&mut message.body);
         }
         if self.mutation == Mutation::GrantNotAwaited {
-            let_begin(&mut message);
+            let_begin(&mut message.body);
         }
         if self.messages.strikes(MESSAGES) {
             return Ok(());

@@ -23,7 +23,7 @@ pub struct Process {
 impl Process {
     /// Starts one and waits until it says on its `/readyz` that it is ready. One without an address
     /// is not asked.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &str,
         mut command: Command,
         folder: &Path,
@@ -63,9 +63,8 @@ impl Process {
 
     /// Asks it to end, and waits for that.
     pub(crate) fn stop(mut self) -> Result<()> {
-        let pid = self.pid().to_string();
-        ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "no `kill`");
-        let began = now();
+        self.signal("-TERM")?;
+        let (pid, began) = (self.pid(), now());
         while self.child.try_wait()?.is_none() {
             ensure!(began.elapsed() < STOP_LIMIT, "process {pid} did not end in {STOP_LIMIT:?}");
             std::thread::sleep(LOOK_INTERVAL);
@@ -73,7 +72,20 @@ impl Process {
         Ok(())
     }
 
-    fn is_ready(&self) -> bool {
+    /// Sends it a signal, as `kill` calls it.
+    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+        let pid = self.pid().to_string();
+        ensure!(Command::new("kill").args([signal, &pid]).status()?.success(), "no `kill`");
+        Ok(())
+    }
+
+    /// Whether it has ended, by itself or since it was told to.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Whether it says so.
+    pub(crate) fn is_ready(&self) -> bool {
         let asked =
             Connection::open(&self.address).and_then(|mut at| at.send("GET", "/readyz", ""));
         asked.is_ok_and(|(status, _)| status == 200)

@@ -68,6 +68,26 @@ impl PostgresServer {
         Self::of(Cluster::make_in(folder.to_owned(), None)?, settings)
     }
 
+    /// Starts the server again that [`PostgresServer::start_in`] made in a folder, once nothing of it runs
+    /// any more; `url` is what [`PostgresServer::url`] said, and says again.
+    ///
+    /// # Errors
+    /// As [`PostgresServer::start`]; the URL is another one's.
+    pub fn resume_in(folder: &Path, url: &str, settings: &[&str]) -> Result<Self> {
+        let parts = || {
+            let (password, place) =
+                url.strip_prefix(&format!("postgres://{USER}:"))?.split_once('@')?;
+            let port = place.strip_prefix("127.0.0.1:")?.split_once('/')?.0;
+            Some((password.to_owned(), port.parse().ok()?))
+        };
+        let (password, port) =
+            parts().context("no URL of a server that was started in a folder")?;
+        let programs = install::postgres_programs()?;
+        let cluster =
+            Cluster { folder: folder.to_owned(), programs, port, password, _folder: None };
+        Self::of(cluster, settings)
+    }
+
     /// `postgres://user:password@127.0.0.1:port/database`.
     pub fn url(&self, database: &str) -> String {
         self.cluster.url(database)

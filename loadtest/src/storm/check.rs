@@ -1,0 +1,299 @@
+//! What must hold at the end of a round, over what people saw, what the API tells and what the target knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::history::{Asked, Known};
+use super::ledger::{Line, What};
+use super::plan::{LIMITED, Plan};
+
+/// How long after a cancel that was acknowledged work may still act, in nanoseconds, where nobody stands
+/// still or is cut off.
+const CANCEL_ACTS_MAX: u64 = 2_000_000_000;
+
+/// Something that must not happen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Violation {
+    /// The execution, unless it is none's.
+    pub(super) number: Option<u64>,
+    pub(super) what: String,
+}
+
+/// One execution with everything that is known of it.
+pub(super) struct Case<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) known: &'a Known,
+    /// As the API tells it; `None` if it does not.
+    pub(super) execution: Option<&'a Value>,
+    pub(super) lines: &'a [Line],
+    /// Whether nobody stood still and nothing was cut off in the round.
+    pub(super) is_gentle: bool,
+}
+
+impl Case<'_> {
+    /// Everything that is wrong with it.
+    pub(super) fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        found.extend(self.lost());
+        found.extend(self.ends_badly());
+        found.extend(self.goes_back());
+        found.extend(self.silent());
+        found.extend(self.doubled());
+        found.extend(self.early());
+        found.extend(self.escaped());
+        let number = Some(self.plan.number);
+        found.into_iter().map(|what| Violation { number, what }).collect()
+    }
+
+    fn is_promised(&self) -> bool {
+        self.known.id.is_some()
+    }
+
+    fn status(&self) -> &str {
+        self.execution.and_then(|execution| execution["status"].as_str()).unwrap_or_default()
+    }
+
+    fn asked(&self, act: &str) -> bool {
+        self.known
+            .story
+            .iter()
+            .any(|one| matches!(one, Asked::Act { act: did, .. } if did.starts_with(act)))
+    }
+
+    fn lost(&self) -> Option<String> {
+        let refused = self.known.story.iter().find_map(|one| match one {
+            Asked::Refused { answer, .. } => Some(format!("refused: {answer}")),
+            Asked::Missing { .. } => {
+                Some("lost: it was not there though it was promised".to_owned())
+            }
+            Asked::Submit { .. }
+            | Asked::Accepted { .. }
+            | Asked::Act { .. }
+            | Asked::Ended { .. }
+            | Asked::Reopened { .. } => None,
+        });
+        let gone = self.is_promised() && self.execution.is_none();
+        refused.or_else(|| gone.then(|| "lost: it is not there though it was promised".to_owned()))
+    }
+
+    /// Each succeeds, unless somebody cancelled it.
+    fn ends_badly(&self) -> Option<String> {
+        let execution = self.execution?;
+        let status = self.status();
+        if execution["endTime"].is_null() {
+            let waits = &execution["waitingFor"];
+            return Some(format!("stuck: it is {status}, and waits for {waits}"));
+        }
+        let is_well = status == "SUCCEEDED" || (status == "CANCELED" && self.asked("Cancel"));
+        (!is_well).then(|| format!("wrong end: it is {status}"))
+    }
+
+    /// What was seen to have ended stays as it is, unless it was begun again.
+    fn goes_back(&self) -> Option<String> {
+        // Whoever looks while it is being begun again may see either.
+        if self.execution.is_none() || self.asked("Restart") {
+            return None;
+        }
+        let seen = self.known.ended.as_deref()?;
+        let now = self.status();
+        (seen != now).then(|| format!("backwards: it was {seen}, and is {now}"))
+    }
+
+    /// What succeeded was done.
+    fn silent(&self) -> Vec<String> {
+        let stages = self.execution.and_then(|one| one["stages"].as_array()).into_iter().flatten();
+        let succeeded = stages.filter(|stage| stage["status"] == "SUCCEEDED");
+        let places = succeeded.filter_map(|stage| stage["refId"].as_str()?.parse::<usize>().ok());
+        let acting =
+            places.filter(|at| self.plan.stages.get(*at).is_some_and(|one| one.kind.acts()));
+        let acted = |at: &usize| self.acts().any(|line| line.stage == *at);
+        acting.filter(|at| !acted(at)).map(|at| format!("lost: stage {at} never acted")).collect()
+    }
+
+    fn acts(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.what == What::Acted)
+    }
+
+    /// Each run of a stage acts once.
+    fn doubled(&self) -> Vec<String> {
+        let mut times = BTreeMap::<(usize, u32), Vec<&Line>>::new();
+        for line in self.acts() {
+            times.entry((line.stage, line.run)).or_default().push(line);
+        }
+        let doubled = times.into_iter().filter(|(_, lines)| lines.len() > 1);
+        let told = |((stage, run), lines): ((usize, u32), Vec<&Line>)| {
+            let by: Vec<_> =
+                lines.iter().map(|line| format!("{} {}", line.worker, line.epoch)).collect();
+            format!("doubled: stage {stage}, run {run} by {}", by.join(" and "))
+        };
+        doubled.map(told).collect()
+    }
+
+    /// No stage begins before those that it follows have acted, none is a stranger, and no two executions
+    /// have one number.
+    fn early(&self) -> Vec<String> {
+        let mut found = BTreeSet::new();
+        let executions: BTreeSet<_> = self.lines.iter().map(|line| &line.execution).collect();
+        if executions.len() > 1 {
+            found.insert(format!("doubled: it was asked for once, and is {executions:?}"));
+        }
+        for (at, line) in self.lines.iter().enumerate().filter(|(_, line)| line.what == What::Began)
+        {
+            let Some(stage) = self.plan.stages.get(line.stage) else {
+                found.insert(format!("stranger: it has no stage {}", line.stage));
+                continue;
+            };
+            let acting = stage.upstream.iter().filter(|up| self.plan.stages[**up].kind.acts());
+            let acted = |up: &&usize| {
+                self.lines[..at].iter().any(|one| one.what == What::Acted && one.stage == **up)
+            };
+            found.extend(acting.filter(|up| !acted(up)).map(|up| {
+                format!("backwards: stage {} began before stage {up} had acted", line.stage)
+            }));
+        }
+        found.into_iter().collect()
+    }
+
+    /// What was cancelled acts no more.
+    fn escaped(&self) -> Option<String> {
+        if !self.is_gentle || self.asked("Restart") {
+            return None;
+        }
+        let cancelled = self.known.story.iter().find_map(|one| match one {
+            Asked::Act { act, answered, status: 200, .. } if act == "Cancel" => Some(*answered),
+            Asked::Act { .. }
+            | Asked::Submit { .. }
+            | Asked::Accepted { .. }
+            | Asked::Refused { .. }
+            | Asked::Missing { .. }
+            | Asked::Ended { .. }
+            | Asked::Reopened { .. } => None,
+        })?;
+        let late = self.acts().find(|line| line.at > cancelled + CANCEL_ACTS_MAX)?;
+        let after = (late.at - cancelled) / 1_000_000;
+        Some(format!("escaped: stage {} acted {after} ms after the cancel", late.stage))
+    }
+}
+
+/// Never more executions of a pipeline at once than may. One that began again has run in between, as its
+/// times tell: it is not counted.
+pub(super) fn over_limit<'a>(
+    cases: impl Iterator<Item = (&'a Plan, &'a Known, &'a Value)>,
+) -> Vec<Violation> {
+    let mut spans = vec![Vec::new(); LIMITED.len()];
+    for (plan, known, execution) in cases {
+        let is_restarted = known.story.iter().any(|one| matches!(one, Asked::Reopened { .. }));
+        let time = |key: &str| execution[key].as_i64();
+        if let (Some(which), false, Some(span)) =
+            (plan.limited, is_restarted, time("startTime").zip(time("endTime")))
+        {
+            spans[which].push((span, plan.number));
+        }
+    }
+    let of_pipeline = |((name, max), spans): (&(&str, usize), Vec<((i64, i64), u64)>)| {
+        spans.iter().find_map(|((began, _), number)| {
+            let running =
+                spans.iter().filter(|((from, to), _)| from <= began && began < to).count();
+            (running > *max).then(|| Violation {
+                number: Some(*number),
+                what: format!("over limit: {running} executions of {name} at once"),
+            })
+        })
+    };
+    LIMITED.iter().zip(spans).filter_map(of_pipeline).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(what: What, stage: usize, run: u32, at: u64) -> Line {
+        Line {
+            at,
+            what,
+            key: format!("e/{stage}/{run}"),
+            epoch: at,
+            worker: "w".into(),
+            execution: "e".into(),
+            number: 0,
+            stage,
+            run,
+        }
+    }
+
+    /// Two stages, one behind the other, which act.
+    fn plan() -> Plan {
+        let plan = (0..).map(|number| Plan::of(0, number, false));
+        let mut plan = { plan }.find(|plan| plan.limited.is_some()).unwrap();
+        plan.number = 0;
+        plan
+    }
+
+    fn found(known: &Known, execution: Option<Value>, lines: &[Line]) -> Vec<String> {
+        let plan = plan();
+        let execution = execution.as_ref();
+        let case = Case { plan: &plan, known, execution, lines, is_gentle: true };
+        case.violations().into_iter().map(|one| one.what).collect()
+    }
+
+    fn known(story: Vec<Asked>) -> Known {
+        Known { id: Some("e".into()), meddled: false, ended: None, story }
+    }
+
+    fn ended(status: &str) -> Value {
+        let stage = |at: &str| json!({ "refId": at, "status": "SUCCEEDED" });
+        json!({ "status": status, "startTime": 1, "endTime": 2, "stages": [stage("0"), stage("1")] })
+    }
+
+    fn well() -> Vec<Line> {
+        let moments = [(What::Began, 0), (What::Acted, 0), (What::Began, 1), (What::Acted, 1)];
+        (1..).zip(moments).map(|(at, (what, stage))| line(what, stage, 1, at)).collect()
+    }
+
+    #[test]
+    fn what_is_well_is_not_said_to_be_otherwise() {
+        assert_eq!(found(&known(vec![]), Some(ended("SUCCEEDED")), &well()), [""; 0]);
+    }
+
+    #[test]
+    fn each_violation_is_seen() {
+        let none = known(vec![]);
+        let of = |execution, lines: &[Line]| found(&none, execution, lines).concat();
+        assert!(of(None, &well()).contains("lost: it is not there"));
+        assert!(of(Some(ended("SUCCEEDED")), &well()[..3]).contains("stage 1 never acted"));
+        assert!(of(Some(ended("TERMINAL")), &well()).contains("wrong end"));
+        assert!(of(Some(ended("CANCELED")), &well()).contains("wrong end"));
+        assert!(of(Some(json!({ "status": "RUNNING" })), &well()).contains("stuck"));
+        let twice = [well(), vec![line(What::Acted, 1, 1, 9)]].concat();
+        assert!(of(Some(ended("SUCCEEDED")), &twice).contains("doubled"));
+        let again = [well(), vec![line(What::Acted, 1, 2, 9)]].concat();
+        assert_eq!(of(Some(ended("SUCCEEDED")), &again), "", "a run of its own");
+        let early = [&well()[2..], &well()[..2]].concat();
+        assert!(of(Some(ended("SUCCEEDED")), &early).contains("began before"));
+        let back = Known { ended: Some("CANCELED".into()), ..known(vec![]) };
+        assert!(found(&back, Some(ended("SUCCEEDED")), &well()).concat().contains("backwards"));
+        let act = |act: &str, answered| Asked::Act {
+            number: 0,
+            act: act.into(),
+            at: 0,
+            answered,
+            status: 200,
+        };
+        let cancelled = known(vec![act("Cancel", 5)]);
+        let late = [&well()[..3], &[line(What::Acted, 1, 1, 6_000_000_000)]].concat();
+        assert!(found(&cancelled, Some(ended("CANCELED")), &late).concat().contains("escaped"));
+        assert_eq!(found(&cancelled, Some(ended("CANCELED")), &well()), [""; 0]);
+    }
+
+    #[test]
+    fn more_than_may_are_seen() {
+        let (plan, known) = (plan(), known(vec![]));
+        let (_, max) = LIMITED[plan.limited.unwrap()];
+        let execution = json!({ "startTime": 1, "endTime": 5 });
+        let of = |count| over_limit(std::iter::repeat_n((&plan, &known, &execution), count)).len();
+        assert_eq!((of(max), of(max + 1)), (0, 1));
+    }
+}
