@@ -54,6 +54,9 @@ pub struct Storm {
     /// Goes on with the storm in the folder, which was ended.
     #[arg(long)]
     pub resume: bool,
+    /// The round that it begins with: what went wrong in one is told again without those before it.
+    #[arg(long, default_value_t = 0, conflicts_with = "resume")]
+    pub round: u64,
     /// Minutes after which it is enough, however few stages there were.
     #[arg(long)]
     pub minutes: Option<u64>,
@@ -98,7 +101,7 @@ impl Storm {
         ensure!(self.program.exists(), "no program at {}", self.program.display());
         std::fs::create_dir_all(&self.data_dir)?;
         let folder = self.data_dir.canonicalize()?;
-        let mut state = State::of(&folder, self.seed, self.resume)?;
+        let mut state = State::of(&folder, self.seed, (!self.resume).then_some(self.round))?;
         std::fs::create_dir_all(folder.join("shared"))?;
         if !faults::mount(&folder)? {
             eprintln!("blobs and logs have no disk of their own here: it is not filled (F12)");
@@ -173,8 +176,8 @@ impl Storm {
         let without =
             self.without.map(|guard| format!(" --without {}", name(guard.to_possible_value())));
         format!(
-            "capstan-loadtest storm --seed {} --stages {} --round-seconds {} --at-once {} --faults {}{} \
-             --data-dir NEW --program {}   # round {round}",
+            "capstan-loadtest storm --seed {} --round {round} --stages {} --round-seconds {} \
+             --at-once {} --faults {}{} --data-dir NEW --program {}",
             self.seed,
             self.stages,
             self.round_seconds,

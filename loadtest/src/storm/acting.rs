@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -57,8 +57,24 @@ impl StageType for Act {
 
     async fn run(&self, _: &str, cx: &TaskContext) -> TaskAnswer {
         let words = self.words(cx);
-        // Nothing depends on it: it says who is at it.
-        let _unheard = self.ask(&format!("began {words}")).await;
+        // Nothing depends on either: they say who is at it, as does the end of the connection.
+        let present = self.open_and_say(&format!("began {words}")).await;
+        let answer = self.work(cx, &words).await;
+        if let Ok((stream, _)) = present {
+            let left = format!("left {words}");
+            let _unheard = tokio::time::timeout(ANSWER_LIMIT, say(stream, &left)).await;
+        }
+        answer
+    }
+}
+
+/// Where nobody cancelled it, that means that nobody knows what came of it.
+fn unknown() -> TaskAnswer {
+    TaskAnswer::Canceled { result: TaskResult::default() }
+}
+
+impl Act {
+    async fn work(&self, cx: &TaskContext, words: &str) -> TaskAnswer {
         if self.is_keyed && self.was_done(cx).await {
             return TaskAnswer::done();
         }
@@ -69,7 +85,7 @@ impl StageType for Act {
             () = cx.clock.sleep(Duration::from_millis(lasts)) => {}
         }
         loop {
-            match self.act(&words).await {
+            match self.act(words).await {
                 Done::Yes => return TaskAnswer::done(),
                 Done::Unknown if !self.is_keyed => return unknown(),
                 Done::No | Done::Unknown => {}
@@ -81,14 +97,7 @@ impl StageType for Act {
             }
         }
     }
-}
 
-/// Where nobody cancelled it, that means that nobody knows what came of it.
-fn unknown() -> TaskAnswer {
-    TaskAnswer::Canceled { result: TaskResult::default() }
-}
-
-impl Act {
     fn given_up(&self, cx: &TaskContext, why: Ending) -> TaskAnswer {
         match why {
             Ending::HandOver if self.is_keyed => cx.handed_over(),
@@ -120,23 +129,39 @@ impl Act {
         let Ok(stream) = TcpStream::connect(("127.0.0.1", self.ledger)).await else {
             return Done::No;
         };
-        match tokio::time::timeout(ANSWER_LIMIT, say(stream, &format!("{word} {words}"))).await {
-            Ok(Ok(answer)) if ["acted", "known"].contains(&answer.as_str()) => Done::Yes,
+        match tokio::time::timeout(
+            ANSWER_LIMIT,
+            say(BufReader::new(stream), &format!("{word} {words}")),
+        )
+        .await
+        {
+            Ok(Ok((_, answer))) if ["acted", "known"].contains(&answer.as_str()) => Done::Yes,
             Ok(Ok(_)) => Done::No,
             Ok(Err(_)) | Err(_) => Done::Unknown,
         }
     }
 
     async fn ask(&self, question: &str) -> Result<String> {
-        let asked =
-            async { say(TcpStream::connect(("127.0.0.1", self.ledger)).await?, question).await };
+        Ok(self.open_and_say(question).await?.1)
+    }
+
+    /// The connection stays open as long as it is kept.
+    async fn open_and_say(&self, question: &str) -> Result<(BufReader<TcpStream>, String)> {
+        let asked = async {
+            let stream = TcpStream::connect(("127.0.0.1", self.ledger)).await?;
+            stream.set_nodelay(true)?;
+            say(BufReader::new(stream), question).await
+        };
         tokio::time::timeout(ANSWER_LIMIT, asked).await?
     }
 }
 
-async fn say(mut stream: TcpStream, question: &str) -> Result<String> {
-    stream.set_nodelay(true)?;
+async fn say(
+    mut stream: BufReader<TcpStream>,
+    question: &str,
+) -> Result<(BufReader<TcpStream>, String)> {
     stream.write_all(format!("{question}\n").as_bytes()).await?;
-    let answer = BufReader::new(stream).lines().next_line().await?;
-    answer.context("the ledger hung up")
+    let mut answer = String::new();
+    ensure!(stream.read_line(&mut answer).await? > 0, "the ledger hung up");
+    Ok((stream, answer.trim_end().to_owned()))
 }

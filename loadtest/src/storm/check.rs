@@ -12,6 +12,9 @@ use super::plan::{LIMITED, Plan};
 /// still or is cut off.
 const CANCEL_ACTS_MAX: u64 = 2_000_000_000;
 
+/// How late the target may see that somebody is at work no more, in nanoseconds.
+const SEEN_LATE_MAX: u64 = 500_000_000;
+
 /// Something that must not happen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Violation {
@@ -29,6 +32,8 @@ pub(super) struct Case<'a> {
     pub(super) lines: &'a [Line],
     /// Whether nobody stood still and nothing was cut off in the round.
     pub(super) is_gentle: bool,
+    /// Whether nothing happened that lets somebody take work over from one who lives.
+    pub(super) is_strict: bool,
 }
 
 impl Case<'_> {
@@ -42,6 +47,7 @@ impl Case<'_> {
         found.extend(self.doubled());
         found.extend(self.early());
         found.extend(self.escaped());
+        found.extend(self.shared());
         let number = Some(self.plan.number);
         found.into_iter().map(|what| Violation { number, what }).collect()
     }
@@ -155,6 +161,30 @@ impl Case<'_> {
         found.into_iter().collect()
     }
 
+    /// Never two at one piece of work.
+    fn shared(&self) -> Option<String> {
+        let mut live = BTreeMap::<(usize, u32), BTreeMap<(&str, u64), u64>>::new();
+        for line in self.lines.iter().filter(|_| self.is_strict) {
+            let at_it = live.entry((line.stage, line.run)).or_default();
+            let me = (line.worker.as_str(), line.epoch);
+            if line.what == What::Began {
+                at_it.insert(me, line.at);
+            }
+            let mut others = at_it.iter().filter(|(other, _)| **other != me);
+            let since = |began: u64| line.at.saturating_sub(began) > SEEN_LATE_MAX;
+            // Both have been at it for a while: it is not that the end of the first was seen late.
+            if at_it.get(&me).is_some_and(|began| since(*began))
+                && let Some((other, _)) = others.find(|(_, began)| since(**began))
+            {
+                return Some(format!("two at stage {}: {me:?} and {other:?}", line.stage));
+            }
+            if line.what == What::Left {
+                at_it.remove(&me);
+            }
+        }
+        None
+    }
+
     /// What was cancelled acts no more.
     fn escaped(&self) -> Option<String> {
         if !self.is_gentle || self.asked("Restart") {
@@ -191,17 +221,19 @@ pub(super) fn over_limit<'a>(
             spans[which].push((span, plan.number));
         }
     }
-    let of_pipeline = |((name, max), spans): (&(&str, usize), Vec<((i64, i64), u64)>)| {
-        spans.iter().find_map(|((began, _), number)| {
-            let running =
-                spans.iter().filter(|((from, to), _)| from <= began && began < to).count();
-            (running > *max).then(|| Violation {
-                number: Some(*number),
-                what: format!("over limit: {running} executions of {name} at once"),
-            })
+    let pipelines = LIMITED.iter().zip(&spans);
+    pipelines.filter_map(|((name, max), spans)| crowded(name, *max, spans)).collect()
+}
+
+/// The first execution of a pipeline that began when as many ran as may, by when each ran, and its number.
+fn crowded(name: &str, max: usize, spans: &[((i64, i64), u64)]) -> Option<Violation> {
+    spans.iter().find_map(|((began, _), number)| {
+        let running = spans.iter().filter(|((from, to), _)| from <= began && began < to).count();
+        (running > max).then(|| Violation {
+            number: Some(*number),
+            what: format!("over limit: {running} executions of {name} at once"),
         })
-    };
-    LIMITED.iter().zip(spans).filter_map(of_pipeline).collect()
+    })
 }
 
 #[cfg(test)]
@@ -235,7 +267,7 @@ mod tests {
     fn found(known: &Known, execution: Option<Value>, lines: &[Line]) -> Vec<String> {
         let plan = plan();
         let execution = execution.as_ref();
-        let case = Case { plan: &plan, known, execution, lines, is_gentle: true };
+        let case = Case { plan: &plan, known, execution, lines, is_gentle: true, is_strict: true };
         case.violations().into_iter().map(|one| one.what).collect()
     }
 
@@ -271,6 +303,13 @@ mod tests {
         assert!(of(Some(ended("SUCCEEDED")), &twice).contains("doubled"));
         let again = [well(), vec![line(What::Acted, 1, 2, 9)]].concat();
         assert_eq!(of(Some(ended("SUCCEEDED")), &again), "", "a run of its own");
+        let both = [
+            Line { worker: "a".into(), ..line(What::Began, 0, 1, 1) },
+            Line { worker: "b".into(), ..line(What::Began, 0, 1, 2) },
+            Line { worker: "a".into(), ..line(What::Acted, 0, 1, 900_000_000) },
+        ];
+        let epochs = both.map(|line| Line { epoch: 1, ..line });
+        assert!(of(Some(json!({})), &epochs).contains("two at stage 0"));
         let early = [&well()[2..], &well()[..2]].concat();
         assert!(of(Some(ended("SUCCEEDED")), &early).contains("began before"));
         let back = Known { ended: Some("CANCELED".into()), ..known(vec![]) };

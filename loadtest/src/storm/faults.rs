@@ -68,7 +68,10 @@ pub(super) fn happen(site: &Site, copies: &Copies, accident: &Accident) -> Resul
         }
         Fault::Roll => roll(site),
         // People know by themselves when.
-        Fault::Meddling => Ok(lasts()),
+        Fault::Meddling => {
+            lasts();
+            Ok(())
+        }
     }
 }
 
@@ -204,7 +207,7 @@ fn roll(site: &Site) -> Result<()> {
     for (_, name, is_wanted) in site.places() {
         let told = site.named(&name, |slot| {
             slot.change_version();
-            slot.signal("-TERM").map(|()| slot.starts())
+            slot.ask_to_end().map(|()| slot.starts())
         });
         let (Some(told), true) = (told, is_wanted) else { continue };
         let (before, began) = (told?, now());

@@ -34,6 +34,10 @@ const LEASES: &str = "local time, found = redis.call('TIME'), {} \
     if (ends > now or redis.call('TTL', key) == -1) and #found < 5 then found[#found + 1] = key end \
     end return found";
 
+/// Accidents that let nobody take work over from one who lives: whoever is killed is gone at once.
+const TAKE_NOTHING_OVER: [Kind; 7] =
+    [Kind::F1, Kind::F3, Kind::F12, Kind::F15, Kind::F16, Kind::F17, Kind::F18];
+
 /// What became of a round.
 pub(super) struct Judged {
     pub(super) violations: Vec<String>,
@@ -55,12 +59,13 @@ pub(super) fn judge(site: &Site, people: &People, accidents: &[Accident]) -> Res
     let plans: BTreeMap<u64, Plan> =
         all.iter().map(|(number, known)| (*number, people.plan(*number, known.meddled))).collect();
     let is_gentle = accidents.iter().all(|one| [Kind::F12, Kind::F18].contains(&one.kind));
+    let is_strict = accidents.iter().all(|one| TAKE_NOTHING_OVER.contains(&one.kind));
     let none = Vec::new();
     let mut violations = Vec::new();
     for (number, known) in &all {
         let lines = lines.get(number).unwrap_or(&none);
         let execution = executions.get(number);
-        let case = Case { plan: &plans[number], known, execution, lines, is_gentle };
+        let case = Case { plan: &plans[number], known, execution, lines, is_gentle, is_strict };
         violations.extend(case.violations());
     }
     let told = executions.iter().map(|(number, one)| (&plans[number], &all[number], one));

@@ -26,6 +26,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 pub(super) enum What {
     /// Work began.
     Began,
+    /// Whoever was at it is not any more.
+    Left,
     /// Something was done.
     Acted,
     /// It was asked to do something that it had done under that key.
@@ -54,6 +56,7 @@ impl Line {
         let at = words.next()?.parse().ok()?;
         let what = match words.next()? {
             "began" => What::Began,
+            "left" => What::Left,
             "acted" => What::Acted,
             "known" => What::Known,
             _ => return None,
@@ -147,7 +150,14 @@ fn write(mut file: File, waiting: &Receiver<(String, SyncSender<()>)>) -> std::i
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) -> Result<()> {
+    /// Answers one client; whoever began something here and hangs up is at it no more.
+    fn serve(&self, stream: TcpStream) -> Result<()> {
+        let mut began = None;
+        let answered = self.answer_all(stream, &mut began);
+        began.map_or(answered, |rest: String| self.note("left", &rest))
+    }
+
+    fn answer_all(&self, mut stream: TcpStream, began: &mut Option<String>) -> Result<()> {
         stream.set_nodelay(true)?;
         for line in BufReader::new(stream.try_clone()?).lines() {
             let line = line?;
@@ -161,6 +171,12 @@ impl Shared {
                 "look" => lock(&self.known).contains(rest).to_string(),
                 "began" => {
                     self.note("began", rest)?;
+                    *began = Some(rest.to_owned());
+                    "ok".to_owned()
+                }
+                "left" => {
+                    self.note("left", rest)?;
+                    *began = None;
                     "ok".to_owned()
                 }
                 "act" | "act-once" => match self.act(rest, word == "act")? {

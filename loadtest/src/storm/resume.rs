@@ -16,8 +16,6 @@ pub(super) struct State {
     pub(super) seed: u64,
     /// The present round, from 0.
     pub(super) round: u64,
-    /// The number of the next execution.
-    pub(super) next: u64,
     /// Where the present round begins in the ledger, in bytes.
     pub(super) ledger_from: u64,
     /// Where the store is; text, for it holds a password of the storm's own.
@@ -93,13 +91,14 @@ impl Tally {
 }
 
 impl State {
-    /// What an earlier storm left in a folder, if it is to go on; else a new one, where there is none.
-    pub(super) fn of(folder: &Path, seed: u64, resumes: bool) -> Result<Self> {
+    /// What an earlier storm left in a folder, if it is to go on; else a new one, where there is none, from a
+    /// round on.
+    pub(super) fn of(folder: &Path, seed: u64, round: Option<u64>) -> Result<Self> {
         let file = folder.join(FILE);
-        if !resumes {
+        if let Some(round) = round {
             let is_new = !file.exists();
             ensure!(is_new, "{} has a storm; go on with --resume", folder.display());
-            return Ok(Self { seed, ..Self::default() });
+            return Ok(Self { seed, round, ..Self::default() });
         }
         let text = std::fs::read_to_string(&file)
             .with_context(|| format!("no storm to go on with in {}", folder.display()))?;
@@ -124,13 +123,13 @@ mod tests {
     fn a_storm_goes_on_only_as_what_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        assert!(State::of(at, 1, true).is_err(), "there is none");
-        let mut state = State::of(at, 1, false).unwrap();
-        (state.round, state.next) = (3, 70);
+        assert!(State::of(at, 1, None).is_err(), "there is none");
+        let mut state = State::of(at, 1, Some(0)).unwrap();
+        state.round = 3;
         state.save(at).unwrap();
-        assert!(State::of(at, 1, false).is_err(), "it would be overwritten");
-        assert!(State::of(at, 2, true).is_err(), "it has another seed");
-        let again = State::of(at, 1, true).unwrap();
-        assert_eq!((again.round, again.next), (3, 70));
+        assert!(State::of(at, 1, Some(0)).is_err(), "it would be overwritten");
+        assert!(State::of(at, 2, None).is_err(), "it has another seed");
+        let again = State::of(at, 1, None).unwrap();
+        assert_eq!(again.round, 3);
     }
 }

@@ -15,6 +15,8 @@ use super::schedule::{Accident, Fault, of_round};
 use super::site::Site;
 use super::users::{People, file_of};
 
+/// Numbers of executions that each round has for itself: what is in it does not depend on those before it.
+const NUMBERS: u64 = 1_000_000;
 /// How many submit, and how many do what else people do.
 const SUBMITTERS: usize = 2;
 const MEDDLERS: usize = 2;
@@ -38,7 +40,8 @@ impl Round<'_> {
         let file = file_of(folder, state.round);
         let is_resumed = file.exists();
         let record = Record::open_file(file.clone(), state.ledger_from)?;
-        let next = record.all().last_key_value().map_or(state.next, |(last, _)| last + 1);
+        let next =
+            record.all().last_key_value().map_or(state.round * NUMBERS, |(last, _)| last + 1);
         let people = People::of(self.site, self.storm.seed, self.storm.at_once, next, record);
         let began = Stopwatch::start();
         let (accidents, end) = self.live(&people, state, is_resumed)?;
@@ -51,10 +54,10 @@ impl Round<'_> {
         state.tally.failures += people.failures.load(Ordering::SeqCst) as u64;
         let ended = self.site.ended_by_themselves.swap(0, Ordering::SeqCst);
         state.tally.ended_by_themselves += ended as u64;
-        self.conclude(state, &people, judged)
+        self.conclude(state, judged)
     }
 
-    fn conclude(&self, state: &mut State, people: &People, judged: Judged) -> Result<Vec<String>> {
+    fn conclude(&self, state: &mut State, judged: Judged) -> Result<Vec<String>> {
         let folder = &self.site.shape.folder;
         let Judged { violations, stories, tally } = judged;
         state.tally.add(&tally);
@@ -70,7 +73,6 @@ impl Round<'_> {
         }
         std::fs::remove_file(file_of(folder, state.round)).context("no record of the round")?;
         state.round += 1;
-        state.next = people.next.load(Ordering::SeqCst);
         state.ledger_from = std::fs::metadata(folder.join("ledger"))?.len();
         state.save(folder)?;
         Ok(violations)

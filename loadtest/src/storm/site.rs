@@ -73,6 +73,8 @@ pub(super) struct Slot {
     is_wanted: bool,
     /// Whether it is left as it is, whatever that is.
     is_held: bool,
+    /// Whether what runs was asked to end.
+    is_told: bool,
     /// By how much its clock is off, as `faketime` reads it from a file.
     clock: Option<PathBuf>,
     is_previous: bool,
@@ -141,7 +143,7 @@ impl Site {
             && process.has_ended()?
         {
             slot.process = None;
-            let is_surprise = slot.is_wanted;
+            let is_surprise = slot.is_wanted && !slot.is_told;
             self.ended_by_themselves.fetch_add(usize::from(is_surprise), Ordering::SeqCst);
         }
         if slot.is_wanted && slot.process.is_none() {
@@ -184,6 +186,7 @@ impl Site {
         }
         let log = format!("{name}-{}", slot.starts);
         slot.process = Some(Process::start(&log, command, folder, None)?);
+        slot.is_told = false;
         Ok(())
     }
 
@@ -216,8 +219,8 @@ impl Site {
     pub(super) fn scale(&self, role: Role, to: usize) -> Result<()> {
         for slot in lock(&self.slots).iter_mut().filter(|slot| slot.role == role) {
             slot.is_wanted = slot.number < to;
-            if let (false, Some(process)) = (slot.is_wanted, &slot.process) {
-                process.signal("-TERM")?;
+            if !slot.is_wanted {
+                slot.ask_to_end()?;
             }
         }
         Ok(())
@@ -300,6 +303,11 @@ impl Slot {
         self.process.as_ref().map_or(Ok(()), |process| process.signal(signal))
     }
 
+    pub(super) fn ask_to_end(&mut self) -> Result<()> {
+        self.is_told = true;
+        self.signal("-TERM")
+    }
+
     /// Leaves it as it is, or looks after it again.
     pub(super) fn hold(&mut self, is_held: bool) {
         self.is_held = is_held;
@@ -355,6 +363,7 @@ async fn slots(
                 starts: 0,
                 is_wanted: number < wanted,
                 is_held: false,
+                is_told: false,
                 clock: None,
                 is_previous: false,
             };

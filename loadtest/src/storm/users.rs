@@ -36,7 +36,7 @@ pub(super) struct People<'a> {
     seed: u64,
     at_once: usize,
     /// The number of the next execution.
-    pub(super) next: AtomicU64,
+    next: AtomicU64,
     /// Whether no more are submitted.
     pub(super) is_over: AtomicBool,
     /// Whether nobody looks any more.
