@@ -11,7 +11,7 @@ use shared_testkit::deadline::Deadline;
 use super::check::{Case, Violation, over_limit};
 use super::history::{Asked, Known};
 use super::ledger::{Line, What};
-use super::messages::queues;
+use super::messages::{Queue, queues};
 use super::plan::Plan;
 use super::report;
 use super::resume::Tally;
@@ -134,11 +134,17 @@ fn left_behind(site: &Site) -> Result<Vec<Violation>> {
 }
 
 fn what_is_left(site: &Site) -> Result<Vec<String>> {
-    let waiting = queues(&lock(&site.rabbitmq).management())?.into_iter();
-    let waiting = waiting.filter(|queue| queue.messages > 0);
-    let mut left: Vec<_> = waiting
-        .map(|queue| format!("left behind: {} messages in {}", queue.messages, queue.name))
-        .collect();
+    let left = |Queue { name, waiting, held, consumers }: Queue| {
+        let is_empty = waiting + held == 0;
+        let told = || {
+            format!(
+                "left behind: {waiting} messages wait and {held} are held in {name} of {consumers} consumers"
+            )
+        };
+        (!is_empty).then(told)
+    };
+    let queues = queues(&lock(&site.rabbitmq).management())?;
+    let mut left: Vec<_> = queues.into_iter().filter_map(left).collect();
     let leases = lock(&site.redis).command(&format!("EVAL \"{LEASES}\" 0"))?;
     if !leases.starts_with("*0") {
         left.push(format!(

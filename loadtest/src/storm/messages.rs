@@ -23,17 +23,23 @@ const KEPT_MAX: usize = 1_000;
 /// A queue.
 pub(super) struct Queue {
     pub(super) name: String,
-    /// Messages that wait or are with a consumer.
-    pub(super) messages: u64,
+    /// Messages that wait for a consumer.
+    pub(super) waiting: u64,
+    /// Messages that a consumer has.
+    pub(super) held: u64,
+    pub(super) consumers: u64,
 }
 
 /// Those of the product, without what was set aside.
 pub(super) fn queues(rabbitmq: &Management) -> Result<Vec<Queue>> {
     let listed: Value =
         serde_json::from_str(&rabbitmq.request("GET", "/api/queues/%2f", "")?.body)?;
+    let number = |one: &Value, key: &str| one[key].as_u64().unwrap_or_default();
     let queue = |one: &Value| Queue {
         name: text(one, "name").to_owned(),
-        messages: one["messages"].as_u64().unwrap_or_default(),
+        waiting: number(one, "messages_ready"),
+        held: number(one, "messages_unacknowledged"),
+        consumers: number(one, "consumers"),
     };
     let all = listed.as_array().into_iter().flatten().map(queue);
     let ours = all.filter(|queue| queue.name.starts_with(PREFIX));

@@ -147,10 +147,12 @@ impl Round<'_> {
             let effects = self.site.ask_ledger()?.count()? - before;
             if elapsed > told + TELL_EVERY {
                 told = elapsed;
-                let (all, open) = (people.record.all().len(), people.record.open().len());
+                let all = people.record.all();
+                let promised = all.values().filter(|known| known.id.is_some()).count();
+                let open = people.record.open().len();
                 let round = state.round;
                 eprintln!(
-                    "{:>5} s  round {round}: {all} executions, {open} open, {effects} effects",
+                    "{:>5} s  round {round}: {promised} executions, {open} open, {effects} effects",
                     elapsed.as_secs()
                 );
             }

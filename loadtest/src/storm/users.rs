@@ -101,7 +101,10 @@ impl<'a> People<'a> {
             let (path, body) = plan.request();
             self.record.asked(&Asked::Submit { number, meddled })?;
             // Without an answer nothing was promised, and it is not tried again: it may run.
-            let Some((status, answer)) = self.once("POST", &path, &body) else { continue };
+            let Some((status, answer)) = self.once("POST", &path, &body) else {
+                std::thread::sleep(PAUSE);
+                continue;
+            };
             let id = answer["ref"].as_str().and_then(|path| path.rsplit('/').next());
             match (status, id) {
                 (202, Some(id)) => {
