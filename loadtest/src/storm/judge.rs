@@ -38,6 +38,9 @@ const LEASES: &str = "local time, found = redis.call('TIME'), {} \
 const TAKE_NOTHING_OVER: [Kind; 7] =
     [Kind::F1, Kind::F3, Kind::F12, Kind::F15, Kind::F16, Kind::F17, Kind::F18];
 
+/// Accidents that hold nobody up who is told to end.
+const HOLD_NOBODY_UP: [Kind; 2] = [Kind::F12, Kind::F18];
+
 /// What became of a round.
 pub(super) struct Judged {
     pub(super) violations: Vec<String>,
@@ -46,7 +49,12 @@ pub(super) struct Judged {
     pub(super) tally: Tally,
 }
 
-pub(super) fn judge(site: &Site, people: &People, accidents: &[Accident]) -> Result<Judged> {
+/// Without accidents that are known, as where the load test was ended in between, any may have happened.
+pub(super) fn judge(
+    site: &Site,
+    people: &People,
+    accidents: Option<&[Accident]>,
+) -> Result<Judged> {
     let all = people.record.all();
     let mut lines = BTreeMap::<u64, Vec<Line>>::new();
     for line in Line::read(&site.shape.folder.join("ledger"), people.record.ledger_from)? {
@@ -58,8 +66,10 @@ pub(super) fn judge(site: &Site, people: &People, accidents: &[Accident]) -> Res
     let executions = ask_all(people, &all, &lines);
     let plans: BTreeMap<u64, Plan> =
         all.iter().map(|(number, known)| (*number, people.plan(*number, known.meddled))).collect();
-    let is_gentle = accidents.iter().all(|one| [Kind::F12, Kind::F18].contains(&one.kind));
-    let is_strict = accidents.iter().all(|one| TAKE_NOTHING_OVER.contains(&one.kind));
+    let are_all = |kinds: &[Kind]| {
+        accidents.is_some_and(|all| all.iter().all(|one| kinds.contains(&one.kind)))
+    };
+    let (is_gentle, is_strict) = (are_all(&HOLD_NOBODY_UP), are_all(&TAKE_NOTHING_OVER));
     let none = Vec::new();
     let mut violations = Vec::new();
     for (number, known) in &all {

@@ -45,7 +45,7 @@ impl Round<'_> {
         let people = People::of(self.site, self.storm.seed, self.storm.at_once, next, record);
         let began = Stopwatch::start();
         let (accidents, end) = self.live(&people, state, is_resumed)?;
-        let judged = judge::judge(self.site, &people, &accidents)?;
+        let judged = judge::judge(self.site, &people, (!is_resumed).then_some(&*accidents))?;
         state.tally.seconds += began.elapsed().as_secs();
         state.tally.longest_end_seconds = state.tally.longest_end_seconds.max(end.as_secs());
         for accident in &accidents {
