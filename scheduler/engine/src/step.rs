@@ -149,6 +149,7 @@ impl<'a> Turn<'a> {
             } => {
                 self.current_epoch(attempt, epoch)?;
                 self.not_anothers(attempt, &worker)?;
+                self.tell_beginning(attempt, worker);
                 self.attempt_finished(attempt, epoch, &outcome, expressions_failed)
             }
             Event::LeaseExpired { attempt, epoch, at: _ } => self.lost(attempt, epoch),

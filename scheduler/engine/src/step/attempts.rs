@@ -48,6 +48,14 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Of short work only the end is reported: whose it was is told with it.
+    pub(crate) fn tell_beginning(&mut self, attempt: AttemptKey, worker: WorkerId) {
+        let task = self.execution.stage(attempt.stage).task(attempt.task);
+        if matches!(task.attempt, Attempt::Queued { .. }) {
+            self.announce(Fact::AttemptStarted { attempt, worker });
+        }
+    }
+
     /// A worker reported the end of an attempt, with its newest epoch; one that still waits was
     /// granted without our hearing of it.
     pub(crate) fn attempt_finished(
