@@ -8,11 +8,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use scheduler_engine::command::{Command, Evaluate, Fact};
-use scheduler_engine::event::{Event, Timer};
+use scheduler_engine::event::{Event, Outcome, StageStart, Timer};
 use scheduler_engine::graph::graph;
+use scheduler_engine::plan::{Settings, StagePlan, TaskKind, TaskPlan};
 use scheduler_engine::{Execution, StartRule, Step, WaitingKind, outstanding, waiting_for};
 use serde_json::{Value, json};
-use shared_model::{ExecutionId, Limits, Pipeline, Status};
+use shared_model::{Capability, Effects, ExecutionId, Limits, Pipeline, Status, WorkerId};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -139,4 +140,45 @@ fn a_row_is_written_in_the_format_before_where_that_can_hold_it() {
         assert_eq!(read.encode_head(), head);
         assert_eq!(*read.start_rule(), rule);
     }
+}
+
+/// A worker's task, given out: what becomes of its attempt.
+fn given_out(execution: &mut Execution) -> impl Fn(bool) -> Event + use<> {
+    let kind = TaskKind::Worker { capability: Capability::new("work"), effects: Effects::Keyed };
+    let task = TaskPlan { name: "work".into(), kind };
+    let plan = StagePlan { tasks: vec![task], ..StagePlan::default() };
+    let start = StageStart::Run { settings: Settings::default(), plan, expressions_failed: false };
+    let step = execution.step(Event::Evaluated { stage: 0, start, at: NOW }).unwrap();
+    let dispatched = step.commands.iter().find_map(|command| match command {
+        Command::Dispatch { attempt, epoch, .. } => Some((*attempt, *epoch)),
+        _ => None,
+    });
+    let (attempt, epoch) = dispatched.unwrap();
+    move |is_over| {
+        let (worker, at) = (WorkerId::new("w"), NOW);
+        if !is_over {
+            return Event::LeaseGranted { attempt, epoch, worker, at };
+        }
+        let outcome = Outcome::Succeeded;
+        Event::AttemptFinished { attempt, epoch, worker, outcome, expressions_failed: false, at }
+    }
+}
+
+fn tells_beginning(step: &Step) -> bool {
+    step.commands.iter().any(|command| {
+        matches!(command, Command::Announce { fact: Fact::AttemptStarted { worker, .. } } if worker.as_str() == "w")
+    })
+}
+
+#[test]
+fn who_began_is_told_once_with_the_end_of_what_was_short() {
+    let (mut execution, _) = submit(stages(&["1"]), StartRule::default());
+    let event = given_out(&mut execution);
+    let ended = execution.step(event(true)).unwrap();
+    assert!(tells_beginning(&ended) && execution.status() == Status::Succeeded);
+
+    let (mut execution, _) = submit(stages(&["1"]), StartRule::default());
+    let event = given_out(&mut execution);
+    assert!(tells_beginning(&execution.step(event(false)).unwrap()));
+    assert!(!tells_beginning(&execution.step(event(true)).unwrap()));
 }
