@@ -1,11 +1,7 @@
 //! A slice of a storm over the real stack: a few kinds of accidents, nothing lost, nothing doubled, nothing
 //! stuck; and that a guard that is switched off is missed.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests fail by panicking, and tell figures"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -82,7 +82,7 @@ async fn a_newer_schema_is_refused_and_not_touched() {
     drop(connection);
     let error = refusal(folder.path()).await;
     let expected = format!(
-        "database `{}` has schema version 7, and this version of capstan knows only up to 3; use \
+        "database `{}` has schema version 7, and this version of capstan knows only up to 4; use \
          the version that wrote it, or a newer one",
         folder.path().join("capstan.db").display()
     );
