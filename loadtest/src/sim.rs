@@ -95,11 +95,13 @@ impl World {
         let looked_up = setting.mutation != Mutation::EffectsNotLookedUp;
         let jumps = jumps(seed, 0, &clock, &setting);
         let servers = Arc::new(ServersClock { inner: Arc::clone(&clock), jumps });
+        let ledger = Arc::new(Ledger::new(looked_up, Arc::clone(&clock), lease_ttl));
+        let running_max = limit.map(|limit| limit.running_max);
         Arc::new(Self {
             seed,
             weather: Weather::new(chance, storm),
-            ledger: Arc::new(Ledger::new(looked_up, Arc::clone(&clock), lease_ttl)),
-            observer: Observer::new(limit.map(|limit| limit.running_max)),
+            observer: Observer::new(running_max, Arc::clone(&ledger)),
+            ledger,
             owners: Arc::default(),
             plans,
             broker: Arc::new(broker::Shared::new()),

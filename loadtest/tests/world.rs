@@ -30,7 +30,7 @@ const SEEDS_OF_OWNERS: u64 = 300;
 const ROOM_FROM: u64 = 900;
 
 /// Seeds that once failed. What each found is said beside it.
-const KEPT: [(u64, &str); 22] = [
+const KEPT: [(u64, &str); 23] = [
     (3, "a doubled start report had a live attempt aborted, and its execution cancelled"),
     (16, "a sweep that could not measure a queue forgot the execution"),
     (0, "a late message ran an attempt that had ended, beside its successor"),
@@ -52,6 +52,10 @@ const KEPT: [(u64, &str); 22] = [
     (2_004_418, "the same"),
     (2_020_107, "the same"),
     (2_024_547, "the same"),
+    (
+        50_003_037,
+        "keyed work that had its lease only once it was given out again counted as a fault",
+    ),
     (2_006_689, "what a failure had canceled, and was not begun again, counted as a fault"),
 ];
 

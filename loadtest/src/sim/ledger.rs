@@ -65,11 +65,17 @@ struct Trace {
     granted_to: BTreeSet<Holder>,
     /// When its lease was granted or renewed last.
     heard: Option<Duration>,
+    /// Whether it had no lease when the next epoch was given out.
+    was_let_go: bool,
 }
 
 impl Trace {
     fn came_again(&self) -> bool {
         self.deliveries > 1
+    }
+
+    fn has_lapsed(&self, now: Duration, ttl: Duration) -> bool {
+        self.heard.is_none_or(|heard| now >= heard + ttl)
     }
 }
 
@@ -95,6 +101,14 @@ impl Ledger {
     pub(crate) fn is_leased(&self, attempt: &AttemptId, epoch: Epoch) {
         let now = self.clock.elapsed();
         self.lock().traces.entry((attempt.clone(), epoch)).or_default().heard = Some(now);
+    }
+
+    /// The next epoch of an attempt was given out.
+    pub(crate) fn is_taken_over(&self, attempt: &AttemptId, epoch: Epoch) {
+        let now = self.clock.elapsed();
+        let mut state = self.lock();
+        let trace = state.traces.entry((attempt.clone(), epoch)).or_default();
+        trace.was_let_go |= trace.has_lapsed(now, self.lease_ttl);
     }
 
     /// Nobody knows any more who held what.
@@ -135,12 +149,12 @@ impl Ledger {
 
     /// What is recognised once it is done may be at work twice for a while (D6). With a newer epoch it is
     /// taken over as soon as its message comes again or its lease lapses: its worker may be cut off and
-    /// work on, or come to begin only then. With one epoch it begins twice where its message was doubled
+    /// work on, or come to begin, or have a lease, only then. With one epoch it begins twice where its message was doubled
     /// while no leases could be had. Once leases are forgotten, any message that comes late may begin.
     fn takes_over(&self, state: &State, second: &Work, first: &Work, effects: Effects) -> bool {
         let older = if first.1 <= second.1 { first } else { second };
         let Some(trace) = state.traces.get(older) else { return false };
-        let lapsed = trace.heard.is_none_or(|heard| self.clock.elapsed() >= heard + self.lease_ttl);
+        let lapsed = trace.has_lapsed(self.clock.elapsed(), self.lease_ttl);
         // One epoch twice, or an attempt that has ended, beside the next.
         let is_begun_again = first.1 == second.1 || first.0 != second.0;
         match effects {
@@ -149,7 +163,7 @@ impl Ledger {
             Effects::None | Effects::Keyed if is_begun_again => {
                 trace.came_again() && trace.granted_to.len() < 2
             }
-            Effects::None | Effects::Keyed => trace.came_again() || lapsed,
+            Effects::None | Effects::Keyed => trace.came_again() || trace.was_let_go || lapsed,
         }
     }
 

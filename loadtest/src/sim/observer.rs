@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use scheduler_engine::Execution;
 use scheduler_engine::event::{AttemptKey, StageIndex};
-use shared_model::{Epoch, ExecutionId, Limits, Status};
+use shared_model::{AttemptId, Epoch, ExecutionId, Limits, Status};
 use shared_ports::journal::{Append, Appended, TAKES_ROOM, Version};
 
 use super::document::LIMITED;
+use super::ledger::Ledger;
 use super::verdict::Violation;
 
 /// Violations after which nothing more is noted: one fault makes many.
@@ -20,6 +21,8 @@ pub(crate) struct Observer {
     /// How many of the limited pipeline may run at once.
     running_max: Option<usize>,
     limits: Limits,
+    /// Who is told of takeovers.
+    ledger: Arc<Ledger>,
     state: Mutex<State>,
 }
 
@@ -40,6 +43,8 @@ struct Known {
     /// The newest epoch of each stage, and of all.
     epochs: BTreeMap<StageIndex, (AttemptKey, Epoch)>,
     newest: Epoch,
+    /// What was given out again by what was stored last, with its epoch before that.
+    taken_over: Vec<(AttemptId, Epoch)>,
 }
 
 /// What of an append is looked at, as whoever appends wants it.
@@ -64,8 +69,9 @@ impl Wanted {
 }
 
 impl Observer {
-    pub(crate) fn new(running_max: Option<usize>) -> Arc<Self> {
-        Arc::new(Self { running_max, limits: Limits::default(), state: Mutex::default() })
+    pub(crate) fn new(running_max: Option<usize>, ledger: Arc<Ledger>) -> Arc<Self> {
+        let (limits, state) = (Limits::default(), Mutex::default());
+        Arc::new(Self { running_max, limits, ledger, state })
     }
 
     /// Looks at what one transaction stored.
@@ -76,6 +82,9 @@ impl Observer {
             let Appended::Stored(version) = answer else { continue };
             let known = executions.entry(wanted.id.clone()).or_default();
             found.extend(known.take(wanted, *version, &self.limits));
+            for (attempt, epoch) in known.taken_over.drain(..) {
+                self.ledger.is_taken_over(&attempt, epoch);
+            }
         }
         found.extend(self.over_limit(executions));
         found.truncate(FOUND_MAX);
@@ -179,6 +188,12 @@ impl Known {
         for flight in given {
             let now = (flight.attempt, flight.epoch);
             let last = self.epochs.insert(flight.attempt.stage, now);
+            if let Some((attempt, epoch)) = last
+                && attempt == flight.attempt
+                && epoch < flight.epoch
+            {
+                self.taken_over.push((attempt_id(new, attempt), epoch));
+            }
             if last != Some(now) && flight.epoch <= self.newest {
                 let (id, stage) = (new.id(), new.stage(flight.attempt.stage).reference());
                 found.push(Violation::WentBack(format!(
@@ -190,6 +205,16 @@ impl Known {
         }
         self.newest = newest;
         found
+    }
+}
+
+fn attempt_id(execution: &Execution, attempt: AttemptKey) -> AttemptId {
+    AttemptId {
+        execution: execution.id().clone(),
+        stage: execution.stage(attempt.stage).reference().clone(),
+        run: attempt.run,
+        task: attempt.task,
+        number: attempt.number,
     }
 }
 
