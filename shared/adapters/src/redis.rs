@@ -29,6 +29,9 @@ use self::scripts::Scripts;
 /// How long an attempt's epoch is remembered after its lease ended: far longer than a worker is
 /// ever paused, so that one that comes back with an older epoch is still recognised.
 const EPOCH_MEMORY: Duration = Duration::from_secs(2 * 3600);
+/// The same where its worker has ended it: only a message of it that comes again could ask once more.
+/// Each piece of work leaves a key for so long, so it decides how large Redis grows.
+const RELEASED_MEMORY: Duration = Duration::from_secs(5 * 60);
 /// Leases asked for in one call: a script holds up everybody else.
 const HOLDERS_PER_CALL_MAX: usize = 1000;
 
@@ -158,7 +161,7 @@ impl Leases for RedisLeases {
     async fn release(&self, attempt: &AttemptId, epoch: Epoch) -> Result<(), PortError> {
         let lease = self.keys.lease(attempt);
         let mut call = self.scripts.release.prepare_invoke();
-        call.key(&lease).arg(write_epoch(epoch)).arg(millis(EPOCH_MEMORY));
+        call.key(&lease).arg(write_epoch(epoch)).arg(millis(RELEASED_MEMORY));
         self.link.call(&format!("releasing {attempt}"), &lease, &call).await?;
         Ok(())
     }

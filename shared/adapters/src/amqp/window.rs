@@ -156,17 +156,18 @@ impl Lane {
     }
 }
 
+/// Hands all of them over at once: one that waits until the one before it is written costs a change of
+/// threads and a packet of its own.
 async fn publish(
     channel: Channel,
     messages: Vec<(ShortString, Outgoing)>,
 ) -> lapin::Result<Vec<Confirmation>> {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let mut confirmations = Vec::with_capacity(messages.len());
-    for (queue, message) in messages {
-        let properties = message::properties(&message);
-        let sent = channel.basic_publish("".into(), queue, options, &message.body, properties);
-        confirmations.push(sent.await?);
-    }
+    let sent = messages.iter().map(|(queue, message)| {
+        let properties = message::properties(message);
+        channel.basic_publish("".into(), queue.clone(), options, &message.body, properties)
+    });
+    let confirmations = try_join_all(sent).await?;
     try_join_all(confirmations).await
 }
 

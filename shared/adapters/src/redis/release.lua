@@ -1,4 +1,4 @@
--- KEYS: lease. ARGV: epoch, memory of ended leases.
+-- KEYS: lease. ARGV: epoch, memory of released leases.
 local time = now()
 local lease = redis.call('HMGET', KEYS[1], 'e', 'u')
 if lease[1] == ARGV[1] and tonumber(lease[2]) > time then

@@ -134,4 +134,9 @@ async fn everything_that_is_written_has_an_end() {
     let key = format!("{prefix}:lease:x/1/1/0#1");
     let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
     assert!(left > 3_600_000, "an epoch is remembered for an hour: {left} ms");
+    claim(&leases, "y", 1, "b").await.unwrap();
+    leases.release(&attempt("y"), Epoch(1)).await.unwrap();
+    let key = format!("{prefix}:lease:y/1/1/0#1");
+    let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
+    assert!((1..=300_000).contains(&left), "work that ended leaves a key for minutes: {left} ms");
 }
