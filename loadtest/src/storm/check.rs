@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::history::{Asked, Known};
 use super::ledger::{Line, What};
-use super::plan::{LIMITED, Plan};
+use super::plan::{Kind, LIMITED, Plan};
 
 /// How long after a cancel that was acknowledged work may still act, in nanoseconds, where nobody stands
 /// still or is cut off.
@@ -46,6 +46,7 @@ impl Case<'_> {
         found.extend(self.silent());
         found.extend(self.doubled());
         found.extend(self.early());
+        found.extend(self.overheard());
         found.extend(self.escaped());
         found.extend(self.shared());
         let number = Some(self.plan.number);
@@ -161,6 +162,26 @@ impl Case<'_> {
         found.into_iter().collect()
     }
 
+    /// What follows a stage begins once one of those who had its newest epoch is done: the word of whoever
+    /// had an older one counts for nothing. (Of what cannot be recognised, people say what became.)
+    fn overheard(&self) -> Option<String> {
+        if self.asked("Restart") {
+            return None;
+        }
+        let began = self.lines.iter().enumerate().filter(|(_, line)| line.what == What::Began);
+        began.into_iter().find_map(|(at, line)| {
+            let upstream = &self.plan.stages.get(line.stage)?.upstream;
+            let keyed = upstream.iter().filter(|up| self.plan.stages[**up].kind == Kind::Act);
+            let mut left_behind = keyed.filter_map(|up| at_work(&self.lines[..at], *up));
+            let (up, epoch, worker) = left_behind.next()?;
+            Some(format!(
+                "backwards: stage {} began while {worker} was at work on stage {up} with its newest epoch, \
+                 {epoch}",
+                line.stage
+            ))
+        })
+    }
+
     /// Never two at one piece of work.
     fn shared(&self) -> Option<String> {
         let mut live = BTreeMap::<(usize, u32), BTreeMap<(&str, u64), u64>>::new();
@@ -204,6 +225,16 @@ impl Case<'_> {
         let after = (late.at - cancelled) / 1_000_000;
         Some(format!("escaped: stage {} acted {after} ms after the cancel", late.stage))
     }
+}
+
+/// Who has the newest epoch of a stage by what happened so far, unless somebody who had it is done.
+fn at_work(lines: &[Line], stage: usize) -> Option<(usize, u64, &str)> {
+    let of_it = lines.iter().filter(|line| line.stage == stage);
+    let newest =
+        of_it.clone().filter(|line| line.what == What::Began).max_by_key(|one| one.epoch)?;
+    let is_done = |line: &Line| line.what == What::Left && line.epoch == newest.epoch;
+    let is_open = !of_it.into_iter().any(is_done);
+    is_open.then_some((stage, newest.epoch, newest.worker.as_str()))
 }
 
 /// Never more executions of a pipeline at once than may. One that began again has run in between, as its
@@ -281,8 +312,10 @@ mod tests {
     }
 
     fn well() -> Vec<Line> {
-        let moments = [(What::Began, 0), (What::Acted, 0), (What::Began, 1), (What::Acted, 1)];
-        (1..).zip(moments).map(|(at, (what, stage))| line(what, stage, 1, at)).collect()
+        let of = |stage: usize| [What::Began, What::Acted, What::Left].map(|what| (what, stage));
+        let moments = of(0).into_iter().chain(of(1));
+        let epoch = |line: Line| Line { epoch: 1, ..line };
+        (1..).zip(moments).map(|(at, (what, stage))| epoch(line(what, stage, 1, at))).collect()
     }
 
     #[test]
@@ -310,7 +343,12 @@ mod tests {
         ];
         let epochs = both.map(|line| Line { epoch: 1, ..line });
         assert!(of(Some(json!({})), &epochs).contains("two at stage 0"));
-        let early = [&well()[2..], &well()[..2]].concat();
+        let taken_over = Line { epoch: 2, worker: "v".into(), ..line(What::Began, 0, 1, 3) };
+        let overheard = [&well()[..2], &[taken_over], &well()[2..]].concat();
+        assert!(
+            of(Some(ended("SUCCEEDED")), &overheard).contains("while v was at work on stage 0")
+        );
+        let early = [&well()[3..], &well()[..3]].concat();
         assert!(of(Some(ended("SUCCEEDED")), &early).contains("began before"));
         let back = Known { ended: Some("CANCELED".into()), ..known(vec![]) };
         assert!(found(&back, Some(ended("SUCCEEDED")), &well()).concat().contains("backwards"));

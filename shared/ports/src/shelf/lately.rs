@@ -9,6 +9,8 @@ use crate::BlobRef;
 
 /// How long it is remembered that a blob was put, at least; at most twice as long.
 const REMEMBERED: Duration = Duration::from_secs(300);
+/// How many of them; beyond, the older half is forgotten, and would be put again.
+const REMEMBERED_COUNT_MAX: usize = 100_000;
 /// What is kept in memory of what was read, in bytes.
 const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -22,10 +24,10 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn has(&mut self, name: &BlobRef, now: Duration) -> bool {
-        if now.saturating_sub(self.since) >= REMEMBERED {
-            let is_over = now.saturating_sub(self.since) >= REMEMBERED * 2;
+        let age = now.saturating_sub(self.since);
+        if age >= REMEMBERED || self.young.len() >= REMEMBERED_COUNT_MAX / 2 {
             self.old = std::mem::take(&mut self.young);
-            if is_over {
+            if age >= REMEMBERED * 2 {
                 self.old.clear();
             }
             self.since = now;
@@ -65,5 +67,23 @@ impl Kept {
             let gone = self.bytes.remove(&oldest).map_or(0, |bytes| bytes.len());
             self.length = self.length.saturating_sub(gone);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_is_remembered_for_a_while_and_only_so_much_of_it() {
+        let name = |n: usize| BlobRef { sha256: n.to_string(), bytes: 1 };
+        let mut recent = Recent::default();
+        recent.note(name(0), Duration::ZERO);
+        assert!(recent.has(&name(0), REMEMBERED) && !recent.has(&name(0), REMEMBERED * 3));
+        for n in 0..REMEMBERED_COUNT_MAX * 2 {
+            recent.note(name(n), Duration::ZERO);
+        }
+        assert!(recent.young.len() + recent.old.len() <= REMEMBERED_COUNT_MAX);
+        assert!(recent.has(&name(REMEMBERED_COUNT_MAX * 2 - 1), Duration::ZERO));
     }
 }
