@@ -9,11 +9,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::tool::{self, Tool};
 
 mod build;
+pub mod package;
 mod python;
 mod system;
 
@@ -69,6 +70,14 @@ pub fn schemathesis(say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     Cache::of_user()?.ensure(&tool::SCHEMATHESIS, say)
 }
 
+/// Temporal, with a server for developers.
+///
+/// # Errors
+/// It is neither there nor can it be built.
+pub fn temporal(say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    Cache::of_user()?.ensure(&tool::TEMPORAL, say)
+}
+
 /// The object store that speaks S3.
 ///
 /// # Errors
@@ -110,22 +119,34 @@ impl Cache {
         if let Some(found) = find_installed(tool).or_else(|| self.find(tool)) {
             return Ok(found);
         }
+        let what = format!("{} {}", tool.name, tool.version);
+        let folder =
+            self.ensure_folder(&tool.folder(), &what, |folder| build::build(tool, folder), say)?;
+        let program = folder.join(tool.name);
+        ensure!(program.is_file(), "the build of {what} left no program `{}`", tool.name);
+        Ok(program)
+    }
+
+    /// A folder in it that is made once, and there only as a whole.
+    fn ensure_folder(
+        &self,
+        name: &str,
+        what: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<PathBuf> {
+        let place = self.root.join(name);
+        if place.is_dir() {
+            return Ok(place);
+        }
         fs::create_dir_all(&self.root)
             .with_context(|| format!("failed to make the cache folder {}", self.root.display()))?;
-        let _lock = self.lock(tool, say)?;
-        if let Some(found) = self.find(tool) {
-            return Ok(found);
+        let _lock = self.lock(name, what, say)?;
+        if !place.is_dir() {
+            say(&format!("building {what} (once; kept in {})", self.root.display()));
+            self.put(name, make)?;
         }
-        say(&format!(
-            "building {} {} (once; kept in {})",
-            tool.name,
-            tool.version,
-            self.root.display()
-        ));
-        self.put(tool, |folder| build::build(tool, folder))?;
-        self.find(tool).with_context(|| {
-            format!("the build of {} {} left no program `{}`", tool.name, tool.version, tool.name)
-        })
+        Ok(place)
     }
 
     /// A folder in it for something else, made if need be.
@@ -144,11 +165,11 @@ impl Cache {
         program.is_file().then_some(program)
     }
 
-    /// Makes a tool in a folder beside its place and moves it there as a whole. Only the holder of
-    /// the tool's lock does so, hence what lies there is left over from a run that was killed.
-    fn put(&self, tool: &Tool, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let part = self.root.join(format!(".{}.part", tool.folder()));
-        let place = self.root.join(tool.folder());
+    /// Makes something in a folder beside its place and moves it there as a whole. Only the holder of
+    /// its lock does so, hence what lies there is left over from a run that was killed.
+    fn put(&self, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let part = self.root.join(format!(".{name}.part"));
+        let place = self.root.join(name);
         if part.exists() {
             fs::remove_dir_all(&part)
                 .with_context(|| format!("failed to remove {}", part.display()))?;
@@ -156,16 +177,16 @@ impl Cache {
         fs::create_dir(&part).with_context(|| format!("failed to make {}", part.display()))?;
         make(&part)?;
         fs::rename(&part, &place)
-            .with_context(|| format!("failed to move {} to {}", tool.name, place.display()))
+            .with_context(|| format!("failed to move {name} to {}", place.display()))
     }
 
-    /// Held while one tool is built; a second run waits for it.
-    fn lock(&self, tool: &Tool, say: &mut dyn FnMut(&str)) -> Result<File> {
-        let path = self.root.join(format!(".{}.lock", tool.folder()));
+    /// Held while one thing is made; a second run waits for it.
+    fn lock(&self, name: &str, what: &str, say: &mut dyn FnMut(&str)) -> Result<File> {
+        let path = self.root.join(format!(".{name}.lock"));
         let file = File::create(&path)
             .with_context(|| format!("failed to open the lock {}", path.display()))?;
         if file.try_lock().is_err() {
-            say(&format!("waiting for another run that builds {} {}", tool.name, tool.version));
+            say(&format!("waiting for another run that builds {what}"));
             file.lock().with_context(|| format!("failed to lock {}", path.display()))?;
         }
         Ok(file)
@@ -227,13 +248,15 @@ mod tests {
     fn an_interrupted_build_is_neither_found_nor_in_the_way() {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::at(root.path());
-        let broken = cache.put(&TOOL, |folder| {
+        let broken = cache.put(&TOOL.folder(), |folder| {
             fs::write(folder.join(TOOL.name), "half a program")?;
             bail!("power cut")
         });
         assert!(broken.is_err());
         assert_eq!(cache.find(&TOOL), None);
-        cache.put(&TOOL, |folder| Ok(fs::write(folder.join(TOOL.name), "a program")?)).unwrap();
+        cache
+            .put(&TOOL.folder(), |folder| Ok(fs::write(folder.join(TOOL.name), "a program")?))
+            .unwrap();
         let program = cache.find(&TOOL).unwrap();
         assert_eq!(fs::read_to_string(program).unwrap(), "a program");
     }
@@ -242,7 +265,9 @@ mod tests {
     fn a_built_tool_is_found_again() {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::at(root.path());
-        cache.put(&TOOL, |folder| Ok(fs::write(folder.join(TOOL.name), "a program")?)).unwrap();
+        cache
+            .put(&TOOL.folder(), |folder| Ok(fs::write(folder.join(TOOL.name), "a program")?))
+            .unwrap();
         let mut said = Vec::new();
         let found = cache.ensure(&TOOL, &mut |line| said.push(line.to_owned())).unwrap();
         assert_eq!(found, root.path().join("no-such-tool-1.2.3/no-such-tool"));

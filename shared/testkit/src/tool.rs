@@ -66,6 +66,14 @@ pub const MINIO: Tool = Tool {
     version_args: &["--version"],
     source: Source::GoInstall { package: "github.com/minio/minio" },
 };
+/// Temporal with a server for developers, beside which we are measured. Newer versions cannot be installed
+/// alone: their module refers to a folder beside it.
+pub const TEMPORAL: Tool = Tool {
+    name: "temporal",
+    version: "1.5.1",
+    version_args: &["--version"],
+    source: Source::GoInstall { package: "github.com/temporalio/cli/cmd/temporal" },
+};
 /// Schemathesis, which makes requests up from the description of an API.
 pub const SCHEMATHESIS: Tool = Tool {
     name: "schemathesis",
