@@ -83,7 +83,7 @@ fn one_at_a_time(server: &Server, plan: &Plan) -> Result<Vec<Duration>> {
     let run = |_| {
         let began = now();
         let id = submit(&mut client, &document)?;
-        wait_for_end(server, &id)?;
+        follow_to_end(&server.address, &id)?;
         Ok(began.elapsed())
     };
     Ok(sorted((0..plan.executions).map(run).collect::<Result<_>>()?))
@@ -107,7 +107,7 @@ fn chains(server: &Server, plan: &Plan) -> Result<f64> {
         let mut client = Connection::open(&server.address)?;
         for _ in 0..plan.chains {
             let id = submit(&mut client, &document)?;
-            wait_for_end(server, &id)?;
+            follow_to_end(&server.address, &id)?;
         }
         Ok(())
     })
@@ -153,7 +153,7 @@ fn chain(stages: usize) -> String {
         .to_string()
 }
 
-fn submit(client: &mut Connection, document: &str) -> Result<String> {
+pub(crate) fn submit(client: &mut Connection, document: &str) -> Result<String> {
     let (status, body) = client.send("POST", "/pipelines/start", document)?;
     ensure!(status == 202, "a submission was refused ({status}): {body}");
     let answer: Value = serde_json::from_str(&body)?;
@@ -162,9 +162,9 @@ fn submit(client: &mut Connection, document: &str) -> Result<String> {
 }
 
 /// Listens to what happens until it says how it ended.
-fn wait_for_end(server: &Server, id: &str) -> Result<()> {
+pub(crate) fn follow_to_end(address: &str, id: &str) -> Result<()> {
     let path = format!("/v1/executions/{id}/events");
-    let events = Connection::open(&server.address)?.read_until(&path, "event: end")?;
+    let events = Connection::open(address)?.read_until(&path, "event: end")?;
     ensure!(events.contains("SUCCEEDED"), "an execution did not succeed: {events}");
     Ok(())
 }

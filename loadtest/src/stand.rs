@@ -49,7 +49,7 @@ pub struct Stand {
     shape: Shape,
     pub(crate) rabbitmq: RabbitMq,
     pub(crate) redis: Redis,
-    _postgres: PostgresServer,
+    pub(crate) postgres: PostgresServer,
 }
 
 impl Stand {
@@ -74,7 +74,7 @@ impl Stand {
             shape,
             rabbitmq,
             redis,
-            _postgres: postgres,
+            postgres,
         };
         stand.schedulers =
             (0..stand.shape.schedulers).map(|n| stand.start_scheduler(n)).collect::<Result<_>>()?;

@@ -1,11 +1,12 @@
 //! What is run on a stand, and what is measured of it.
 
-mod figures;
-mod graph;
+pub(crate) mod figures;
+pub(crate) mod graph;
 mod idle;
 mod kills;
-mod load;
+pub(crate) mod load;
 mod steady;
+pub(crate) mod window;
 
 use std::time::Duration;
 

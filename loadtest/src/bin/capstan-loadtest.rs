@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use loadtest::compare::{self, Compare};
 use loadtest::stand::Shape;
 use loadtest::stand::working::Working;
 use loadtest::storm::{self, Storm};
@@ -30,6 +31,14 @@ enum Command {
     /// Accidents on everything that it runs on, while pipelines run; and whether nothing is lost, nothing
     /// doubled, nothing stuck.
     Storm(Box<Storm>),
+    /// The same work on others, on this machine in the same minutes: how much they do, and what it costs.
+    Compare(Compare),
+    /// One side of a comparison.
+    #[command(hide = true)]
+    CompareSide(compare::Side),
+    /// The least that any engine has to do.
+    #[command(hide = true)]
+    Floor(compare::Floor),
     /// The target of a storm.
     #[command(hide = true)]
     StormLedger(storm::Ledger),
@@ -94,6 +103,9 @@ fn main() -> anyhow::Result<ExitCode> {
             print!("{}", table::of(&figures));
         }
         Command::Storm(storm) => return blow(&storm),
+        Command::Compare(compare) => return beside(&compare),
+        Command::CompareSide(side) => side.run()?,
+        Command::Floor(floor) => on_one_thread(floor.run())?,
         Command::StormLedger(ledger) => ledger.run()?,
         Command::StormWorker(worker) => on_threads(worker.run())?,
         Command::StormScheduler(scheduler) => on_threads(Box::pin(scheduler.run()))?,
@@ -109,6 +121,20 @@ fn blow(storm: &Storm) -> anyhow::Result<ExitCode> {
     }
     print!("{}", table::of(&outcome.figures));
     Ok(if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn beside(compare: &Compare) -> anyhow::Result<ExitCode> {
+    let outcome = compare.run()?;
+    if let Some(file) = &compare.json {
+        std::fs::write(file, format!("{:#}\n", outcome.figures))?;
+    }
+    print!("{}\n{}", table::of(&outcome.about), outcome.table);
+    outcome.failed.iter().for_each(|failed| eprintln!("error: {failed}"));
+    Ok(if outcome.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn on_one_thread(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(role)
 }
 
 fn on_threads(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

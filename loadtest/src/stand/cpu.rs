@@ -13,21 +13,22 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Spent(pub BTreeMap<String, Duration>);
 
 impl Spent {
-    /// Of every process that descends from this one; itself, which makes the load, is `load`.
+    /// Of every process that descends from this one; itself and those of `load`, which make the load, are
+    /// `load`.
     ///
     /// # Errors
     /// `/proc` cannot be read.
-    pub fn now() -> Result<Self> {
+    pub fn now(load: &[u32]) -> Result<Self> {
         let all = processes()?;
         let me = std::process::id();
         let mut spent = BTreeMap::<String, Duration>::new();
-        for (pid, process) in &all {
-            if is_below(&all, *pid, me) {
-                *spent.entry(process.sort.clone()).or_default() += process.spent;
-            }
+        for (pid, process) in all.iter().filter(|(pid, _)| is_below(&all, **pid, me)) {
+            let is_load = load.iter().any(|one| one == pid || is_below(&all, *pid, *one));
+            let sort = if is_load { "load" } else { &process.sort };
+            *spent.entry(sort.to_owned()).or_default() += process.spent;
         }
         if let Some(own) = all.get(&me) {
-            spent.insert("load".to_owned(), own.spent);
+            *spent.entry("load".to_owned()).or_default() += own.spent;
         }
         Ok(Self(spent))
     }
@@ -97,7 +98,8 @@ fn parse(stat: &str, command: &str) -> Option<Found> {
         "beam.smp" => "rabbitmq",
         "redis-server" => "redis",
         "postgres" => "postgres",
-        _ if ["scheduler", "worker"].contains(&role) => role,
+        _ if ["scheduler", "worker", "floor"].contains(&role) => role,
+        "restate-server" | "temporal" | "node" | "python" | "python3" => name,
         _ => "other",
     };
     Some(Found { parent: number(1)?, sort: sort.to_owned(), spent: TICK * ticks })

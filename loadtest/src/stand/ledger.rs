@@ -41,7 +41,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Listens at a path for workers.
-    pub(super) fn listen(path: &Path) -> Result<Self> {
+    pub(crate) fn listen(path: &Path) -> Result<Self> {
         let listener = UnixListener::bind(path)
             .with_context(|| format!("failed to listen at {}", path.display()))?;
         let ledger = Self::default();
@@ -65,6 +65,12 @@ impl Ledger {
                 lock(&self.entries).push(entry);
             }
         }
+    }
+
+    /// Forgets all of it, once nothing runs: what comes after that is somebody else's.
+    pub(crate) fn clear(&self) {
+        lock(&self.finished).clear();
+        lock(&self.entries).clear();
     }
 
     /// How many lines there are.

@@ -73,7 +73,7 @@ fn workplace(folder: &Path, name: &str) -> Result<Workplace> {
 }
 
 /// What is sent there is written behind whoever sends it.
-fn tell(ledger: &Path) -> Result<Sender<String>> {
+pub(crate) fn tell(ledger: &Path) -> Result<Sender<String>> {
     let stream = UnixStream::connect(ledger)
         .with_context(|| format!("nobody listens at {}", ledger.display()))?;
     let (sender, lines) = channel();

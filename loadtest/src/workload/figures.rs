@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::stand::{Entry, Moment};
 
 /// From the end of each stage to the beginning of the one behind it, sorted.
-pub(super) fn between_stages(entries: &[Entry]) -> Vec<Duration> {
+pub(crate) fn between_stages(entries: &[Entry]) -> Vec<Duration> {
     let mut done: BTreeMap<(Arc<str>, u32), u64> = BTreeMap::new();
     let mut found = Vec::new();
     let mut ordered: Vec<&Entry> = entries.iter().collect();
@@ -50,7 +50,7 @@ pub(super) fn again(entries: &[Entry], from: usize, worker: u32, at: u64) -> Vec
 }
 
 /// Of sorted times, in milliseconds; of none at all, nothing is known.
-pub(super) fn quantiles(sorted: &[Duration]) -> Value {
+pub(crate) fn quantiles(sorted: &[Duration]) -> Value {
     let at = |share: f64| {
         let place = (sorted.len() as f64 * share) as usize;
         let found = sorted.get(place.min(sorted.len().saturating_sub(1)))?;

@@ -13,7 +13,7 @@ const SEED: u64 = 1;
 
 /// How the stages of one execution hang together. One stage ends them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Graph {
+pub(crate) enum Graph {
     /// One after the other.
     Chain { stages: usize },
     /// One, so many behind it, and a join.
@@ -26,12 +26,12 @@ pub(super) enum Graph {
 
 impl Graph {
     /// How many stages there are.
-    pub(super) fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.upstream().len()
     }
 
     /// The document of a pipeline, each stage with so many bytes of its own.
-    pub(super) fn document(self, stage_bytes: usize) -> Value {
+    pub(crate) fn document(self, stage_bytes: usize) -> Value {
         let upstream = self.upstream();
         let count = upstream.len();
         let stage = |(at, before): (usize, Vec<usize>)| {

@@ -26,7 +26,7 @@ const END_LIMIT: Duration = Duration::from_secs(300);
 
 /// When the next one is submitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Pace {
+pub(crate) enum Pace {
     /// As long as fewer than so many run: for what is carried at most.
     AtOnce(usize),
     /// So many a second, however many run and however long an answer takes: what is late counts from
@@ -36,24 +36,24 @@ pub(super) enum Pace {
 
 /// What is submitted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Work {
-    pub(super) graph: Graph,
+pub(crate) struct Work {
+    pub(crate) graph: Graph,
     /// Bytes of each stage's context.
-    pub(super) stage_bytes: usize,
+    pub(crate) stage_bytes: usize,
 }
 
 /// One execution, with nanoseconds of the machine's clock.
 #[derive(Debug, Clone)]
-pub(super) struct Submission {
-    pub(super) id: String,
+pub(crate) struct Submission {
+    pub(crate) id: String,
     /// When it was to be submitted.
-    pub(super) intended: u64,
+    pub(crate) intended: u64,
     /// When the answer was there.
-    pub(super) accepted: u64,
+    pub(crate) accepted: u64,
 }
 
 /// Submits until it is told to end.
-pub(super) struct Load {
+pub(crate) struct Load {
     is_over: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Result<Vec<Submission>>>>,
     submitted: Arc<AtomicUsize>,
@@ -61,10 +61,10 @@ pub(super) struct Load {
 }
 
 /// What it came to.
-pub(super) struct Ended {
-    pub(super) submissions: Vec<Submission>,
+pub(crate) struct Ended {
+    pub(crate) submissions: Vec<Submission>,
     /// Stages that were worked on more than once.
-    pub(super) repeated: usize,
+    pub(crate) repeated: usize,
 }
 
 impl Ended {
@@ -87,7 +87,7 @@ struct Client {
 
 impl Load {
     /// Requests go to every scheduler.
-    pub(super) fn start(stand: &Stand, pace: Pace, work: Work) -> Self {
+    pub(crate) fn start(stand: &Stand, pace: Pace, work: Work) -> Self {
         Self::start_at(stand, &stand.addresses(), pace, work)
     }
 
@@ -123,7 +123,7 @@ impl Load {
 
     /// Submits no more, waits until everything has ended, and looks whether all of it succeeded and
     /// each stage was worked on.
-    pub(super) fn end(self, stand: &Stand) -> Result<Ended> {
+    pub(crate) fn end(self, stand: &Stand) -> Result<Ended> {
         self.is_over.store(true, Ordering::SeqCst);
         let mut submissions = Vec::new();
         for client in self.clients {
@@ -136,7 +136,8 @@ impl Load {
             let execution: Value = serde_json::from_str(&body)?;
             ensure!(status == 200 && execution["status"] == "SUCCEEDED", "{id} did not: {body}");
         }
-        let repeated = check(stand, &submissions, self.stages)?;
+        let ids = submissions.iter().map(|one| one.id.as_str()).collect();
+        let repeated = check(&stand.ledger, &ids, self.stages)?;
         Ok(Ended { submissions, repeated })
     }
 }
@@ -155,11 +156,10 @@ fn wait_for_end(stand: &Stand, submitted: usize) -> Result<()> {
     Ok(())
 }
 
-/// How many stages were worked on more than once; fails if one was not at all.
-fn check(stand: &Stand, submissions: &[Submission], stages: usize) -> Result<usize> {
-    let submitted: BTreeSet<&str> = submissions.iter().map(|one| one.id.as_str()).collect();
+/// How many stages were worked on more than once; fails if one was not at all, or somebody else's was.
+pub(crate) fn check(ledger: &Ledger, submitted: &BTreeSet<&str>, stages: usize) -> Result<usize> {
     let mut done: BTreeMap<(Arc<str>, u32), usize> = BTreeMap::new();
-    for entry in stand.ledger.from(0) {
+    for entry in ledger.from(0) {
         if entry.moment == Moment::Done {
             *done.entry((entry.execution, entry.stage)).or_default() += 1;
         }

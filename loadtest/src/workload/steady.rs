@@ -8,11 +8,9 @@ use serde_json::{Value, json};
 use super::figures::{between_stages, quantiles};
 use super::graph::Graph;
 use super::load::{Ended, Load, Pace, Work};
+use super::window::Window;
 use super::{Plan, WARM_UP};
-use crate::serve::now;
-use crate::stand::cpu::{self, Spent};
-use crate::stand::working::nanoseconds;
-use crate::stand::{Entry, Moment, Shape, Stand};
+use crate::stand::{Shape, Stand};
 
 /// Executions a second with which a rising load begins.
 const RATE_FIRST: f64 = 25.0;
@@ -21,68 +19,11 @@ const RATE_STEPS_MAX: u32 = 8;
 /// A rate is too much where so much of a second of it is left at the end of its time.
 const BACKLOG_SECONDS_MAX: f64 = 1.0;
 
-/// What happened while it was measured.
-struct Window {
-    from: u64,
-    to: u64,
-    seconds: f64,
-    spent: Spent,
-    entries: Vec<Entry>,
-    memory: Value,
-    written: u64,
-}
-
-impl Window {
-    fn open(stand: &Stand, duration: Duration) -> Result<Self> {
-        let (line, from, began) = (stand.ledger.len(), nanoseconds(), now());
-        let (before, wrote) = (Spent::now()?, cpu::written_bytes()?);
-        std::thread::sleep(duration);
-        let spent = Spent::now()?.since(&before);
-        let written = cpu::written_bytes()?.saturating_sub(wrote);
-        let seconds = began.elapsed().as_secs_f64();
-        let (entries, to) = (stand.ledger.from(line), nanoseconds());
-        Ok(Self { from, to, seconds, spent, entries, memory: stand.memory()?, written })
-    }
-
-    fn stages(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.moment == Moment::Done).count()
-    }
-
-    fn per_stage(&self) -> Value {
-        let stages = self.stages().max(1) as f64;
-        let microseconds = |spent: Duration| (spent.as_secs_f64() * 1e6 / stages).round();
-        let each = self.spent.0.iter().map(|(sort, spent)| (sort.clone(), microseconds(*spent)));
-        let each: serde_json::Map<_, _> = each.map(|(sort, spent)| (sort, spent.into())).collect();
-        json!({ "without the load": microseconds(self.spent.total()), "of each": each })
-    }
-
-    /// Of those that were to be submitted in it: how long until the answer, and until the end.
-    fn executions(&self, stand: &Stand, ended: &Ended) -> Value {
-        let is_in = |at: u64| (self.from..self.to).contains(&at);
-        let inside: Vec<_> = ended.submissions.iter().filter(|one| is_in(one.intended)).collect();
-        let since = |at: u64, from: u64| Duration::from_nanos(at.saturating_sub(from));
-        let accepted = inside.iter().map(|one| since(one.accepted, one.intended)).collect();
-        let finished = stand.ledger.finish_times();
-        let whole = |one: &&&super::load::Submission| {
-            finished.get(one.id.as_str()).map(|at| since(*at, one.intended))
-        };
-        let whole = inside.iter().filter_map(|one| whole(&one)).collect();
-        json!({
-            "request to answer, ms": quantiles(&sorted(accepted)),
-            "request to the work of the last stage, ms": quantiles(&sorted(whole)),
-        })
-    }
-}
-
-fn sorted(mut durations: Vec<Duration>) -> Vec<Duration> {
-    durations.sort();
-    durations
-}
-
 /// One load, measured once it has warmed up, and verified.
 struct Measured {
     stand: Stand,
     window: Window,
+    memory: Value,
     ended: Ended,
     /// Executions that were submitted and had not finished when the measuring ended.
     backlog: usize,
@@ -94,7 +35,7 @@ impl Measured {
     }
 
     fn executions(&self) -> Value {
-        self.window.executions(&self.stand, &self.ended)
+        self.window.executions(&self.stand.ledger, &self.ended)
     }
 }
 
@@ -102,12 +43,13 @@ fn measure(shape: Shape, duration: Duration, pace: Pace, work: Work) -> Result<M
     let stand = Stand::start(shape)?;
     let load = Load::start(&stand, pace, work);
     std::thread::sleep(WARM_UP);
-    let window = Window::open(&stand, duration)?;
+    let window = Window::open(&stand.ledger, duration, &[])?;
+    let memory = stand.memory()?;
     let backlog = load.submitted().saturating_sub(stand.ledger.finished());
     let ended = load.end(&stand)?;
     ensure!(window.stages() > 0, "no stage was worked on in {duration:?}");
     ensure!(ended.repeated == 0, "{} stages were worked on twice", ended.repeated);
-    Ok(Measured { stand, window, ended, backlog })
+    Ok(Measured { stand, window, memory, ended, backlog })
 }
 
 pub(super) fn run(plan: &Plan, pace: Pace, work: Work) -> Result<Value> {
@@ -119,7 +61,7 @@ pub(super) fn run(plan: &Plan, pace: Pace, work: Work) -> Result<Value> {
         "stages per second": measured.stages_per_second(),
         "CPU per stage, us": window.per_stage(),
         "executions": measured.executions(),
-        "memory at the end": window.memory,
+        "memory at the end": measured.memory,
         "written per stage, bytes": window.written / window.stages() as u64,
         "verified": measured.ended.summary(),
     });
