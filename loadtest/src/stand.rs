@@ -1,8 +1,11 @@
 //! Real servers, and schedulers and workers as processes of their own, that a workload runs on.
 
+pub mod beating;
 pub mod cpu;
 mod ledger;
+pub(crate) mod left;
 pub mod process;
+mod sizes;
 pub mod working;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -78,15 +81,39 @@ impl Stand {
         };
         stand.schedulers =
             (0..stand.shape.schedulers).map(|n| stand.start_scheduler(n)).collect::<Result<_>>()?;
-        stand.workers =
-            (0..stand.shape.workers).map(|n| stand.start_worker(n)).collect::<Result<_>>()?;
-        let each: Vec<_> = stand.schedulers.iter().map(Process::address).collect();
-        each.into_iter().try_for_each(|address| wait_for_workers(address, stand.workers.len()))?;
+        stand.start_workers()?;
         Ok(stand)
     }
 
+    /// Starts as many workers as there are to be, and waits until every scheduler knows of them.
+    ///
+    /// # Errors
+    /// One could not be started, or is not heard.
+    pub(crate) fn start_workers(&mut self) -> Result<()> {
+        self.workers =
+            (0..self.shape.workers).map(|n| self.start_worker(n)).collect::<Result<_>>()?;
+        self.wait_for_workers(self.workers.len())
+    }
+
+    /// Waits until every scheduler knows of so many workers.
+    ///
+    /// # Errors
+    /// They are not heard.
+    pub(crate) fn wait_for_workers(&self, workers: usize) -> Result<()> {
+        let mut each = self.schedulers.iter().map(Process::address);
+        each.try_for_each(|address| wait_for_workers(address, workers))
+    }
+
+    /// Asks all workers to end, and waits for that.
+    ///
+    /// # Errors
+    /// One did not end.
+    pub(crate) fn stop_workers(&mut self) -> Result<()> {
+        self.workers.drain(..).try_for_each(Process::stop)
+    }
+
     pub(crate) fn start_scheduler(&self, number: usize) -> Result<Process> {
-        self.start_role("scheduler", format!("scheduler-{number}"))
+        self.start_role("scheduler", format!("scheduler-{number}"), &[])
     }
 
     /// A worker whose work is to be measured.
@@ -107,16 +134,30 @@ impl Stand {
     /// # Errors
     /// It could not be started.
     pub fn start_shipped(&self, role: &str) -> Result<Process> {
-        self.start_role(role, format!("shipped-{role}"))
+        self.start_shipped_with(role, &[])
     }
 
-    fn start_role(&self, role: &str, name: String) -> Result<Process> {
+    /// The same, with more arguments.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub(crate) fn start_shipped_with(&self, role: &str, arguments: &[&str]) -> Result<Process> {
+        self.start_role(role, format!("shipped-{role}"), arguments)
+    }
+
+    fn start_role(&self, role: &str, name: String, arguments: &[&str]) -> Result<Process> {
         let folder = &self.shape.folder;
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string();
         let mut command = Command::new(&self.shape.program);
         command.arg(role).arg("--config").arg(folder.join("settings.yaml"));
         command.arg("--data-dir").arg(folder.join(&name)).args(["--listen", &free]);
+        command.args(arguments);
         Process::start(&name, command, folder, Some(free))
+    }
+
+    /// The folder of everything.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.shape.folder
     }
 
     /// Where requests go: one scheduler after the other.
@@ -127,6 +168,14 @@ impl Stand {
     /// Where requests may go.
     pub(crate) fn addresses(&self) -> Vec<String> {
         self.schedulers.iter().map(|one| one.address().to_owned()).collect()
+    }
+
+    /// What is left behind of executions that have all ended, in words: messages, leases, rows.
+    ///
+    /// # Errors
+    /// A server does not say.
+    pub(crate) fn left(&self) -> Result<Vec<String>> {
+        left::behind(&self.rabbitmq.management(), &self.redis, &self.postgres)
     }
 
     /// Memory of each role, all processes of it together.
@@ -179,6 +228,9 @@ fn settings(folder: &Path, rabbitmq: &RabbitMq, redis: &Redis, postgres: &Postgr
         "api": {
             "listen": "127.0.0.1:0",
             "requests_per_second_max": 1_000_000, "requests_burst_max": 1_000_000,
+            // `park100k`.
+            "executions_unfinished_max": 2_000_000,
+            "executions_unfinished_per_application_max": 2_000_000,
         },
         "worker": { "listen": "127.0.0.1:0" },
         // `dag10k`.

@@ -1,10 +1,19 @@
 //! What is run on a stand, and what is measured of it.
 
+mod beats;
+mod cancel;
+mod clients;
+mod deploy;
+mod ebb;
 pub(crate) mod figures;
 pub(crate) mod graph;
 mod idle;
 mod kills;
 pub(crate) mod load;
+mod noisy;
+mod park;
+mod signal;
+mod soak;
 mod steady;
 pub(crate) mod window;
 
@@ -13,6 +22,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 
+pub use self::deploy::Cluster;
 use self::graph::Graph;
 use self::load::{Pace, Work};
 use crate::stand::Shape;
@@ -53,6 +63,26 @@ pub enum Workload {
     KillBroker,
     /// Redis is killed, and started again empty, under load.
     KillRedis,
+    /// 10,000 executions wait for a time or a judgment: what each takes, how quickly one goes on, and how
+    /// late 10,000 timers are that are due at once.
+    Park10k,
+    /// The same with 100,000 that wait.
+    Park100k,
+    /// A backlog of 200,000 stages grows, and drains: how quickly, beside the rate without one.
+    Ebb,
+    /// One tenant submits 100,000 pipelines: how long the work of others waits, beside alone.
+    Noisy,
+    /// 10,000 workers say once a second that they live, and 1,000 of them die: what it costs, and how soon
+    /// that is known.
+    Hb10k,
+    /// 200,000 attempts are ready at once: how old what autoscaling goes by is, and what it costs.
+    Signal,
+    /// 1, 20 and 200 manifests to a real API server: what is asked of it for each.
+    Deploy,
+    /// 10,000 executions are cancelled while they run: how long until all is quiet.
+    Cancel,
+    /// 60 % of what is carried, for as long as is said: what grows.
+    Soak,
     /// Nothing is done: memory of each role.
     Idle,
 }
@@ -66,6 +96,10 @@ pub struct Plan {
     pub at_once: Option<usize>,
     /// Executions a second, in its place.
     pub per_second: Option<f64>,
+    /// How many there are of what the workload is about, where that is not its own.
+    pub count: Option<usize>,
+    /// What [`Workload::Deploy`] deploys to.
+    pub cluster: Option<Cluster>,
     /// How long is measured.
     pub duration: Duration,
 }
@@ -85,6 +119,7 @@ pub fn run(workload: Workload, plan: &Plan) -> Result<Value> {
     let steady = |own: Pace, graph: Graph, stage_bytes: usize| {
         steady::run(plan, plan.pace(own), Work { graph, stage_bytes })
     };
+    let count = |own: usize| plan.count.unwrap_or(own);
     match workload {
         Workload::Noop1 => steady(Pace::PerSecond(100.0), Graph::Chain { stages: 1 }, 0),
         Workload::Chain10 => steady(Pace::AtOnce(1_000), Graph::Chain { stages: 10 }, 0),
@@ -100,6 +135,15 @@ pub fn run(workload: Workload, plan: &Plan) -> Result<Value> {
         Workload::KillScheduler => kills::scheduler(plan),
         Workload::KillBroker => kills::broker(plan),
         Workload::KillRedis => kills::redis(plan),
+        Workload::Park10k => park::run(plan, count(10_000)),
+        Workload::Park100k => park::run(plan, count(100_000)),
+        Workload::Ebb => ebb::run(plan, count(200_000)),
+        Workload::Noisy => noisy::run(plan, count(100_000)),
+        Workload::Hb10k => beats::run(plan, count(10_000)),
+        Workload::Signal => signal::run(plan, count(200_000)),
+        Workload::Cancel => cancel::run(plan, count(10_000)),
+        Workload::Deploy => deploy::run(plan),
+        Workload::Soak => soak::run(plan),
         Workload::Idle => idle::run(plan),
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use loadtest::compare::{self, Compare};
 use loadtest::stand::Shape;
+use loadtest::stand::beating::Beating;
 use loadtest::stand::working::Working;
 use loadtest::storm::{self, Storm};
 use loadtest::table;
-use loadtest::workload::{self, Plan, Workload};
+use loadtest::workload::{self, Cluster, Plan, Workload};
 
 /// Measures Capstan on RabbitMQ, Redis and PostgreSQL of its own.
 #[derive(Parser)]
@@ -51,6 +52,9 @@ enum Command {
     /// One worker of a workload.
     #[command(hide = true)]
     Worker(Working),
+    /// Workers that only say that they live.
+    #[command(hide = true)]
+    Beats(Beating),
 }
 
 #[derive(clap::Args)]
@@ -75,6 +79,17 @@ struct Run {
     /// Executions a second, however many run.
     #[arg(long)]
     per_second: Option<f64>,
+    /// How many there are of what the workload is about, where it is not to be as many as it says:
+    /// executions of `park10k`, `park100k`, `cancel` and of the flood of `noisy`, stages of `ebb`, workers of
+    /// `hb10k`, attempts of `signal`.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(10..))]
+    count: Option<u32>,
+    /// How `deploy` reaches a cluster that `cargo xtask stack up` started.
+    #[arg(long, value_name = "FILE", env = shared_testkit::env::KUBECONFIG)]
+    kubeconfig: Option<PathBuf>,
+    /// Where that cluster notes who writes what.
+    #[arg(long, value_name = "FILE", env = shared_testkit::env::AUDIT_LOG)]
+    audit_log: Option<PathBuf>,
     /// Seconds that are measured.
     #[arg(long, default_value_t = 20)]
     duration_seconds: u64,
@@ -110,6 +125,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::StormWorker(worker) => on_threads(worker.run())?,
         Command::StormScheduler(scheduler) => on_threads(Box::pin(scheduler.run()))?,
         Command::Worker(working) => on_threads(working.run())?,
+        Command::Beats(beating) => on_threads(beating.run())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -151,5 +167,8 @@ fn plan(run: &Run) -> Plan {
         work_ms: 0,
     };
     let duration = Duration::from_secs(run.duration_seconds);
-    Plan { shape, at_once: run.at_once, per_second: run.per_second, duration }
+    let count = run.count.map(|count| count as usize);
+    let cluster = run.kubeconfig.clone().zip(run.audit_log.clone());
+    let cluster = cluster.map(|(kubeconfig, audit_log)| Cluster { kubeconfig, audit_log });
+    Plan { shape, at_once: run.at_once, per_second: run.per_second, count, cluster, duration }
 }

@@ -9,10 +9,10 @@ use shared_testkit::deadline::Deadline;
 
 use super::trial::Trial;
 use crate::stand::Ledger;
-use crate::workload::figures::{between_stages, quantiles};
+use crate::workload::figures::{between_stages, quantiles, sorted};
 use crate::workload::graph::Graph;
 use crate::workload::load::check;
-use crate::workload::window::{Window, sorted};
+use crate::workload::window::Window;
 
 /// How long it runs before anything is counted.
 const WARM_UP: Duration = Duration::from_secs(3);

@@ -8,8 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::serve::now;
-use crate::workload::figures::quantiles;
-use crate::workload::window::sorted;
+use crate::workload::figures::{quantiles, sorted};
 
 /// How often a disk is made to sync.
 const SYNCS: usize = 100;

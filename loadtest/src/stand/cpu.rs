@@ -98,7 +98,7 @@ fn parse(stat: &str, command: &str) -> Option<Found> {
         "beam.smp" => "rabbitmq",
         "redis-server" => "redis",
         "postgres" => "postgres",
-        _ if ["scheduler", "worker", "floor"].contains(&role) => role,
+        _ if ["scheduler", "worker", "floor", "beats"].contains(&role) => role,
         "restate-server" | "temporal" | "node" | "python" | "python3" => name,
         _ => "other",
     };

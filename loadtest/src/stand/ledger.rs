@@ -88,6 +88,11 @@ impl Ledger {
         lock(&self.finished).len()
     }
 
+    /// Whether an execution did.
+    pub(crate) fn has_finished(&self, execution: &str) -> bool {
+        lock(&self.finished).contains_key(execution)
+    }
+
     /// When each of them did, in nanoseconds of the machine's clock.
     pub(crate) fn finish_times(&self) -> BTreeMap<Arc<str>, u64> {
         lock(&self.finished).clone()

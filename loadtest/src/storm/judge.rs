@@ -11,13 +11,13 @@ use shared_testkit::deadline::Deadline;
 use super::check::{Case, Violation, over_limit};
 use super::history::{Asked, Known};
 use super::ledger::{Line, What};
-use super::messages::{Queue, queues};
 use super::plan::Plan;
 use super::report;
 use super::resume::Tally;
 use super::schedule::{Accident, Kind};
 use super::site::{Site, lock};
 use super::users::People;
+use crate::stand::left;
 
 /// How long until nothing is left behind; RabbitMQ counts every five seconds.
 const LEFT_LIMIT: Duration = Duration::from_secs(60);
@@ -25,14 +25,6 @@ const LEFT_LIMIT: Duration = Duration::from_secs(60);
 const ASKED_AT_ONCE: usize = 4;
 /// Violations that are told in full.
 const TOLD_MAX: usize = 5;
-
-/// The first leases that live, or of which Redis remembers for good that they ended.
-const LEASES: &str = "local time, found = redis.call('TIME'), {} \
-    local now = time[1] * 1000 + time[2] / 1000 \
-    for _, key in ipairs(redis.call('KEYS', '*:lease:*')) do \
-    local ends = tonumber(redis.call('HGET', key, 'u') or 0) \
-    if (ends > now or redis.call('TTL', key) == -1) and #found < 5 then found[#found + 1] = key end \
-    end return found";
 
 /// Accidents that let nobody take work over from one who lives: whoever is killed is gone at once.
 const TAKE_NOTHING_OVER: [Kind; 7] =
@@ -144,30 +136,8 @@ fn left_behind(site: &Site) -> Result<Vec<Violation>> {
 }
 
 fn what_is_left(site: &Site) -> Result<Vec<String>> {
-    let left = |Queue { name, waiting, held, consumers }: Queue| {
-        let is_empty = waiting + held == 0;
-        let told = || {
-            format!(
-                "left behind: {waiting} messages wait and {held} are held in {name} of {consumers} consumers"
-            )
-        };
-        (!is_empty).then(told)
-    };
-    let queues = queues(&lock(&site.rabbitmq).management())?;
-    let mut left: Vec<_> = queues.into_iter().filter_map(left).collect();
-    let leases = lock(&site.redis).command(&format!("EVAL \"{LEASES}\" 0"))?;
-    if !leases.starts_with("*0") {
-        left.push(format!(
-            "left behind: leases {:?}",
-            leases.split_whitespace().collect::<Vec<_>>()
-        ));
-    }
-    let rows = lock(&site.store)
-        .sql("postgres", "SELECT id, status FROM execution WHERE is_complete = 0 LIMIT 20")?;
-    if !rows.trim().is_empty() {
-        left.push(format!("left behind: rows {rows:?}"));
-    }
-    Ok(left)
+    let rabbitmq = lock(&site.rabbitmq).management();
+    left::behind(&rabbitmq, &lock(&site.redis), &lock(&site.store))
 }
 
 fn set_aside(site: &Site) -> Result<u64> {

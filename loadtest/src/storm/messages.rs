@@ -10,41 +10,14 @@ use shared_testkit::stack::Management;
 
 use super::faults::text;
 use super::site::{Site, lock};
+use crate::stand::left::PREFIX;
 
-/// What the queues of the product begin with.
-const PREFIX: &str = "capstan.";
 /// Takes the copies.
 const TAP: &str = "storm.tap";
 /// Copies that are sent again at once.
 const COPIES_MAX: usize = 200;
 /// Copies that are kept for long after.
 const KEPT_MAX: usize = 1_000;
-
-/// A queue.
-pub(super) struct Queue {
-    pub(super) name: String,
-    /// Messages that wait for a consumer.
-    pub(super) waiting: u64,
-    /// Messages that a consumer has.
-    pub(super) held: u64,
-    pub(super) consumers: u64,
-}
-
-/// Those of the product, without what was set aside.
-pub(super) fn queues(rabbitmq: &Management) -> Result<Vec<Queue>> {
-    let listed: Value =
-        serde_json::from_str(&rabbitmq.request("GET", "/api/queues/%2f", "")?.body)?;
-    let number = |one: &Value, key: &str| one[key].as_u64().unwrap_or_default();
-    let queue = |one: &Value| Queue {
-        name: text(one, "name").to_owned(),
-        waiting: number(one, "messages_ready"),
-        held: number(one, "messages_unacknowledged"),
-        consumers: number(one, "consumers"),
-    };
-    let all = listed.as_array().into_iter().flatten().map(queue);
-    let ours = all.filter(|queue| queue.name.starts_with(PREFIX));
-    Ok(ours.filter(|queue| !queue.name.contains(".dead.")).collect())
-}
 
 /// Copies of messages of long ago.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::faults::run;
-use super::messages::queues;
 use super::site::{Site, lock};
+use crate::stand::left::queues;
 
 pub(super) fn kill_broker(site: &Site, lasts: impl FnOnce()) -> Result<()> {
     let mut rabbitmq = lock(&site.rabbitmq);

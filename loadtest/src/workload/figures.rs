@@ -49,6 +49,11 @@ pub(super) fn again(entries: &[Entry], from: usize, worker: u32, at: u64) -> Vec
     again.map(|entry| Duration::from_nanos(entry.at - at)).collect()
 }
 
+pub(crate) fn sorted(mut durations: Vec<Duration>) -> Vec<Duration> {
+    durations.sort();
+    durations
+}
+
 /// Of sorted times, in milliseconds; of none at all, nothing is known.
 pub(crate) fn quantiles(sorted: &[Duration]) -> Value {
     let at = |share: f64| {

@@ -4,6 +4,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
+/// Whose pipelines they are, where nothing else is said.
+pub(super) const APPLICATION: &str = "load";
 /// Stages of one layer of [`Graph::Layers`].
 const LAYER_WIDTH: usize = 100;
 /// Stages that follow one of them at most.
@@ -47,7 +49,14 @@ impl Graph {
             stage
         };
         let stages: Vec<_> = upstream.into_iter().enumerate().map(stage).collect();
-        json!({ "application": "load", "name": "load", "stages": stages })
+        json!({ "application": APPLICATION, "name": "load", "stages": stages })
+    }
+
+    /// The same of another application.
+    pub(super) fn document_of(self, application: &str) -> Value {
+        let mut document = self.document(0);
+        document["application"] = application.into();
+        document
     }
 
     /// Of each stage, those that it follows.

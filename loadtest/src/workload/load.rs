@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
+use shared_testkit::deadline::Deadline;
 
-use super::graph::Graph;
-use crate::serve::http::Connection;
+use super::clients::Client;
+use super::graph::{APPLICATION, Graph};
 use crate::serve::now;
 use crate::stand::working::nanoseconds;
 use crate::stand::{Ledger, Moment, Stand};
@@ -19,10 +20,10 @@ use crate::stand::{Ledger, Moment, Stand};
 const CLIENTS: usize = 4;
 /// How often it is looked whether there is room for one more.
 const LOOK_INTERVAL: Duration = Duration::from_micros(200);
-/// How long a connection may rest: the server closes it some time after that.
-const KEPT_OPEN: Duration = Duration::from_secs(10);
 /// How long what runs may take to end.
-const END_LIMIT: Duration = Duration::from_secs(300);
+pub(super) const END_LIMIT: Duration = Duration::from_secs(300);
+/// How long until nothing is left behind; RabbitMQ counts every five seconds.
+const LEFT_LIMIT: Duration = Duration::from_secs(60);
 
 /// When the next one is submitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +47,8 @@ pub(crate) struct Work {
 #[derive(Debug, Clone)]
 pub(crate) struct Submission {
     pub(crate) id: String,
+    /// Its place among all, from 0.
+    pub(crate) place: usize,
     /// When it was to be submitted.
     pub(crate) intended: u64,
     /// When the answer was there.
@@ -73,10 +76,10 @@ impl Ended {
     }
 }
 
-struct Client {
+struct Submitting {
     number: usize,
     address: String,
-    document: String,
+    documents: Arc<[String]>,
     ledger: Ledger,
     submitted: Arc<AtomicUsize>,
     pace: Pace,
@@ -93,13 +96,25 @@ impl Load {
 
     /// Requests go to these.
     pub(super) fn start_at(stand: &Stand, to: &[String], pace: Pace, work: Work) -> Self {
-        let (is_over, submitted) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let document = work.graph.document(work.stage_bytes).to_string();
+        Self::start_each(stand, to, pace, vec![document], work.graph.len())
+    }
+
+    /// These pipelines, of so many stages each, in turn.
+    pub(super) fn start_each(
+        stand: &Stand,
+        to: &[String],
+        pace: Pace,
+        documents: Vec<String>,
+        stages: usize,
+    ) -> Self {
+        let (is_over, submitted) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let documents: Arc<[String]> = documents.into();
         let from = nanoseconds();
-        let client = |number: usize| Client {
+        let client = |number: usize| Submitting {
             number,
             address: to.get(number % to.len().max(1)).cloned().unwrap_or_default(),
-            document: document.clone(),
+            documents: Arc::clone(&documents),
             ledger: stand.ledger.clone(),
             submitted: Arc::clone(&submitted),
             pace,
@@ -113,7 +128,7 @@ impl Load {
         let clients: Vec<_> = (0..clients).map(client).collect();
         let clients = clients.into_iter().map(|client| std::thread::spawn(move || client.submit()));
         let clients = clients.collect();
-        Self { is_over, clients, submitted, stages: work.graph.len() }
+        Self { is_over, clients, submitted, stages }
     }
 
     /// How many were submitted so far.
@@ -121,34 +136,61 @@ impl Load {
         self.submitted.load(Ordering::SeqCst)
     }
 
-    /// Submits no more, waits until everything has ended, and looks whether all of it succeeded and
-    /// each stage was worked on.
-    pub(crate) fn end(self, stand: &Stand) -> Result<Ended> {
+    /// Submits no more; what was submitted.
+    pub(crate) fn stop(self) -> Result<Vec<Submission>> {
         self.is_over.store(true, Ordering::SeqCst);
         let mut submissions = Vec::new();
         for client in self.clients {
             submissions.extend(client.join().map_err(|_| anyhow!("a client broke down"))??);
         }
-        wait_for_end(stand, submissions.len())?;
-        let mut connection = Connection::open(stand.address(0))?;
-        for Submission { id, .. } in submissions.iter().step_by((submissions.len() / 100).max(1)) {
-            let (status, body) = connection.send("GET", &format!("/pipelines/{id}"), "")?;
-            let execution: Value = serde_json::from_str(&body)?;
-            ensure!(status == 200 && execution["status"] == "SUCCEEDED", "{id} did not: {body}");
-        }
-        let ids = submissions.iter().map(|one| one.id.as_str()).collect();
-        let repeated = check(&stand.ledger, &ids, self.stages)?;
+        Ok(submissions)
+    }
+
+    /// Submits no more, waits until everything has ended, and looks whether all of it succeeded and
+    /// each stage was worked on.
+    pub(crate) fn end(self, stand: &Stand) -> Result<Ended> {
+        let stages = self.stages;
+        let submissions = self.stop()?;
+        wait_for_end(stand, submissions.len(), END_LIMIT)?;
+        let repeated = verify(stand, &submissions, stages)?;
         Ok(Ended { submissions, repeated })
     }
 }
 
-fn wait_for_end(stand: &Stand, submitted: usize) -> Result<()> {
+/// How many stages were worked on more than once, of everything that was submitted and has ended; fails
+/// where something did not succeed, was not worked on, or left something behind.
+pub(super) fn verify(stand: &Stand, submissions: &[Submission], stages: usize) -> Result<usize> {
+    let mut client = Client::open(stand.address(0))?;
+    for Submission { id, .. } in submissions.iter().step_by((submissions.len() / 100).max(1)) {
+        let execution = client.get(&format!("/pipelines/{id}"))?;
+        ensure!(execution["status"] == "SUCCEEDED", "{id} did not succeed: {execution}");
+    }
+    let ids = submissions.iter().map(|one| one.id.as_str()).collect();
+    let repeated = check(&stand.ledger, &ids, stages)?;
+    nothing_is_left(stand)?;
+    Ok(repeated)
+}
+
+/// Fails where messages, live leases or unfinished rows stay.
+pub(super) fn nothing_is_left(stand: &Stand) -> Result<()> {
+    let mut left = String::new();
+    let nothing = Deadline::after(LEFT_LIMIT).poll(|| {
+        // Who is too busy to say so is asked again.
+        left = stand.left().map_or_else(|error| format!("{error:#}"), |left| left.join("; "));
+        anyhow::Ok(left.is_empty().then_some(()))
+    })?;
+    ensure!(nothing.is_some(), "{LEFT_LIMIT:?} after the end: {left}");
+    Ok(())
+}
+
+/// Waits until so many executions did the work of their last stage, and none of [`APPLICATION`] runs.
+pub(super) fn wait_for_end(stand: &Stand, submitted: usize, limit: Duration) -> Result<()> {
     let began = now();
-    let mut connection = Connection::open(stand.address(0))?;
-    while unfinished(&mut connection)? > 0 || stand.ledger.finished() < submitted {
+    let mut client = Client::open(stand.address(0))?;
+    while stand.ledger.finished() < submitted || client.has_unfinished(APPLICATION)? {
         ensure!(
-            began.elapsed() < END_LIMIT,
-            "{} of {submitted} executions finished {END_LIMIT:?} after the last was submitted",
+            began.elapsed() < limit,
+            "{} of {submitted} executions finished {limit:?} after the last was submitted",
             stand.ledger.finished(),
         );
         std::thread::sleep(Duration::from_millis(50));
@@ -171,22 +213,14 @@ pub(crate) fn check(ledger: &Ledger, submitted: &BTreeSet<&str>, stages: usize) 
     Ok(done.values().filter(|times| **times > 1).count())
 }
 
-impl Client {
+impl Submitting {
     fn submit(&self) -> Result<Vec<Submission>> {
-        let (mut connection, mut used) = (Connection::open(&self.address)?, now());
+        let mut client = Client::open(&self.address)?;
         let mut submitted = Vec::new();
         while let Some(intended) = self.next(submitted.len()) {
-            if used.elapsed() > KEPT_OPEN {
-                connection = Connection::open(&self.address)?;
-            }
-            used = now();
-            let (status, body) = connection.send("POST", "/pipelines/start", &self.document)?;
-            let accepted = nanoseconds();
-            ensure!(status == 202, "a submission was refused ({status}): {body}");
-            let answer: Value = serde_json::from_str(&body)?;
-            let path = answer["ref"].as_str().context("no `ref`")?;
-            let id = path.rsplit('/').next().unwrap_or_default().to_owned();
-            submitted.push(Submission { id, intended, accepted });
+            let place = submitted.len() * CLIENTS + self.number;
+            let id = client.submit(&self.documents[place % self.documents.len()])?;
+            submitted.push(Submission { id, place, intended, accepted: nanoseconds() });
         }
         Ok(submitted)
     }
@@ -227,12 +261,4 @@ impl Client {
         self.submitted.fetch_add(1, Ordering::SeqCst);
         Some(intended)
     }
-}
-
-fn unfinished(connection: &mut Connection) -> Result<usize> {
-    let path = "/applications/load/pipelines?expand=false&limit=1&statuses=RUNNING,NOT_STARTED";
-    let (status, body) = connection.send("GET", path, "")?;
-    ensure!(status == 200, "a list was refused ({status}): {body}");
-    let found: Value = serde_json::from_str(&body)?;
-    Ok(found.as_array().map_or(0, Vec::len))
 }

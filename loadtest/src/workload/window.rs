@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::figures::quantiles;
+use super::figures::{quantiles, sorted};
 use super::load::{Ended, Submission};
 use crate::serve::now;
 use crate::stand::cpu::{self, Spent};
@@ -72,9 +72,4 @@ impl Window {
             "request to the work of the last stage, ms": quantiles(&sorted(whole)),
         })
     }
-}
-
-pub(crate) fn sorted(mut durations: Vec<Duration>) -> Vec<Duration> {
-    durations.sort();
-    durations
 }
