@@ -128,7 +128,10 @@ fn start(stand: &Stand, name: &str, count: usize) -> Result<Process> {
 fn wait_until_heard(client: &mut Client, count: usize) -> Result<()> {
     let mut heard = 0;
     let all = Deadline::after(HEARD_LIMIT).poll(|| {
-        heard = client.get("/v1/fleet")?["workers"].as_array().map_or(0, Vec::len);
+        // Who is too busy to tell is asked again.
+        let (_, fleet) = client.send("GET", "/v1/fleet", "")?;
+        let fleet: Value = serde_json::from_str(&fleet)?;
+        heard = fleet["workers"].as_array().map_or(0, Vec::len);
         anyhow::Ok((heard == count).then_some(()))
     })?;
     all.with_context(|| format!("{heard} workers are told of {count}"))
@@ -159,8 +162,9 @@ fn die(stand: &Stand, client: &mut Client, doomed: &mut Process) -> Result<Value
     let killed = nanoseconds();
     let (count, last) = last_life(stand)?;
     let missed = Deadline::after(MISSED_LIMIT).poll(|| {
-        let (_, fleet) = client.send("GET", "/v1/fleet", "")?;
-        anyhow::Ok((!fleet.contains(&format!("\"{DYING}-"))).then(nanoseconds))
+        let (status, fleet) = client.send("GET", "/v1/fleet", "")?;
+        let is_told = status == 200 && !fleet.contains(&format!("\"{DYING}-"));
+        anyhow::Ok(is_told.then(nanoseconds))
     })?;
     let missed = missed.context("workers are told of long after they died")?;
     let milliseconds = |at: u64, from: u64| (at as f64 - from as f64) / 1e6;

@@ -14,8 +14,8 @@ const COUNTER: &str = "apiserver_request_total{";
 /// What is read of it: nobody but a deploy reads these one by one.
 const RESOURCES: [&str; 3] = ["configmaps", "deployments", "namespaces"];
 const READS: [&str; 3] = ["GET", "LIST", "WATCH"];
-/// What the product's requests say that they come from.
-const USER_AGENT: &str = "capstan";
+/// What our own requests say that they come from.
+const OURS: &str = "capstan-testkit";
 
 /// How a kind is called in addresses.
 pub(super) fn plural(kind: &str) -> String {
@@ -24,17 +24,17 @@ pub(super) fn plural(kind: &str) -> String {
 
 /// Requests so far.
 pub(super) struct Calls {
-    /// Of the product, by verb and resource.
+    /// Of the product in a namespace, by verb and resource.
     writes: BTreeMap<(String, String), usize>,
     /// Of anybody.
     reads: BTreeMap<(String, String), usize>,
 }
 
 impl Calls {
-    pub(super) fn now(cluster: &Cluster, api: &Api) -> Result<Self> {
+    pub(super) fn now(cluster: &Cluster, api: &Api, namespace: &str) -> Result<Self> {
         let mut writes = BTreeMap::new();
         for write in audit::writes(&cluster.audit_log)? {
-            if write.user_agent.starts_with(USER_AGENT) && !write.user_agent.contains("testkit") {
+            if write.namespace == namespace && write.user_agent != OURS {
                 *writes.entry((write.verb, write.resource)).or_default() += 1;
             }
         }
