@@ -35,18 +35,21 @@ impl Range {
 /// One line of the table, and of `ratios`.
 struct Row {
     name: &'static str,
-    ours: Range,
-    theirs: Range,
+    /// What is not known in every round, for nothing was begun in one, is not known at all.
+    ours: Option<Range>,
+    theirs: Option<Range>,
     /// Ours by theirs, round by round.
-    ratio: Range,
+    ratio: Option<Range>,
 }
 
 impl Rounds {
     /// Everything, for programs.
     pub(super) fn to_json(&self) -> Value {
         let ratio = |row: Row| {
-            let both = json!({ "ours": row.ours.to_json(), "theirs": row.theirs.to_json() });
-            (row.name.to_owned(), json!({ "both": both, "ours by theirs": row.ratio.to_json() }))
+            let [ours, theirs, ratio] =
+                [row.ours, row.theirs, row.ratio].map(|range| range.map(Range::to_json));
+            let told = json!({ "ours": ours, "theirs": theirs, "ours by theirs": ratio });
+            (row.name.to_owned(), told)
         };
         let ratios: serde_json::Map<_, _> = self.rows().into_iter().map(ratio).collect();
         json!({ "ratios": ratios, "ours": self.ours, "theirs": self.theirs })
@@ -54,31 +57,32 @@ impl Rounds {
 
     /// A line of the table for each figure of which a ratio is told.
     pub(super) fn lines(&self, peer: &str) -> Vec<[String; 6]> {
+        let middle = |range: Option<Range>| range.map(|range| short(range.middle));
+        let whole = |range: Range| {
+            let [least, middle, most] = [range.least, range.middle, range.most].map(short);
+            format!("{middle} ({least}–{most})")
+        };
         let line = |row: Row| {
-            let Range { least, most, .. } = row.ratio;
-            [
-                peer.to_owned(),
-                self.trial.name().to_owned(),
-                row.name.to_owned(),
-                short(row.ours.middle),
-                short(row.theirs.middle),
-                format!("{} ({}–{})", short(row.ratio.middle), short(least), short(most)),
-            ]
+            let cells = [middle(row.ours), middle(row.theirs), row.ratio.map(whole)];
+            let [ours, theirs, ratio] = cells.map(|cell| cell.unwrap_or_else(|| "–".to_owned()));
+            let (trial, name) = (self.trial.name().to_owned(), row.name.to_owned());
+            [peer.to_owned(), trial, name, ours, theirs, ratio]
         };
         self.rows().into_iter().map(line).collect()
     }
 
     fn rows(&self) -> Vec<Row> {
         let row = |(name, place): &(&'static str, &str)| {
-            let of = |rounds: &[Value]| -> Option<Vec<f64>> {
-                rounds.iter().map(|figures| figures.pointer(place)?.as_f64()).collect()
+            let of = |rounds: &[Value]| -> Vec<f64> {
+                let known = rounds.iter().map(|figures| figures.pointer(place)?.as_f64());
+                known.collect::<Option<_>>().unwrap_or_default()
             };
-            let (ours, theirs) = (of(&self.ours)?, of(&self.theirs)?);
+            let (ours, theirs) = (of(&self.ours), of(&self.theirs));
             let ratio = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
-            let (ours, theirs) = (Range::of(ours)?, Range::of(theirs)?);
-            Some(Row { name, ours, theirs, ratio: Range::of(ratio)? })
+            let [ours, theirs, ratio] = [ours, theirs, ratio].map(Range::of);
+            Row { name, ours, theirs, ratio }
         };
-        self.trial.figures().iter().filter_map(row).collect()
+        self.trial.figures().iter().map(row).collect()
     }
 }
 
@@ -126,6 +130,14 @@ mod tests {
         let ratio = &figures["ratios"]["stages/s"]["ours by theirs"];
         assert_eq!(*ratio, json!({ "least": 10.0, "middle": 11.0, "most": 12.0 }));
         assert_eq!(figures["ratios"]["CPU µs/stage"]["ours by theirs"]["most"], 0.5);
+    }
+
+    #[test]
+    fn what_is_not_known_in_a_round_is_not_known() {
+        let mut rounds = rounds();
+        rounds.theirs[1] = json!({});
+        let line = &rounds.lines("celery")[0];
+        assert_eq!(line[3..], ["1100", "–", "–"]);
     }
 
     #[test]
