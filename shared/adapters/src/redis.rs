@@ -57,7 +57,8 @@ impl RedisLeases {
             scripts: Scripts::default(),
             grace: settings::duration(settings.grace),
         };
-        leases.live().await?;
+        // Not who lives: where thousands start at once, each would be told of all.
+        leases.now().await?;
         Ok(leases)
     }
 

@@ -36,6 +36,36 @@ async fn refused(settings: &Settings) -> String {
     text(&error)
 }
 
+/// How often Redis ran a command so far.
+fn calls(redis: &Redis, command: &str) -> u64 {
+    let said = redis.command("INFO commandstats").unwrap();
+    let name = format!("cmdstat_{command}:calls=");
+    let rest = said.lines().find_map(|line| line.strip_prefix(&name));
+    rest.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_asks_of_redis_does_not_grow_with_the_others() {
+    let (redis, _folder) = start(&[]);
+    let settings = settings(&redis.url());
+    let leases = RedisLeases::open(&settings).await.unwrap();
+    past_the_grace(&leases).await;
+    for worker in 0..50 {
+        leases.beat(&heartbeat(&format!("w{worker}"), &[]), TTL).await.unwrap();
+    }
+    assert_eq!(claim(&leases, "x", 1, "a").await.unwrap(), Claim::Granted);
+    let read = calls(&redis, "hget");
+    RedisLeases::open(&settings).await.unwrap();
+    assert_eq!(calls(&redis, "hget"), read, "one that connects is told of nobody");
+    let asked = calls(&redis, "info");
+    for _ in 0..10 {
+        let heard = leases.beat(&heartbeat("a", &[("x", 1)]), TTL).await.unwrap();
+        assert_eq!(heard.lost, []);
+    }
+    // Ours is not among what it has counted when it answers.
+    assert_eq!(calls(&redis, "info"), asked + 1, "a beat of what is held does not ask since when");
+}
+
 /// Redis has lost everything: nobody is called lost, nothing is granted twice, beats bring back
 /// what is held, and after a while all is as before.
 async fn pauses_and_goes_on(leases: &RedisLeases) {
