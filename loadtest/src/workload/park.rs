@@ -38,6 +38,8 @@ const TIMED: &str = "timed";
 /// Time after a park in which memory settles.
 const SETTLE: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_micros(200);
+/// How often it is asked whether timers have fired.
+const FIRED_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Who waits, and for whom a judgment can be given.
 struct Parked {
@@ -137,6 +139,7 @@ fn fire(stand: &Stand, count: usize, per_second: f64) -> Result<Value> {
     let (mut client, began) = (Client::open(stand.address(0))?, now());
     while client.has_unfinished(TIMED)? {
         ensure!(began.elapsed() < FIRE_LIMIT, "timers have not fired in {FIRE_LIMIT:?}");
+        std::thread::sleep(FIRED_INTERVAL);
     }
     let took = nanoseconds().saturating_sub(due);
     let spread = due_spread(stand, &all, due)?;
