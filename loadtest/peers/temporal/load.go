@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 )
 
@@ -29,11 +31,14 @@ type execution [3]any
 func converse(temporal client.Client) error {
 	run := func(name string, shape Shape) error {
 		options := client.StartWorkflowOptions{ID: name, TaskQueue: taskQueue}
-		running, err := temporal.ExecuteWorkflow(context.Background(), options, Run, name, shape)
-		if err != nil {
-			return err
-		}
-		return running.Get(context.Background(), nil)
+		// Submitted again, it is the same execution.
+		return patiently(func() error {
+			running, err := temporal.ExecuteWorkflow(context.Background(), options, Run, name, shape)
+			if err != nil {
+				return err
+			}
+			return running.Get(context.Background(), nil)
+		})
 	}
 	if err := run("ready", Shape{Chain: 1}); err != nil {
 		return err
@@ -54,6 +59,19 @@ func converse(temporal client.Client) error {
 		}
 	}
 	return lines.Err()
+}
+
+// Asks again whenever the server took too long to answer, as it does where it has too much to do.
+func patiently(ask func() error) error {
+	until := time.Now().Add(patience)
+	for {
+		err := ask()
+		var late *serviceerror.DeadlineExceeded
+		isLate := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late)
+		if !isLate || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 // Keeps so many executions running, until the function that it returns is called.

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
@@ -17,8 +18,11 @@ import (
 )
 
 const (
-	taskQueue     = "noop"
+	taskQueue = "noop"
+	// Work that a busy server gave out and nobody heard of is given out again after that.
 	activityLimit = time.Minute
+	patience      = 4 * time.Minute
+	pause         = 200 * time.Millisecond
 )
 
 // Shape of an execution: so many stages one after the other, or so many branches and a join.
@@ -41,6 +45,9 @@ func main() {
 	})
 	if err == nil {
 		defer temporal.Close()
+		err = awaitNamespace(temporal)
+	}
+	if err == nil {
 		switch os.Args[1] {
 		case "worker":
 			err = work(temporal)
@@ -53,6 +60,19 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+}
+
+// The server listens before it has made its namespace.
+func awaitNamespace(temporal client.Client) error {
+	asked := &workflowservice.DescribeNamespaceRequest{Namespace: client.DefaultNamespace}
+	until := time.Now().Add(patience)
+	for {
+		_, err := temporal.WorkflowService().DescribeNamespace(context.Background(), asked)
+		if err == nil || time.Now().After(until) {
+			return err
+		}
+		time.Sleep(pause)
 	}
 }
 

@@ -60,8 +60,8 @@ impl Peer {
     pub(super) fn at_once(self, trial: Trial) -> usize {
         match (trial, self) {
             (Trial::Chain10Alone | Trial::Noop1 | Trial::Fan100, _) => 1,
-            (Trial::Chain10, Self::Celery) => 32,
-            (Trial::Chain10, Self::Bullmq | Self::Temporal) => 64,
+            (Trial::Chain10, Self::Celery | Self::Temporal) => 32,
+            (Trial::Chain10, Self::Bullmq) => 64,
             (Trial::Chain10, Self::Restate | Self::RestateCalls) => 128,
             (Trial::Chain10, Self::Floor) => 1_000,
         }
