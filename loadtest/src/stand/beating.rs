@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use shared_adapters::{Redis, RedisLeases};
 use shared_model::{AttemptId, Capability, Epoch, ExecutionId, StageRef, WorkerId};
+use shared_ports::PortError;
 use shared_ports::leases::{Claim, Heartbeat, Holder, Leases, Vitals};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -33,6 +34,9 @@ const CAPABILITIES: [&str; 8] = [
     "webhook",
 ];
 const SLOTS: u16 = 8;
+/// How long Redis may take to answer whoever begins, and between two tries.
+const BEGIN_LIMIT: Duration = Duration::from_secs(60);
+const BEGIN_PAUSE: Duration = Duration::from_millis(200);
 
 /// So many workers.
 #[derive(Debug, clap::Args)]
@@ -100,7 +104,8 @@ impl Beating {
         let mut workers = JoinSet::new();
         let interval = Duration::from_millis(self.interval_ms);
         for first in (0..self.count).step_by(WORKERS_PER_CONNECTION) {
-            let leases = Arc::new(RedisLeases::open(&settings).await?);
+            let leases = patiently(|| RedisLeases::open(&settings)).await?;
+            let leases = Arc::new(leases);
             for number in first..self.count.min(first + WORKERS_PER_CONNECTION) {
                 let worker = self.worker(number, &leases, end.clone());
                 let offset = interval.mul_f64(number as f64 / self.count as f64);
@@ -149,6 +154,18 @@ impl Beating {
     }
 }
 
+/// What is asked of Redis, again and again if it does not answer in time.
+async fn patiently<T, F: Future<Output = Result<T, PortError>>>(ask: impl Fn() -> F) -> Result<T> {
+    let began = now();
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if began.elapsed() >= BEGIN_LIMIT => return Err(error.into()),
+            Err(_) => tokio::time::sleep(BEGIN_PAUSE).await,
+        }
+    }
+}
+
 /// One of them, with an attempt under way.
 struct Worker {
     leases: Arc<RedisLeases>,
@@ -163,8 +180,9 @@ impl Worker {
         let Heartbeat { worker, instance, in_flight, .. } = &self.beat;
         let holder = Holder::new(worker.clone(), instance.clone());
         for (attempt, epoch) in in_flight {
-            let claim = self.leases.claim(attempt, *epoch, &holder, self.ttl).await?;
-            anyhow::ensure!(claim == Claim::Granted, "{worker} was not given {attempt}: {claim:?}");
+            let claim = || self.leases.claim(attempt, *epoch, &holder, self.ttl);
+            let claim = patiently(claim).await?;
+            ensure!(claim == Claim::Granted, "{worker} was not given {attempt}: {claim:?}");
         }
         let mut beaten = Beaten::default();
         let mut turns = tokio::time::interval(interval);
