@@ -95,7 +95,8 @@ impl World {
         let looked_up = setting.mutation != Mutation::EffectsNotLookedUp;
         let jumps = jumps(seed, 0, &clock, &setting);
         let servers = Arc::new(ServersClock { inner: Arc::clone(&clock), jumps });
-        let ledger = Arc::new(Ledger::new(looked_up, Arc::clone(&clock), lease_ttl));
+        let right = !(setting.has(Fault::Clocks) && Jumps::are_in(seed));
+        let ledger = Arc::new(Ledger::new(looked_up, right, Arc::clone(&clock), lease_ttl));
         let running_max = limit.map(|limit| limit.running_max);
         Arc::new(Self {
             seed,

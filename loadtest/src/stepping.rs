@@ -63,7 +63,7 @@ fn answers(command: Command, at: Timestamp) -> Vec<Event> {
             vec![Event::Evaluated { stage, start, at }]
         }
         Command::Dispatch { attempt, epoch, .. } => vec![
-            Event::LeaseGranted { attempt, epoch, worker: WorkerId::new("w"), at },
+            Event::LeaseGranted { attempt, epoch, worker: WorkerId::new("w"), waits: false, at },
             finished(attempt, epoch, at),
         ],
         Command::Evaluate { .. }

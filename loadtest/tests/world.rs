@@ -135,6 +135,11 @@ fn without_the_epoch_check_two_attempts_are_live() {
 }
 
 #[test]
+fn without_the_age_of_messages_what_nobody_waits_for_begins() {
+    notices(Mutation::AgeIgnored, |found| matches!(found, Violation::BeganLate(_)));
+}
+
+#[test]
 fn without_the_look_at_effects_one_is_made_twice() {
     notices(Mutation::EffectsNotLookedUp, |found| matches!(found, Violation::Doubled(_)));
 }

@@ -4,16 +4,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt;
+use jiff::SignedDuration;
 use serde_json::Value;
-use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult, WorkerId};
+use shared_model::{AttemptId, Epoch, Retry, TaskAnswer, TaskError, TaskResult};
 use shared_plugin::{Catalog, EndSignal, Ending, Secrets, StageLog, StageType, TaskContext};
-use shared_ports::messages::{
-    AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, Inputs, MESSAGE_VERSION, Report,
-    TaskInput,
-};
-use shared_ports::{Claim, Holder, LogName, Outgoing, PortError, Queue, Shelf, WorkerPorts};
+use shared_ports::messages::{AttemptReady, Inputs, Report, TaskInput};
+use shared_ports::{Claim, Holder, LogName, PortError, Shelf, WorkerPorts};
 use shared_runtime::telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +20,6 @@ use crate::log::BlobLog;
 use crate::observed::Watched;
 use crate::standing::Standing;
 
-/// First and longest pause between tries to send a report.
-const REPORT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
 /// Pause between two claims of what is new.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 
@@ -33,6 +27,10 @@ const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// often it does.
 const GRANT_PAUSE: Duration = Duration::from_secs(5);
 const GRANT_ASKED_MAX: u32 = 24;
+
+/// How long a message may have lain, by the clocks of both ends, so that its work begins at once: it may
+/// have been cancelled since, and the message of a cancel goes to who reported that it began.
+const LAIN_MAX: SignedDuration = SignedDuration::from_secs(1);
 
 /// How long work lasts before its beginning is reported: the end of what is done sooner tells enough,
 /// and a message less for each task is a third of what the broker carries.
@@ -203,12 +201,13 @@ impl Bench {
         }
         let (clock, worker) = (&*self.ports.clock, &self.config.id);
         let watched = Watched::begin(clock, ready, input.as_ref().ok());
+        let waits = ready.needs_grant || self.has_lain(ready);
         let answer = match input {
-            Ok(input) if ready.needs_grant && !self.is_granted(ready, &end).await => {
+            Ok(input) if waits && !self.is_granted(ready, &end).await => {
                 TaskAnswer::HandedOver { checkpoint: input.checkpoint.unwrap_or_default() }
             }
             Ok(input) => {
-                let work = self.told(ready, self.answer(ready, input, end));
+                let work = self.told(ready, waits, self.answer(ready, input, end));
                 match watched.place() {
                     Some(place) => Box::pin(telemetry::within(place, work)).await,
                     None => work.await,
@@ -229,11 +228,20 @@ impl Bench {
         self.finish(ready, answer).await;
     }
 
+    /// Whether its message may have lain for so long that it was cancelled meanwhile. Of a clock that is
+    /// wrong nobody knows, so what seems to come from the future has lain, too.
+    fn has_lain(&self, ready: &AttemptReady) -> bool {
+        let now = self.ports.clock.now();
+        let age = ready.sent_at.map(|at| now.duration_since(at).abs());
+        !ready.to_end && age.is_some_and(|age| age > LAIN_MAX)
+    }
+
     /// Does the work, and reports that it began once it has lasted a while; what waited for its grant
-    /// has told so already.
+    /// (`is_known`) has told so already.
     async fn told(
         &self,
         ready: &AttemptReady,
+        is_known: bool,
         work: impl Future<Output = TaskAnswer>,
     ) -> TaskAnswer {
         let told = async {
@@ -244,7 +252,7 @@ impl Bench {
         tokio::select! {
             biased;
             answer = &mut work => return answer,
-            () = told, if !ready.needs_grant => {}
+            () = told, if !is_known => {}
         }
         work.await
     }
@@ -255,7 +263,7 @@ impl Bench {
         let granted = self.in_flight.granted(&ready.attempt, ready.epoch);
         for _ in 0..GRANT_ASKED_MAX {
             // Either word may have been lost.
-            self.report(ready, Report::Started).await;
+            self.ask_to_begin(ready).await;
             tokio::select! {
                 biased;
                 // First: who was away may hear both at once, and its lease is gone.
@@ -266,11 +274,6 @@ impl Bench {
             }
         }
         false
-    }
-
-    async fn finish(&self, ready: &AttemptReady, answer: TaskAnswer) {
-        let report = self.finished(answer).await;
-        self.report(ready, report).await;
     }
 
     async fn input(&self, inputs: &Inputs) -> Result<TaskInput, PortError> {
@@ -401,68 +404,6 @@ impl Bench {
             Some(Why::Draining | Why::Aborted | Why::LeaseLost) | None => {
                 TaskAnswer::Canceled { result: TaskResult::default() }
             }
-        }
-    }
-
-    async fn finished(&self, answer: TaskAnswer) -> Report {
-        let json = serde_json::to_vec(&answer).unwrap_or_default();
-        if json.len() <= INPUTS_INLINE_BYTES_MAX {
-            return Report::Finished(Box::new(answer));
-        }
-        match self.ports.blobs.put(Bytes::from(json)).await {
-            Ok(blob) => Report::FinishedBlob(blob),
-            Err(error) => {
-                tracing::warn!(%error, "a long answer cannot be stored beside its report");
-                Report::Finished(Box::new(answer))
-            }
-        }
-    }
-
-    /// Reports that another's lease has ended. What waits for a grant may not have begun: whether it has,
-    /// the journal alone knows.
-    async fn lease_ended(&self, ready: &AttemptReady, holder: WorkerId) {
-        let held_by = (!ready.needs_grant).then_some(holder);
-        self.report_of(ready, Report::LeaseEnded, held_by).await;
-    }
-
-    async fn report(&self, ready: &AttemptReady, report: Report) {
-        self.report_of(ready, report, None).await;
-    }
-
-    /// Sends a report until the broker has it, or nobody wants it any more.
-    async fn report_of(&self, ready: &AttemptReady, report: Report, held_by: Option<WorkerId>) {
-        let kind = match report {
-            Report::Started => "started",
-            Report::LeaseEnded => "lease-ended",
-            Report::Finished(_) | Report::FinishedBlob(_) => "finished",
-        };
-        let body = AttemptReport {
-            v: MESSAGE_VERSION,
-            attempt: ready.attempt.clone(),
-            epoch: ready.epoch,
-            worker: self.config.id.clone(),
-            at: self.ports.clock.now(),
-            held_by,
-            report,
-        };
-        let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
-        let message = Outgoing {
-            queue: Queue::Reports(ready.shard),
-            id: format!("{}@{}:{kind}", ready.attempt, ready.epoch),
-            body,
-        };
-        self.send(message, &ready.attempt, ready.epoch).await;
-    }
-
-    async fn send(&self, message: Outgoing, attempt: &AttemptId, epoch: Epoch) {
-        let (mut pause, longest) = REPORT_PAUSE;
-        while let Err(error) = self.ports.broker.publish(vec![message.clone()]).await {
-            tracing::warn!(%error, %attempt, "a report cannot be sent for now; it is sent again");
-            if self.in_flight.why(attempt, epoch) == Some(Why::LeaseLost) {
-                return;
-            }
-            self.ports.clock.sleep(pause).await;
-            pause = (pause * 2).min(longest);
         }
     }
 }

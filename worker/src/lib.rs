@@ -10,6 +10,7 @@ mod observed;
 pub mod pod;
 pub mod probes;
 mod queues;
+mod reporting;
 mod runner;
 pub mod secrets;
 pub mod stages;

@@ -11,7 +11,7 @@ use shared_ports::{Broker, Consumer, Delivery, Outgoing, PortError, Queue};
 use shared_runtime::{Kind, Supervisor};
 
 use super::chance::Weather;
-use super::forge::{Forger, let_begin};
+use super::forge::{Forger, let_begin, make_new};
 use super::ledger::Ledger;
 use super::life::Life;
 use super::setting::Mutation;
@@ -76,6 +76,9 @@ impl FaultyBroker {
         }
         if self.mutation == Mutation::GrantNotAwaited {
             let_begin(&mut message.body);
+        }
+        if self.mutation == Mutation::AgeIgnored {
+            make_new(&mut message.body);
         }
         if self.messages.strikes(MESSAGES) {
             return Ok(());

@@ -36,3 +36,11 @@ pub(crate) fn let_begin(body: &mut Bytes) {
         *body = serde_json::to_vec(&ready).unwrap_or_default().into();
     }
 }
+
+/// Hides how long an attempt's message has lain.
+pub(crate) fn make_new(body: &mut Bytes) {
+    if let Ok(ready) = serde_json::from_slice::<AttemptReady>(body) {
+        let ready = AttemptReady { sent_at: None, ..ready };
+        *body = serde_json::to_vec(&ready).unwrap_or_default().into();
+    }
+}

@@ -24,9 +24,14 @@ const JUMP_WITHIN: u64 = 200;
 pub(crate) struct Jumps(Vec<(Duration, SignedDuration)>);
 
 impl Jumps {
-    /// Those of one clock of a world, from now on. Clocks are right in two worlds of three.
+    /// Whether clocks of a world are wrong; they are right in two worlds of three.
+    pub(crate) fn are_in(seed: u64) -> bool {
+        Chance::of(seed ^ DICE).one_in(3)
+    }
+
+    /// Those of one clock of a world, from now on.
     pub(crate) fn roll(seed: u64, clock: u64, now: Duration) -> Self {
-        if !Chance::of(seed ^ DICE).one_in(3) {
+        if !Self::are_in(seed) {
             return Self::default();
         }
         let chance = Chance::of(seed.rotate_left(29) ^ clock ^ DICE);

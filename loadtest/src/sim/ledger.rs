@@ -15,6 +15,10 @@ use shared_ports::{Clock, Holder};
 
 use super::clock::SimClock;
 
+/// How long after nobody waits for an attempt it may begin: who was let begin may hear of that late, and
+/// of its end too, but not time and again.
+const BEGINS_LATE_MAX: Duration = Duration::from_secs(60);
+
 /// Something that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -24,6 +28,8 @@ pub(crate) enum Seen {
     Acted { execution: String, stage: String, run: StageRun },
     /// Two were at one task at once, and the second had not rightly taken it over from the first.
     TwoLive { first: String, second: String },
+    /// One began long after nobody waited for it any more.
+    BeganLate { work: String, after: Duration },
 }
 
 impl Seen {
@@ -31,7 +37,7 @@ impl Seen {
     pub(crate) fn is_act_of(&self, in_execution: &str, of_stage: &str) -> bool {
         match self {
             Self::Acted { execution, stage, .. } => execution == in_execution && stage == of_stage,
-            Self::Began { .. } | Self::TwoLive { .. } => false,
+            Self::Began { .. } | Self::TwoLive { .. } | Self::BeganLate { .. } => false,
         }
     }
 }
@@ -39,6 +45,8 @@ impl Seen {
 /// The outside world.
 pub(crate) struct Ledger {
     looked_up: bool,
+    /// Whether everybody's clock is right: else nobody can tell what has lain for long.
+    clocks_are_right: bool,
     clock: Arc<SimClock>,
     lease_ttl: Duration,
     state: Mutex<State>,
@@ -67,6 +75,8 @@ struct Trace {
     heard: Option<Duration>,
     /// Whether it had no lease when the next epoch was given out.
     was_let_go: bool,
+    /// When it was not waited for any more.
+    over: Option<Duration>,
 }
 
 impl Trace {
@@ -81,8 +91,13 @@ impl Trace {
 
 impl Ledger {
     /// Nothing has happened yet. `looked_up`: whether what was done before can be found.
-    pub(crate) fn new(looked_up: bool, clock: Arc<SimClock>, lease_ttl: Duration) -> Self {
-        Self { looked_up, clock, lease_ttl, state: Mutex::default() }
+    pub(crate) fn new(
+        looked_up: bool,
+        clocks_are_right: bool,
+        clock: Arc<SimClock>,
+        lease_ttl: Duration,
+    ) -> Self {
+        Self { looked_up, clocks_are_right, clock, lease_ttl, state: Mutex::default() }
     }
 
     /// The message of an attempt came to a worker.
@@ -109,6 +124,12 @@ impl Ledger {
         let mut state = self.lock();
         let trace = state.traces.entry((attempt.clone(), epoch)).or_default();
         trace.was_let_go |= trace.has_lapsed(now, self.lease_ttl);
+    }
+
+    /// Nobody waits for an attempt any more.
+    pub(crate) fn is_over(&self, attempt: &AttemptId, epoch: Epoch) {
+        let now = self.clock.elapsed();
+        self.lock().traces.entry((attempt.clone(), epoch)).or_default().over = Some(now);
     }
 
     /// Nobody knows any more who held what.
@@ -142,9 +163,20 @@ impl Ledger {
             let [first, second] = [first, me.clone()].map(|(at, epoch)| format!("{at}@{epoch}"));
             state.seen.push(Seen::TwoLive { first, second });
         }
+        if let Some(after) = self.is_late(&state, &me) {
+            let work = format!("{}@{}", me.0, me.1);
+            state.seen.push(Seen::BeganLate { work, after });
+        }
         let (execution, run) = (execution(&cx.attempt), cx.attempt.run);
         state.seen.push(Seen::Began { execution, stage: stage(cx), run });
         Presence { ledger: Arc::clone(self), task, me }
+    }
+
+    /// For how long nobody has waited for what begins, where that is too long.
+    fn is_late(&self, state: &State, me: &Work) -> Option<Duration> {
+        let over = state.traces.get(me)?.over?;
+        let after = self.clock.elapsed().saturating_sub(over);
+        (self.clocks_are_right && after > BEGINS_LATE_MAX).then_some(after)
     }
 
     /// What is recognised once it is done may be at work twice for a while (D6). With a newer epoch it is

@@ -45,6 +45,8 @@ struct Known {
     newest: Epoch,
     /// What was given out again by what was stored last, with its epoch before that.
     taken_over: Vec<(AttemptId, Epoch)>,
+    /// What was in flight before it, and is not any more.
+    over: Vec<(AttemptId, Epoch)>,
 }
 
 /// What of an append is looked at, as whoever appends wants it.
@@ -84,6 +86,9 @@ impl Observer {
             found.extend(known.take(wanted, *version, &self.limits));
             for (attempt, epoch) in known.taken_over.drain(..) {
                 self.ledger.is_taken_over(&attempt, epoch);
+            }
+            for (attempt, epoch) in known.over.drain(..) {
+                self.ledger.is_over(&attempt, epoch);
             }
         }
         found.extend(self.over_limit(executions));
@@ -169,6 +174,7 @@ impl Known {
         let mut found = self.epochs_that_fall(new);
         found.extend(runs_on(new));
         let Some(old) = &self.execution else { return found };
+        self.over.extend(over(old, new));
         if goes_back(old.status(), new.status()) && !begins_again(old, new) {
             let (id, was, is) = (new.id(), old.status(), new.status());
             found.push(Violation::WentBack(format!("{id} was {was} and is {is}")));
@@ -216,6 +222,16 @@ fn attempt_id(execution: &Execution, attempt: AttemptKey) -> AttemptId {
         task: attempt.task,
         number: attempt.number,
     }
+}
+
+/// What was in flight and is not any more, under no epoch.
+fn over(old: &Execution, new: &Execution) -> Vec<(AttemptId, Epoch)> {
+    let stages = old.stage_count().min(new.stage_count());
+    let was = (0..stages).filter_map(|at| old.flight(at));
+    let over = was.filter(|was| {
+        new.flight(was.attempt.stage).is_none_or(|is| is.attempt != was.attempt)
+    });
+    over.map(|was| (attempt_id(old, was.attempt), was.epoch)).collect()
 }
 
 fn goes_back(was: Status, is: Status) -> bool {

@@ -16,6 +16,8 @@ pub enum Mutation {
     EpochIgnored,
     /// Work that cannot be recognised begins before its claim is in the journal.
     GrantNotAwaited,
+    /// Workers cannot tell how long a message has lain: whatever comes begins.
+    AgeIgnored,
     /// Stage types do not look for what an earlier attempt did.
     EffectsNotLookedUp,
     /// Nobody counts the executions of a pipeline when one of them begins.
@@ -34,10 +36,11 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, with the names by which a command line calls them.
-    pub const NAMED: [(&str, Self); 9] = [
+    pub const NAMED: [(&str, Self); 10] = [
         ("leases-always-granted", Self::LeasesAlwaysGranted),
         ("epoch-ignored", Self::EpochIgnored),
         ("grant-not-awaited", Self::GrantNotAwaited),
+        ("age-ignored", Self::AgeIgnored),
         ("effects-not-looked-up", Self::EffectsNotLookedUp),
         ("room-not-counted", Self::RoomNotCounted),
         ("room-not-held", Self::RoomNotHeld),

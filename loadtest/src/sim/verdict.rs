@@ -44,6 +44,8 @@ pub enum Violation {
     Doubled(String),
     /// Two were at one task at once, and the second had not rightly taken it over from the first.
     TwoLive(String),
+    /// One began long after nobody waited for it any more.
+    BeganLate(String),
     /// A stage began before one that it follows had acted.
     TooEarly(String),
     /// An execution succeeded although a stage of it never acted.
@@ -72,6 +74,7 @@ impl Violation {
             Self::WrongEnd(_) => "wrong end",
             Self::Doubled(_) => "doubled",
             Self::TwoLive(_) => "two live",
+            Self::BeganLate(_) => "began late",
             Self::TooEarly(_) => "too early",
             Self::NeverActed(_) => "never acted",
             Self::OverLimit(_) => "over limit",
@@ -190,7 +193,7 @@ pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
     let seen = world.ledger.seen();
     let mut violations: Vec<Violation> =
         world.ledger.doubled().into_iter().map(Violation::Doubled).collect();
-    violations.extend(seen.iter().filter_map(two_live));
+    violations.extend(seen.iter().filter_map(of_itself));
     let mut story = format!("{:?} {}", world.clock_elapsed(), seen.len());
     for plan in &world.plans {
         let execution = last_view(world, &plan.id).await.unwrap_or_default();
@@ -208,10 +211,14 @@ pub(crate) async fn judge(world: &World, in_time: bool) -> Verdict {
     Verdict { seed: world.seed, stages, violations, story }
 }
 
-fn two_live(seen: &Seen) -> Option<Violation> {
+/// What is wrong whatever else was seen.
+fn of_itself(seen: &Seen) -> Option<Violation> {
     match seen {
         Seen::TwoLive { first, second } => {
             Some(Violation::TwoLive(format!("{first} and {second}")))
+        }
+        Seen::BeganLate { work, after } => {
+            Some(Violation::BeganLate(format!("{work}, {after:?} after nobody waited for it")))
         }
         Seen::Began { .. } | Seen::Acted { .. } => None,
     }
@@ -261,7 +268,7 @@ fn run_of(seen: &Seen, in_execution: &str, of_stage: &str) -> Option<(bool, Stag
     match seen {
         Seen::Began { execution, stage, run } => is_it(execution, stage).then_some((true, *run)),
         Seen::Acted { execution, stage, run } => is_it(execution, stage).then_some((false, *run)),
-        Seen::TwoLive { .. } => None,
+        Seen::TwoLive { .. } | Seen::BeganLate { .. } => None,
     }
 }
 

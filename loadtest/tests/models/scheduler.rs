@@ -103,7 +103,8 @@ fn event(work: &Work, state: &State, message: &Message) -> Option<Event> {
     let (attempt, at) = (first(0), NOW);
     Some(match message {
         Message::Started { epoch, from } => {
-            Event::LeaseGranted { attempt, epoch: number(*epoch), worker: name(*from), at }
+            let (epoch, worker) = (number(*epoch), name(*from));
+            Event::LeaseGranted { attempt, epoch, worker, waits: false, at }
         }
         Message::LeaseEnded { epoch } => Event::LeaseExpired { attempt, epoch: number(*epoch), at },
         Message::Finished { epoch, from, end } => {

@@ -68,6 +68,8 @@ pub enum Event {
         epoch: Epoch,
         /// Who.
         worker: WorkerId,
+        /// Whether it waits to hear that it may begin; for what cannot be recognised it always does.
+        waits: bool,
         /// When.
         at: Timestamp,
     },

@@ -36,7 +36,10 @@ impl Execution {
             commands.push(Command::Evaluate { stage: index, what });
         }
         commands.extend(self.dispatch_command(index));
-        commands.extend(self.grant_command(index));
+        // What else waits for a grant asks again.
+        if stage.current().is_some_and(|(_, task)| task.is_unkeyed()) {
+            commands.extend(self.grant_command(index));
+        }
         commands.extend(timers(index, stage));
         commands.extend(abort(index, stage));
         commands.extend(child(index, stage));

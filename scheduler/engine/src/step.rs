@@ -136,8 +136,8 @@ impl<'a> Turn<'a> {
             Event::Planned { stage, on_failure, planned, at: _ } => {
                 self.planned(stage, on_failure, planned)
             }
-            Event::LeaseGranted { attempt, epoch, worker, at: _ } => {
-                self.granted(attempt, epoch, worker)
+            Event::LeaseGranted { attempt, epoch, worker, waits, at: _ } => {
+                self.granted(attempt, epoch, worker, waits)
             }
             Event::AttemptFinished {
                 attempt,

@@ -157,7 +157,7 @@ fn given_out(execution: &mut Execution) -> impl Fn(bool) -> Event + use<> {
     move |is_over| {
         let (worker, at) = (WorkerId::new("w"), NOW);
         if !is_over {
-            return Event::LeaseGranted { attempt, epoch, worker, at };
+            return Event::LeaseGranted { attempt, epoch, worker, waits: false, at };
         }
         let outcome = Outcome::Succeeded;
         Event::AttemptFinished { attempt, epoch, worker, outcome, expressions_failed: false, at }
@@ -181,4 +181,20 @@ fn who_began_is_told_once_with_the_end_of_what_was_short() {
     let event = given_out(&mut execution);
     assert!(tells_beginning(&execution.step(event(false)).unwrap()));
     assert!(!tells_beginning(&execution.step(event(true)).unwrap()));
+}
+
+/// What has lain on its way asks whether it may still begin; what is new need not.
+#[test]
+fn who_waits_to_begin_is_let() {
+    for waits in [false, true] {
+        let (mut execution, _) = submit(stages(&["1"]), StartRule::default());
+        let report = given_out(&mut execution);
+        let Event::LeaseGranted { attempt, epoch, worker, at, .. } = report(false) else {
+            panic!("a beginning");
+        };
+        let event = Event::LeaseGranted { attempt, epoch, worker, waits, at };
+        let step = execution.step(event).unwrap();
+        let is_let = step.commands.iter().any(|one| matches!(one, Command::Grant { .. }));
+        assert_eq!(is_let, waits);
+    }
 }

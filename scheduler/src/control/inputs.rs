@@ -64,6 +64,7 @@ pub(crate) async fn message(
         traceparent,
         needs_grant: false,
         to_end: false,
+        sent_at: None,
         inputs: inputs(shell, input).await?,
     })
 }

@@ -326,14 +326,15 @@ async fn apply_report(
         if matches!(report.report, Report::LeaseEnded) {
             if let Some(worker) = report.held_by.clone() {
                 // It may be gone before it told that it began: so it is known whom it was lost with.
-                let began = Event::LeaseGranted { attempt, epoch, worker, at };
+                let began = Event::LeaseGranted { attempt, epoch, worker, waits: false, at };
                 let _known = work.apply(shell, began, None, at).await?;
             }
             let event = Event::LeaseExpired { attempt, epoch, at };
             let _stale = work.apply(shell, event, None, at).await?;
             return Ok(());
         }
-        let event = Event::LeaseGranted { attempt, epoch, worker: report.worker.clone(), at };
+        let (worker, waits) = (report.worker.clone(), report.waits);
+        let event = Event::LeaseGranted { attempt, epoch, worker, waits, at };
         if work.apply(shell, event, None, at).await?.is_err() {
             // Somebody works on what nobody waits for any more, or what another goes on with.
             let flight = work.loaded.engine.flight(attempt.stage);

@@ -190,7 +190,7 @@ impl Work {
             Command::Dispatch { attempt, epoch, capability, deadline, needs_grant, to_end } => {
                 let message =
                     inputs::message(shell, self, attempt, epoch, capability, deadline).await?;
-                self.ready.push(AttemptReady { needs_grant, to_end, ..message });
+                self.ready.push(AttemptReady { needs_grant, to_end, sent_at: Some(at), ..message });
             }
             Command::Grant { attempt, epoch, worker } => {
                 let attempt = inputs::attempt_id(&self.loaded, attempt);

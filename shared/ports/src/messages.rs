@@ -46,6 +46,10 @@ pub struct AttemptReady {
     /// Whether it is given out only to be ended: its stage is cancelled, and somebody is to be told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_end: bool,
+    /// When it was given out, by the scheduler's clock: what has lain since may have been cancelled
+    /// meanwhile, so that its worker asks first, as if it needed a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
     /// What the task needs to know.
     pub inputs: Inputs,
 }
@@ -112,6 +116,10 @@ pub struct AttemptReport {
     /// gone before it told so itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<WorkerId>,
+    /// Whether what was claimed begins only after [`Control::Grant`]; of what always needs it, the
+    /// scheduler knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
     /// What is reported.
     pub report: Report,
 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use shared_model::{Retry, TaskAnswer, TaskResult};
 use shared_plugin::Catalog;
-use shared_ports::messages::Report;
+use shared_ports::messages::{AttemptReady, Report};
 use worker::Config;
 
 use crate::probe::{probe, until_cancelled};
@@ -187,4 +187,47 @@ async fn what_was_not_granted_is_given_back_unbegun() {
     };
     assert_eq!(answer, TaskAnswer::HandedOver { checkpoint: serde_json::Value::Null });
     assert_eq!(runs.begun(), 0);
+}
+
+/// The worker's clock is slow where it seems to come from the future.
+#[tokio::test(start_paused = true)]
+async fn what_has_lain_asks_before_it_begins() {
+    for away in [SignedDuration::from_secs(-2), SignedDuration::from_secs(2)] {
+        let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
+        let mut world = World::with(Catalog::default().with(probe)).await;
+        let sent_at = Some(world.clock().now().checked_add(away).unwrap());
+        world.send(&AttemptReady { sent_at, ..ready("probe", "1", 1) }).await;
+        assert!(world.started().await.waits);
+        assert!(world.started().await.waits, "the first word may have been lost");
+        assert_eq!(runs.begun(), 0);
+        world.grant(&attempt("1"), 1).await;
+        assert_eq!(world.answer().await, TaskAnswer::done());
+        assert_eq!(runs.begun(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cancelled_while_its_message_lay_does_not_begin() {
+    let (probe, runs) = probe("probe", |_| async { TaskAnswer::done() });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    let sent_at = Some(world.clock().now().checked_sub(SignedDuration::from_mins(10)).unwrap());
+    world.send(&AttemptReady { sent_at, ..ready("probe", "1", 1) }).await;
+    world.started().await;
+    world.abort(&attempt("1"), 1).await;
+    let unbegun = TaskAnswer::HandedOver { checkpoint: serde_json::Value::Null };
+    assert_eq!(world.answer().await, unbegun);
+    assert_eq!(runs.begun(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_new_or_is_to_end_does_not_ask() {
+    let (probe, _runs) = probe("probe", |_| async { TaskAnswer::done() });
+    let mut world = World::with(Catalog::default().with(probe)).await;
+    let now = world.clock().now();
+    let old = now.checked_sub(SignedDuration::from_mins(10)).unwrap();
+    let to_end = AttemptReady { to_end: true, sent_at: Some(old), ..ready("probe", "2", 1) };
+    for ready in [AttemptReady { sent_at: Some(now), ..ready("probe", "1", 1) }, to_end] {
+        world.send(&ready).await;
+        world.answer().await;
+    }
 }

@@ -186,6 +186,7 @@ pub(crate) fn ready(name: &str, stage: &str, epoch: u64) -> AttemptReady {
         traceparent: None,
         needs_grant: false,
         to_end: false,
+        sent_at: None,
         inputs: Inputs::Inline(Box::new(input)),
     }
 }

@@ -28,6 +28,7 @@ impl Turn<'_> {
         attempt: AttemptKey,
         epoch: Epoch,
         worker: WorkerId,
+        waits: bool,
     ) -> Result<(), Stale> {
         self.current_epoch(attempt, epoch)?;
         self.not_unknown(attempt)?;
@@ -42,7 +43,9 @@ impl Turn<'_> {
             task.attempt = Attempt::Leased { epoch, worker: worker.clone(), since };
             self.announce(Fact::AttemptStarted { attempt, worker });
         }
-        if let Some(command) = self.execution.grant_command(attempt.stage) {
+        if (waits || self.is_unkeyed(attempt))
+            && let Some(command) = self.execution.grant_command(attempt.stage)
+        {
             self.command(command);
         }
         Ok(())

@@ -65,12 +65,12 @@ impl Turn<'_> {
 }
 
 impl crate::Execution {
-    /// The command that lets the stage's worker begin, where it waits for that.
+    /// The command that lets the stage's worker begin; none if it is to end.
     pub(crate) fn grant_command(&self, index: StageIndex) -> Option<Command> {
         let stage = self.stage(index);
         let (task, state) = stage.current()?;
         let Attempt::Leased { epoch, worker, .. } = &state.attempt else { return None };
-        if !state.is_unkeyed() || stage.is_ending() {
+        if stage.is_ending() {
             return None;
         }
         let attempt = AttemptKey { stage: index, run: stage.run, task, number: state.number };

@@ -332,7 +332,7 @@ impl Player {
         let word = self.answers.get_mut(&name).and_then(VecDeque::pop_front);
         let word = word.unwrap_or_else(|| "succeeded".into());
         let worker = WorkerId::new("w");
-        let granted = Event::LeaseGranted { attempt, epoch, worker, at: self.now };
+        let granted = Event::LeaseGranted { attempt, epoch, worker, waits: false, at: self.now };
         if self.event(granted).is_err() {
             return;
         }

@@ -16,6 +16,7 @@ fn granted(epoch: u64, worker: &str) -> Event {
         attempt: AttemptKey { stage: 0, run: 1, task: 0, number: 1 },
         epoch: Epoch(epoch),
         worker: WorkerId::new(worker),
+        waits: false,
         at: Timestamp::UNIX_EPOCH,
     }
 }
