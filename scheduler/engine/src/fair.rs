@@ -105,7 +105,17 @@ impl<K: Clone> Fair<K> {
 
     /// The next piece of work, whose it is, and its turn; it takes up room from now on.
     pub fn take_next(&mut self) -> Option<(String, Turn, K)> {
-        let (_, _, tenant) = self.order.first()?.clone();
+        self.take_next_of(|_, _| true)
+    }
+
+    /// The same, of those who may have more, told by whose it is and how much room that takes up.
+    pub fn take_next_of(
+        &mut self,
+        may_have_more: impl Fn(&str, u64) -> bool,
+    ) -> Option<(String, Turn, K)> {
+        let occupied = |name: &str| self.tenants.get(name).map_or(0, |known| known.occupied);
+        let mut names = self.order.iter().map(|(_, _, name)| name);
+        let tenant = names.find(|name| may_have_more(name, occupied(name)))?.clone();
         self.served += 1;
         self.waiting -= 1;
         let served = self.served;

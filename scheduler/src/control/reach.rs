@@ -23,18 +23,34 @@ struct Seen {
     is_told: bool,
     /// Whether nobody could say who lives, when that was asked last.
     is_failed: bool,
-    slots: BTreeMap<Capability, usize>,
+    slots: BTreeMap<Capability, Count>,
     /// Slots of workers that do not say which accounts they reach.
-    older: BTreeMap<Capability, usize>,
+    older: BTreeMap<Capability, Count>,
     /// Whether there is a worker that does not know of long texts that lie elsewhere.
     has_one_that_does_not_take_out: bool,
+}
+
+/// The slots of workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Count {
+    pub(crate) slots: usize,
+    /// Those at which nobody worked when they were counted.
+    pub(crate) free: usize,
+}
+
+impl Count {
+    fn add(&mut self, beat: &Heartbeat) {
+        let slots = usize::from(beat.slots);
+        self.slots += slots;
+        self.free += slots.saturating_sub(beat.in_flight.len());
+    }
 }
 
 /// How many slots there are for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slots {
     /// So many.
-    Of(usize),
+    Of(Count),
     /// Nobody knows, or none for now: whoever comes finds what waits.
     Unknown,
     /// None, and what waits is to wait here: a queue for it may not be there.
@@ -57,10 +73,9 @@ impl Reach {
                 accounts.into_iter().any(|(of, _)| of == what)
             };
             for capability in &beat.capabilities {
-                let slots = usize::from(beat.slots);
-                *seen.slots.entry(capability.clone()).or_default() += slots;
+                seen.slots.entry(capability.clone()).or_default().add(beat);
                 if !says(capability.as_str()) && capability.account().is_none() {
-                    *seen.older.entry(capability.clone()).or_default() += slots;
+                    seen.older.entry(capability.clone()).or_default().add(beat);
                 }
             }
         }
@@ -105,10 +120,10 @@ impl Reach {
         let plain = plain(capability);
         let older = plain.as_ref().and_then(|what| seen.older.get(what));
         match (seen.slots.get(capability).or(older), plain) {
-            (Some(slots @ 1..), _) => Slots::Of(*slots),
+            (Some(count @ Count { slots: 1.., .. }), _) => Slots::Of(*count),
             // Anybody may make accounts up; what no worker reads has no queue.
-            (Some(0) | None, Some(_)) if seen.is_told || !seen.is_failed => Slots::NotYet,
-            (Some(0) | None, _) => Slots::Unknown,
+            (Some(_) | None, Some(_)) if seen.is_told || !seen.is_failed => Slots::NotYet,
+            (Some(_) | None, _) => Slots::Unknown,
         }
     }
 
@@ -135,6 +150,10 @@ mod tests {
         workers.iter().map(beat).collect()
     }
 
+    fn of(slots: usize) -> Slots {
+        Slots::Of(Count { slots, free: slots })
+    }
+
     #[test]
     fn work_goes_where_its_account_is() {
         let (reach, deploy) = (Reach::new(true), Capability::new("deploy"));
@@ -146,8 +165,8 @@ mod tests {
         reach.cannot_be_told();
         assert_eq!(reach.slots(&prod), Slots::Unknown, "without Redis work goes on");
         reach.note(&beats(&[&["deploy", "deploy@prod"], &["deploy", "deploy@test"]]));
-        assert_eq!(reach.slots(&prod), Slots::Of(4));
-        assert_eq!(reach.slots(&deploy), Slots::Of(8));
+        assert_eq!(reach.slots(&prod), of(4));
+        assert_eq!(reach.slots(&deploy), of(8));
         assert_eq!(reach.slots(&deploy.in_account("made-up")), Slots::NotYet);
         assert_eq!(reach.queue(&prod), prod);
         assert_eq!(reach.queue(&deploy.in_account("made-up")).as_str(), "deploy@made-up");
@@ -159,7 +178,7 @@ mod tests {
         let prod = deploy.in_account("prod");
         reach.note(&beats(&[&["deploy"], &["deploy", "deploy@test"]]));
         assert_eq!(reach.of_stage(&deploy, Some("prod")), deploy);
-        assert_eq!((reach.queue(&prod), reach.slots(&prod)), (deploy.clone(), Slots::Of(4)));
+        assert_eq!((reach.queue(&prod), reach.slots(&prod)), (deploy.clone(), of(4)));
         reach.note(&beats(&[&["deploy", "deploy@prod"], &["deploy", "deploy@test"]]));
         assert_eq!(reach.of_stage(&deploy, Some("prod")), prod);
         assert_eq!(reach.queue(&prod), prod);

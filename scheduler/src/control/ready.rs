@@ -2,30 +2,25 @@
 //! the others wait here, and come in turn by applications (D16). So one that floods the queue does
 //! not delay others, and what is cancelled before its turn never reaches the broker.
 
+mod line;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scheduler_engine::event::{AttemptKey, StageIndex};
-use scheduler_engine::fair::{self, Fair};
+use scheduler_engine::fair;
 use scheduler_engine::plan::TaskKind;
 use shared_model::{Capability, Epoch, ExecutionId};
 use shared_ports::{Heartbeat, Outgoing};
 
+use self::line::Line;
 use super::driver::{Driver, Turn};
 use super::inputs;
 use super::loaded::Loaded;
-use super::reach::{Reach, Slots};
+use super::reach::Reach;
+use super::shards::Part;
 use super::turn::Work;
-
-/// Attempts of one capability that wait in the broker while nobody knows its workers.
-const SENT_BLINDLY: usize = 64;
-/// What waits in the broker beyond the free slots: as much as begins in this time, so that no slot
-/// rests meanwhile, and within these bounds, the latter for each slot. Whatever is there is before
-/// everything that comes after it, whosever it is.
-const SENT_AHEAD: Duration = Duration::from_millis(20);
-const SENT_AHEAD_MIN: usize = 2;
-const SENT_AHEAD_PER_SLOT_MAX: usize = 4;
 
 /// A stage with an attempt.
 pub(crate) type Which = (ExecutionId, StageIndex);
@@ -39,31 +34,8 @@ pub(crate) struct Ready {
     reach: Arc<Reach>,
     /// When workers were counted last.
     counted: Duration,
-}
-
-/// The attempts that need one capability.
-#[derive(Default)]
-struct Line {
-    fair: Fair<Which>,
-    sent: usize,
-    running: usize,
-    /// Those that began since workers were counted, and how many did in a second before that.
-    began: u32,
-    began_per_second: f64,
-}
-
-impl Line {
-    /// How many may wait in the broker.
-    fn room(&self, slots: Slots) -> usize {
-        let slots = match slots {
-            Slots::Of(slots) => slots,
-            Slots::Unknown => return SENT_BLINDLY,
-            Slots::NotYet => return 0,
-        };
-        let ahead = (self.began_per_second * SENT_AHEAD.as_secs_f64()).ceil() as usize;
-        let most = (slots * SENT_AHEAD_PER_SLOT_MAX).max(SENT_AHEAD_MIN);
-        slots.saturating_sub(self.running) + ahead.clamp(SENT_AHEAD_MIN, most)
-    }
+    /// The part of the executions that are this scheduler's.
+    part: Part,
 }
 
 struct Place {
@@ -118,6 +90,7 @@ impl Ready {
     fn add(&mut self, which: &Which, standing: &Standing<'_>) {
         let tenant = standing.application.to_lowercase();
         let line = self.lines.entry(standing.capability.clone()).or_default();
+        line.has_work_of(&tenant, self.counted);
         let state = if standing.is_leased {
             line.fair.occupy(&tenant);
             line.running += 1;
@@ -180,11 +153,8 @@ impl Ready {
     pub(crate) fn admit(&mut self) -> Vec<Which> {
         let mut admitted = Vec::new();
         for (capability, line) in &mut self.lines {
-            let room = line.room(self.reach.slots(capability));
-            while line.sent < room
-                && let Some((_, _, which)) = line.fair.take_next()
-            {
-                line.sent += 1;
+            let bounds = line.bounds(self.reach.slots(capability), self.part);
+            while let Some(which) = line.send_next(bounds) {
                 if let Some(place) = self.places.get_mut(&which) {
                     place.state = State::Sent;
                 }
@@ -199,14 +169,13 @@ impl Ready {
         self.places.get(which).is_some_and(|place| place.state == State::Sent)
     }
 
-    /// Takes note of the slots that there are. What other schedulers gave out is not known here: each
-    /// may fill them all.
-    pub(crate) fn note_workers(&mut self, live: &[Heartbeat], now: Duration) {
+    /// Takes note of the slots that there are, and of the part of the executions that are owned here.
+    pub(crate) fn note_workers(&mut self, live: &[Heartbeat], part: Part, now: Duration) {
         self.reach.note(live);
-        let passed = now.saturating_sub(std::mem::replace(&mut self.counted, now));
-        for line in self.lines.values_mut().filter(|_| !passed.is_zero()) {
-            let measured = f64::from(std::mem::take(&mut line.began)) / passed.as_secs_f64();
-            line.began_per_second = f64::midpoint(line.began_per_second, measured);
+        self.part = part;
+        let before = std::mem::replace(&mut self.counted, now);
+        for line in self.lines.values_mut() {
+            line.is_looked_at(before, now);
         }
         self.lines.retain(|_, line| line.sent > 0 || !line.fair.is_empty());
     }
@@ -278,7 +247,8 @@ impl Driver {
         match self.shell.ports.leases.live().await {
             Ok(live) => {
                 let beats: Vec<Heartbeat> = live.into_iter().map(|(beat, _)| beat).collect();
-                self.ready.note_workers(&beats, self.shell.ports.clock.elapsed());
+                let now = self.shell.ports.clock.elapsed();
+                self.ready.note_workers(&beats, self.share.shards.part(), now);
             }
             Err(error) => {
                 self.shell.reach.cannot_be_told();
@@ -298,7 +268,25 @@ pub(super) fn capability(loaded: &Loaded, attempt: AttemptKey) -> Option<&Capabi
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
+    use super::line::{SENT_AHEAD_MIN, SENT_BLINDLY};
     use super::*;
+
+    /// Of a worker that works on stages of one execution.
+    fn beat(slots: u16, works_on: &[u32]) -> Heartbeat {
+        let attempt = |stage: &u32| {
+            let stage = stage.to_string();
+            let attempt =
+                json!({"execution": "e", "stage": stage, "run": 1, "task": 0, "number": 1});
+            json!([attempt, 1])
+        };
+        let in_flight: Vec<Value> = works_on.iter().map(attempt).collect();
+        let beat = json!({
+            "worker": "w", "capabilities": ["helm"], "slots": slots, "in_flight": in_flight,
+        });
+        serde_json::from_value(beat).unwrap()
+    }
 
     fn which(execution: usize) -> Which {
         (ExecutionId::new(format!("e{execution}")), 0)
@@ -346,12 +334,8 @@ mod tests {
     #[test]
     fn few_wait_in_the_broker_beyond_the_free_slots() {
         let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
-        let beat = serde_json::json!({
-            "worker": "w", "instance": "i", "capabilities": ["helm"], "slots": 8, "in_flight": [],
-            "vitals": {}, "catalog": "", "draining": false,
-        });
-        let beats = [serde_json::from_value(beat).unwrap()];
-        ready.note_workers(&beats, Duration::from_secs(1));
+        let beats = [beat(8, &[])];
+        ready.note_workers(&beats, Part::ALL, Duration::from_secs(1));
         for n in 0..1_000 {
             ready.note(&which(n), standing(&helm, "flood", 1, false));
         }
@@ -366,9 +350,49 @@ mod tests {
             ready.note(&which(n), standing(&helm, "flood", 1, true));
             ready.note(&which(n), None);
         }
-        ready.note_workers(&beats, Duration::from_secs(2));
+        ready.note_workers(&beats, Part::ALL, Duration::from_secs(2));
         let more = ready.admit().len();
         assert!((3..=8).contains(&more), "{more}: work that is short is given out ahead");
+    }
+
+    /// Sixteen of 256 slots are left to whoever comes, once somebody did.
+    #[test]
+    fn one_tenant_leaves_room_for_others_that_have_work_lately() {
+        let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
+        ready.note_workers(&[beat(256, &[])], Part::ALL, Duration::from_secs(1));
+        for n in 0..1_000 {
+            ready.note(&which(n), standing(&helm, "flood", 1, false));
+        }
+        assert_eq!(ready.admit().len(), 256 + SENT_AHEAD_MIN, "it is alone");
+        ready.note(&which(2_000), standing(&helm, "small", 1, false));
+        for n in 0..18 {
+            ready.note(&which(n), None);
+        }
+        assert_eq!(ready.admit(), [which(2_000)], "and nothing of the other, who has 240");
+        ready.note(&which(2_000), None);
+        ready.note(&which(18), None);
+        assert_eq!(ready.admit().len(), 1, "up to 240, also while the others rest");
+        ready.note_workers(&[beat(256, &[])], Part::ALL, Duration::from_secs(400));
+        assert_eq!(ready.admit().len(), 16 + SENT_AHEAD_MIN, "nobody came for long");
+    }
+
+    #[test]
+    fn of_several_schedulers_each_fills_its_part_and_what_the_others_leave_free() {
+        let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
+        let half = Part { held: 32, of: 64 };
+        let busy: Vec<u32> = (0..50).collect();
+        ready.note_workers(&[beat(64, &busy)], half, Duration::from_secs(1));
+        for n in 0..1_000 {
+            ready.note(&which(n), standing(&helm, "flood", 1, false));
+        }
+        assert_eq!(ready.admit().len(), 32 + SENT_AHEAD_MIN, "others work on fifty");
+        for n in 0..32 {
+            ready.note(&which(n), standing(&helm, "flood", 1, true));
+        }
+        ready.note_workers(&[beat(64, &busy[..40])], half, Duration::from_secs(2));
+        assert_eq!(ready.admit().len(), 24, "which others leave");
+        ready.note_workers(&[beat(64, &[])], half, Duration::from_secs(3));
+        assert_eq!(ready.admit().len(), 8, "all");
     }
 
     #[test]
@@ -379,9 +403,9 @@ mod tests {
         }
         let sent = ready.admit();
         sent.iter().for_each(|which| ready.note(which, None));
-        ready.note_workers(&[], Duration::from_secs(1));
+        ready.note_workers(&[], Part::ALL, Duration::from_secs(1));
         let line = &ready.lines[&helm];
-        assert_eq!((line.began_per_second * 2.0).round() as usize, sent.len());
+        assert_eq!((line.began_per_second() * 2.0).round() as usize, sent.len());
     }
 
     #[test]
@@ -394,7 +418,7 @@ mod tests {
         for n in 0..100 {
             ready.note(&which(n), None);
         }
-        ready.note_workers(&[], Duration::from_secs(1));
+        ready.note_workers(&[], Part::ALL, Duration::from_secs(1));
         assert!(ready.places.is_empty() && ready.lines.is_empty());
     }
 

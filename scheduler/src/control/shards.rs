@@ -43,6 +43,28 @@ pub(crate) struct Peer {
 /// The other schedulers that live; `None` while nothing can be heard of them.
 pub(crate) type Peers = Option<Vec<Peer>>;
 
+/// A part of all executions: so many shards of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) held: usize,
+    pub(crate) of: usize,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+impl Part {
+    pub(crate) const ALL: Self = Self { held: 1, of: 1 };
+
+    /// That part of a number, and one at least.
+    pub(crate) fn of(self, all: usize) -> usize {
+        (all * self.held).div_ceil(self.of.max(1)).clamp(1, all.max(1))
+    }
+}
+
 /// The shards, and which of them are owned here.
 #[derive(Debug)]
 pub(crate) struct Shards {
@@ -77,6 +99,14 @@ impl Shards {
 
     pub(crate) fn is_shared(&self) -> bool {
         self.name.is_some()
+    }
+
+    /// The part of all executions that are owned here.
+    pub(crate) fn part(&self) -> Part {
+        match self.is_shared() {
+            true => Part { held: self.held.len(), of: usize::from(self.count) },
+            false => Part::ALL,
+        }
     }
 
     /// The shard of an execution.

@@ -1,0 +1,124 @@
+//! The attempts that need one capability: how many of them may be in the broker, and whose.
+
+use std::time::Duration;
+
+use scheduler_engine::fair::Fair;
+
+use super::super::reach::{Count, Slots};
+use super::super::shards::Part;
+use super::Which;
+
+/// Attempts that wait in the broker while nobody knows its workers.
+pub(crate) const SENT_BLINDLY: usize = 64;
+/// What waits in the broker beyond the free slots: as much as begins in this time, so that no slot
+/// rests meanwhile, and within these bounds, the latter for each slot. Whatever is there is before
+/// everything that comes after it, whosever it is.
+const SENT_AHEAD: Duration = Duration::from_millis(20);
+pub(crate) const SENT_AHEAD_MIN: usize = 2;
+const SENT_AHEAD_PER_SLOT_MAX: usize = 4;
+
+/// Of so many slots one is left free for whoever comes next, by a tenant that has all others: work that
+/// lasts frees none before it ends.
+const RESERVED_OF: usize = 16;
+/// For how long after others had work.
+const RESERVED_FOR: Duration = Duration::from_secs(300);
+
+/// The attempts that need one capability.
+#[derive(Default)]
+pub(crate) struct Line {
+    pub(crate) fair: Fair<Which>,
+    pub(crate) sent: usize,
+    pub(crate) running: usize,
+    /// Those that began since workers were counted, and how many did in a second before that.
+    pub(crate) began: u32,
+    began_per_second: f64,
+    looked: Look,
+    /// The two tenants that had work last, and when somebody had looked then.
+    lately: [Option<(String, Duration)>; 2],
+}
+
+/// What was when workers were counted last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Look {
+    at: Duration,
+    running: usize,
+}
+
+/// How many may be in the broker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    sent_max: usize,
+    /// How many one tenant may have there and with workers, where others had work lately.
+    of_one_max: usize,
+}
+
+impl Line {
+    /// Work of a tenant came.
+    pub(crate) fn has_work_of(&mut self, tenant: &str, now: Duration) {
+        let [last, before] = &mut self.lately;
+        if last.as_ref().is_some_and(|(name, _)| name != tenant) {
+            std::mem::swap(last, before);
+        }
+        match last {
+            Some((name, at)) if name == tenant => *at = now,
+            Some(_) | None => *last = Some((tenant.to_owned(), now)),
+        }
+    }
+
+    /// Whether others than a tenant had work lately.
+    fn has_others(&self, tenant: &str) -> bool {
+        let is_other = |(name, at): &(String, Duration)| {
+            name != tenant && self.looked.at.saturating_sub(*at) < RESERVED_FOR
+        };
+        self.lately.iter().flatten().any(is_other)
+    }
+
+    /// How many may be in the broker, of the slots that there are. Each scheduler may fill its part of
+    /// them, and what nobody did when workers were counted last.
+    pub(crate) fn bounds(&self, slots: Slots, part: Part) -> Bounds {
+        let Count { slots, free } = match slots {
+            Slots::Of(count) => count,
+            Slots::Unknown => return Bounds { sent_max: SENT_BLINDLY, of_one_max: usize::MAX },
+            Slots::NotYet => return Bounds { sent_max: 0, of_one_max: 0 },
+        };
+        let (own, seen) = (part.of(slots), slots.min(self.looked.running + free));
+        let ahead = (self.began_per_second * SENT_AHEAD.as_secs_f64()).ceil() as usize;
+        let most = (slots * SENT_AHEAD_PER_SLOT_MAX).max(SENT_AHEAD_MIN);
+        let ahead = ahead.clamp(SENT_AHEAD_MIN, most);
+        let reserved = |of: usize| of.saturating_sub(slots / RESERVED_OF);
+        Bounds {
+            sent_max: own.max(seen).saturating_sub(self.running) + ahead,
+            of_one_max: (own - own / RESERVED_OF).max(reserved(seen)),
+        }
+    }
+
+    /// The next that is to be sent.
+    pub(crate) fn send_next(&mut self, bounds: Bounds) -> Option<Which> {
+        if self.sent >= bounds.sent_max {
+            return None;
+        }
+        let mut fair = std::mem::take(&mut self.fair);
+        let has_room = |occupied| usize::try_from(occupied).is_ok_and(|is| is < bounds.of_one_max);
+        let may_have_more = |name: &str, occupied| has_room(occupied) || !self.has_others(name);
+        let next = fair.take_next_of(may_have_more);
+        self.fair = fair;
+        let (_, _, which) = next?;
+        self.sent += 1;
+        Some(which)
+    }
+
+    /// Workers were counted, and had been before.
+    pub(crate) fn is_looked_at(&mut self, before: Duration, now: Duration) {
+        let passed = now.saturating_sub(before);
+        self.looked = Look { at: now, running: self.running };
+        if !passed.is_zero() {
+            let measured = f64::from(std::mem::take(&mut self.began)) / passed.as_secs_f64();
+            self.began_per_second = f64::midpoint(self.began_per_second, measured);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn began_per_second(&self) -> f64 {
+        self.began_per_second
+    }
+}
