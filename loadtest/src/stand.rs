@@ -39,7 +39,7 @@ pub struct Shape {
     pub workers: usize,
     /// Attempts that each worker runs at once.
     pub slots: u16,
-    /// How long each piece of work takes, in milliseconds.
+    /// How long each piece of work takes on average, in milliseconds: from half to one and a half of it.
     pub work_ms: u64,
 }
 

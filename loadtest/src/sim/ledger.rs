@@ -126,10 +126,10 @@ impl Ledger {
         trace.was_let_go |= trace.has_lapsed(now, self.lease_ttl);
     }
 
-    /// Nobody waits for an attempt any more.
-    pub(crate) fn is_over(&self, attempt: &AttemptId, epoch: Epoch) {
-        let now = self.clock.elapsed();
-        self.lock().traces.entry((attempt.clone(), epoch)).or_default().over = Some(now);
+    /// Nobody waits for an attempt any more, or somebody does (again).
+    pub(crate) fn is_waited_for(&self, attempt: &AttemptId, epoch: Epoch, is_waited_for: bool) {
+        let over = (!is_waited_for).then(|| self.clock.elapsed());
+        self.lock().traces.entry((attempt.clone(), epoch)).or_default().over = over;
     }
 
     /// Nobody knows any more who held what.

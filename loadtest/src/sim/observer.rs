@@ -45,8 +45,8 @@ struct Known {
     newest: Epoch,
     /// What was given out again by what was stored last, with its epoch before that.
     taken_over: Vec<(AttemptId, Epoch)>,
-    /// What was in flight before it, and is not any more.
-    over: Vec<(AttemptId, Epoch)>,
+    /// What was in flight before it and is not any more, or is again, since nobody holds it any more.
+    waited_for: Vec<(AttemptId, Epoch, bool)>,
 }
 
 /// What of an append is looked at, as whoever appends wants it.
@@ -87,8 +87,8 @@ impl Observer {
             for (attempt, epoch) in known.taken_over.drain(..) {
                 self.ledger.is_taken_over(&attempt, epoch);
             }
-            for (attempt, epoch) in known.over.drain(..) {
-                self.ledger.is_over(&attempt, epoch);
+            for (attempt, epoch, is_waited_for) in known.waited_for.drain(..) {
+                self.ledger.is_waited_for(&attempt, epoch, is_waited_for);
             }
         }
         found.extend(self.over_limit(executions));
@@ -174,7 +174,7 @@ impl Known {
         let mut found = self.epochs_that_fall(new);
         found.extend(runs_on(new));
         let Some(old) = &self.execution else { return found };
-        self.over.extend(over(old, new));
+        self.waited_for.extend(waited_for(old, new));
         if goes_back(old.status(), new.status()) && !begins_again(old, new) {
             let (id, was, is) = (new.id(), old.status(), new.status());
             found.push(Violation::WentBack(format!("{id} was {was} and is {is}")));
@@ -224,14 +224,18 @@ fn attempt_id(execution: &Execution, attempt: AttemptKey) -> AttemptId {
     }
 }
 
-/// What was in flight and is not any more, under no epoch.
-fn over(old: &Execution, new: &Execution) -> Vec<(AttemptId, Epoch)> {
-    let stages = old.stage_count().min(new.stage_count());
-    let was = (0..stages).filter_map(|at| old.flight(at));
-    let over = was.filter(|was| {
-        new.flight(was.attempt.stage).is_none_or(|is| is.attempt != was.attempt)
-    });
-    over.map(|was| (attempt_id(old, was.attempt), was.epoch)).collect()
+/// The attempts that were in flight or are, if not both, and whether they are.
+fn waited_for(old: &Execution, new: &Execution) -> Vec<(AttemptId, Epoch, bool)> {
+    let mut changed = Vec::new();
+    for at in 0..old.stage_count().min(new.stage_count()) {
+        let (was, is) = (old.flight(at), new.flight(at));
+        if was.as_ref().map(|was| was.attempt) == is.as_ref().map(|is| is.attempt) {
+            continue;
+        }
+        changed.extend(was.map(|was| (attempt_id(old, was.attempt), was.epoch, false)));
+        changed.extend(is.map(|is| (attempt_id(new, is.attempt), is.epoch, true)));
+    }
+    changed
 }
 
 fn goes_back(was: Status, is: Status) -> bool {

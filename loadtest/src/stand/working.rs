@@ -29,7 +29,7 @@ pub struct Working {
     /// Attempts that it runs at once.
     #[arg(long)]
     slots: u16,
-    /// How long each takes, in milliseconds.
+    /// How long each takes on average, in milliseconds.
     #[arg(long)]
     work_ms: u64,
     /// The folder of everything.
@@ -98,6 +98,12 @@ struct Nothing {
 }
 
 impl Nothing {
+    /// From half to one and a half of the average: where all work is equally long, it ends in waves.
+    fn lasts(&self) -> Duration {
+        let average = u64::try_from(self.lasts.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Duration::from_nanos(average / 2 + nanoseconds() % average)
+    }
+
     fn say(&self, cx: &TaskContext, moment: char) {
         let (stage, last) = (cx.text("number"), u8::from(cx.text("last") == "true"));
         let (execution, pid, at) = (&cx.attempt.execution, std::process::id(), nanoseconds());
@@ -133,7 +139,7 @@ impl StageType for Nothing {
     async fn run(&self, _: &str, cx: &TaskContext) -> TaskAnswer {
         self.say(cx, 'B');
         if !self.lasts.is_zero() {
-            cx.clock.sleep(self.lasts).await;
+            cx.clock.sleep(self.lasts()).await;
         }
         self.say(cx, 'D');
         TaskAnswer::done()

@@ -17,7 +17,7 @@ use crate::stand::{Moment, Shape, Stand};
 
 /// The others; each submits one execution a second.
 const TENANTS: usize = 10;
-/// How long each piece of work lasts, in milliseconds: it is slots that are short, not processors.
+/// How long each piece of work lasts on average, in milliseconds: it is slots that are short, not processors.
 const WORK_MS: u64 = 500;
 const GRAPH: Graph = Graph::Chain { stages: 1 };
 /// How long what workers have may take to end, and to be stored.

@@ -45,7 +45,9 @@ enum Action {
 fn event(action: Action) -> Event {
     let (worker, at) = (WorkerId::new("w"), NOW);
     match action {
-        Action::Started(attempt, epoch) => Event::LeaseGranted { attempt, epoch, worker, waits: false, at },
+        Action::Started(attempt, epoch) => {
+            Event::LeaseGranted { attempt, epoch, worker, waits: false, at }
+        }
         Action::Finished(attempt, epoch, outcome) => Event::AttemptFinished {
             attempt,
             epoch,

@@ -67,9 +67,7 @@ impl Line {
 
     /// Whether others than a tenant had work lately.
     fn has_others(&self, tenant: &str) -> bool {
-        let is_other = |(name, at): &(String, Duration)| {
-            name != tenant && self.looked.at.saturating_sub(*at) < RESERVED_FOR
-        };
+        let is_other = |(name, at): &(String, Duration)| name != tenant && self.is_lately(*at);
         self.lately.iter().flatten().any(is_other)
     }
 
@@ -115,6 +113,16 @@ impl Line {
             let measured = f64::from(std::mem::take(&mut self.began)) / passed.as_secs_f64();
             self.began_per_second = f64::midpoint(self.began_per_second, measured);
         }
+    }
+
+    /// Whether there is work, or it is remembered who had some.
+    pub(crate) fn is_needed(&self) -> bool {
+        let is_lately = |(_, at): &(String, Duration)| self.is_lately(*at);
+        self.sent > 0 || !self.fair.is_empty() || self.lately.iter().flatten().any(is_lately)
+    }
+
+    fn is_lately(&self, at: Duration) -> bool {
+        self.looked.at.saturating_sub(at) < RESERVED_FOR
     }
 
     #[cfg(test)]
