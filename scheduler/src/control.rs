@@ -24,6 +24,7 @@ mod presence;
 mod reach;
 mod ready;
 mod removal;
+mod reports;
 mod requests;
 mod restart;
 mod retention;
@@ -37,8 +38,8 @@ mod timers;
 mod traces;
 mod turn;
 mod windows;
+mod writes;
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -222,7 +223,7 @@ pub struct Scheduler {
     fleet: Arc<Fleet>,
     size: retention::Found,
     shelf: Arc<Shelf>,
-    writes: shelved::Writes,
+    writes: writes::Writes,
 }
 
 impl Scheduler {
@@ -239,7 +240,7 @@ impl Scheduler {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let shelf = Arc::new(Shelf::new(Arc::clone(&ports.blobs), Arc::clone(&ports.clock)));
         // Of several schedulers none is heard yet.
-        let writes = Arc::new(AtomicBool::new(config.sharing.is_none()));
+        let writes = writes::Writes::new(config.sharing.is_none());
         let ports = ShelvedJournal::over(ports, &shelf, &writes);
         let (updates, _) = broadcast::channel(UPDATES_MAX);
         let registry = Arc::new(Registry::new(descriptors));

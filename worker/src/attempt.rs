@@ -18,6 +18,7 @@ use crate::Config;
 use crate::in_flight::{Begin, InFlight, Why};
 use crate::log::BlobLog;
 use crate::observed::Watched;
+use crate::outbox::Outbox;
 use crate::standing::Standing;
 
 /// Pause between two claims of what is new.
@@ -48,6 +49,8 @@ pub(crate) struct Bench {
     /// Cancelled once the worker stops: nothing begins from then on.
     pub(crate) draining: CancellationToken,
     pub(crate) standing: Standing,
+    /// Where reports are brought.
+    pub(crate) outbox: Outbox,
     /// Where long texts of inputs lie.
     pub(crate) shelf: Arc<Shelf>,
 }

@@ -7,6 +7,7 @@ mod heartbeat;
 mod in_flight;
 mod log;
 mod observed;
+mod outbox;
 pub mod pod;
 pub mod probes;
 mod queues;

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use shared_model::{AttemptId, Epoch, TaskAnswer, WorkerId};
+use shared_model::{TaskAnswer, WorkerId};
 use shared_ports::messages::{
     AttemptReady, AttemptReport, INPUTS_INLINE_BYTES_MAX, MESSAGE_VERSION, Report,
 };
-use shared_ports::{Outgoing, Queue};
 
 use crate::attempt::Bench;
 use crate::in_flight::Why;
@@ -69,22 +68,9 @@ impl Bench {
 
     /// Sends a report until the broker has it, or nobody wants it any more.
     async fn send(&self, ready: &AttemptReady, report: AttemptReport) {
-        let kind = match report.report {
-            Report::Started => "started",
-            Report::LeaseEnded => "lease-ended",
-            Report::Finished(_) | Report::FinishedBlob(_) => "finished",
-        };
-        let message = Outgoing {
-            queue: Queue::Reports(ready.shard),
-            id: format!("{}@{}:{kind}", ready.attempt, ready.epoch),
-            body: Bytes::from(serde_json::to_vec(&report).unwrap_or_default()),
-        };
-        self.publish(message, &ready.attempt, ready.epoch).await;
-    }
-
-    async fn publish(&self, message: Outgoing, attempt: &AttemptId, epoch: Epoch) {
+        let (attempt, epoch) = (&ready.attempt, ready.epoch);
         let (mut pause, longest) = PAUSE;
-        while let Err(error) = self.ports.broker.publish(vec![message.clone()]).await {
+        while let Err(error) = self.outbox.send(ready.shard, ready.joins, report.clone()).await {
             tracing::warn!(%error, %attempt, "a report cannot be sent for now; it is sent again");
             if self.in_flight.why(attempt, epoch) == Some(Why::LeaseLost) {
                 return;

@@ -19,6 +19,7 @@ use crate::Config;
 use crate::attempt::{Bench, Message, Ready};
 use crate::heartbeat::Beats;
 use crate::in_flight::{InFlight, Why};
+use crate::outbox::Outbox;
 use crate::queues::{Next, Place, ReadyQueues};
 use crate::standing::{Name, Standing};
 use crate::vitals::Monitor;
@@ -95,7 +96,9 @@ impl Runner {
         supervisor.spawn(Kind::Heartbeat, beats.run(beats_end.clone()));
         let shelf = Shelf::new(Arc::clone(&ports.blobs), Arc::clone(&ports.clock));
         let shelf = Arc::new(shelf);
-        let bench = Bench { config, holder, ports, catalog, in_flight, draining, standing, shelf };
+        let outbox = Outbox::start(Arc::clone(&ports.broker), &supervisor);
+        let bench =
+            Bench { config, holder, ports, catalog, in_flight, draining, standing, outbox, shelf };
         let runner = Self {
             bench,
             supervisor,

@@ -23,6 +23,7 @@ use super::lines::Lines;
 use super::loaded::Loaded;
 use super::outage::Outage;
 use super::ready::{Ready, Which};
+use super::reports::Joined;
 use super::seats::{Next, Seats, Tag};
 use super::share::{self, Share};
 use super::sweep::Missing;
@@ -105,6 +106,8 @@ pub(crate) struct Driver {
     pub(crate) reload: Vec<ExecutionId>,
     /// Deliveries to give back once the store works again.
     pub(super) returned: Vec<Tag>,
+    /// Deliveries with several reports that are not all dealt with.
+    pub(super) joined: Joined,
     /// Commands that were left over when their execution's turn was long enough.
     pub(super) later: VecDeque<(ExecutionId, VecDeque<Command>)>,
     /// Attempts that wait for their turn, or in the broker.
@@ -174,6 +177,7 @@ impl Driver {
             reload: Vec::new(),
             outage: Arc::clone(&handle.outage),
             returned: Vec::new(),
+            joined: Joined::default(),
             later: VecDeque::new(),
             ready: Ready::new(Arc::clone(&shell.reach)),
             admission: Admission::default(),
@@ -254,21 +258,24 @@ impl Driver {
                 self.submit(turn, *submission, is_named, reply).await;
             }
             Wake::Input(Input::Request(request)) => self.request(turn, request).await,
-            Wake::Report(next) => self.received(turn, next).await,
+            Wake::Report(next) => _ = self.received(turn, next).await,
             Wake::Time => self.carry_out_later(turn).await,
         }
     }
 
     /// Takes what is at hand without waiting for more: one transaction carries all of it (D8).
     async fn take_at_hand(&mut self, turn: &mut Turn) {
-        for _ in 1..self.shell.config.turn_events_max {
-            if let Ok(input) = self.inbox.try_recv() {
+        let mut left = self.shell.config.turn_events_max.saturating_sub(1);
+        while left > 0 {
+            let taken = if let Ok(input) = self.inbox.try_recv() {
                 self.handle(turn, Wake::Input(input)).await;
+                1
             } else if let Some(next) = self.seats.at_hand() {
-                self.received(turn, next).await;
+                self.received(turn, next).await
             } else {
                 break;
-            }
+            };
+            left = left.saturating_sub(taken);
         }
         self.fire_timers(turn).await;
         self.ring_admitted(turn).await;
@@ -277,15 +284,17 @@ impl Driver {
         self.begin_waiting(turn).await;
     }
 
-    async fn received(&mut self, turn: &mut Turn, next: Next) {
+    /// Takes what a queue says; how many reports there were in it, at least one.
+    async fn received(&mut self, turn: &mut Turn, next: Next) -> usize {
         match next {
             Next::Delivery(tag, delivery) => {
                 self.gain(tag.shard);
-                self.report(turn, tag, delivery).await;
+                self.delivered(turn, tag, delivery).await
             }
             Next::Closed(shard) => {
                 self.lose(shard);
                 self.sit_down_again().await;
+                1
             }
         }
     }
@@ -385,11 +394,6 @@ impl Driver {
         turn.works.insert(work.0.loaded.id.clone(), work);
     }
 
-    /// Acknowledges a report at the end of the turn, whatever becomes of the executions in it.
-    pub(crate) fn dismiss(turn: &mut Turn, tag: Tag) {
-        turn.acks.push(tag);
-    }
-
     /// Loads an execution and carries out what its state says is outstanding.
     ///
     /// # Errors
@@ -485,11 +489,6 @@ impl Driver {
             self.compare(turn).await;
         }
         self.share_upkeep(turn).await;
-    }
-
-    /// Gives a delivery back once the store works again.
-    pub(crate) fn later_again(&mut self, tag: Tag) {
-        self.returned.push(tag);
     }
 
     /// The bytes of a blob.

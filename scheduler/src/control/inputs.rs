@@ -1,7 +1,6 @@
 //! What a task needs to know, and the messages that carry it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -60,7 +59,8 @@ pub(crate) async fn message(
         tenant: work.loaded.label.application.clone(),
         priority: 0,
         deadline,
-        shard: super::shards::of(&work.loaded.id, shell.shards),
+        shard: shell.reports_to(&work.loaded.id),
+        joins: shell.writes.joined_reports(),
         traceparent,
         needs_grant: false,
         to_end: false,
@@ -70,7 +70,7 @@ pub(crate) async fn message(
 }
 
 async fn inputs(shell: &Shell, mut input: TaskInput) -> Result<Inputs, PortError> {
-    if shell.writes.load(Ordering::Relaxed) && shell.reach.all_take_out() {
+    if shell.writes.references() && shell.reach.all_take_out() {
         shell.shelf.put_away_inputs(&mut input).await?;
     }
     let json = encode(&input)?;

@@ -13,7 +13,7 @@ use super::Config;
 use super::presence::Presence;
 use super::shards::{Shards, Sharing};
 use super::share::Share;
-use super::shelved::Writes;
+use super::writes::{Readers, Writes};
 
 /// Where the number of shards is stored: it is the store's, not a scheduler's (D17).
 const KIND: &str = "setting";
@@ -41,9 +41,9 @@ pub(super) async fn join(
         clock: Arc::clone(&ports.clock),
         owns: owned,
         peers,
-        writes: Arc::clone(writes),
+        writes: writes.clone(),
         references_after: sharing.references_after,
-        all_read_since: None,
+        readers: Readers::default(),
     };
     let end = supervisor.stopping_of(Kind::Heartbeat);
     supervisor.spawn(Kind::Heartbeat, presence.run(end));

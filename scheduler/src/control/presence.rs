@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -11,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::shards::{Peer, Peers};
-use super::shelved::Writes;
+use super::writes::{Readers, Writes};
 
 /// What the notes are about.
 const TOPIC: &str = "schedulers";
@@ -29,12 +28,12 @@ pub(super) struct Presence {
     pub(super) owns: watch::Receiver<BTreeSet<u16>>,
     /// What the others say.
     pub(super) peers: watch::Sender<Peers>,
-    /// Whether references to long texts are written.
+    /// What is written that not every version reads.
     pub(super) writes: Writes,
-    /// How long all of them must have been able to read them before.
+    /// How long all of them must have been able to read it before.
     pub(super) references_after: Duration,
     /// Since when all of them are.
-    pub(super) all_read_since: Option<Duration>,
+    pub(super) readers: Readers,
 }
 
 impl Presence {
@@ -49,7 +48,8 @@ impl Presence {
                 () = self.clock.sleep(INTERVAL * 4) => Ok(None),
             };
             if let Ok(Some(peers)) = &heard {
-                self.note_readers(peers.iter().all(|peer| peer.takes_out));
+                let now = self.clock.elapsed();
+                self.readers.note(peers, &self.writes, now, self.references_after);
             }
             self.peers.send_replace(heard.unwrap_or_else(|error| {
                 tracing::debug!(%error, "other schedulers are not heard for now");
@@ -79,15 +79,9 @@ impl Presence {
         Ok(Some(peers))
     }
 
-    fn note_readers(&mut self, all_read: bool) {
-        let now = self.clock.elapsed();
-        self.all_read_since = all_read.then(|| self.all_read_since.unwrap_or(now));
-        let is_long = |since: Duration| now.saturating_sub(since) >= self.references_after;
-        self.writes.store(self.all_read_since.is_some_and(is_long), Ordering::Relaxed);
-    }
-
     fn note(&self, owns: &BTreeSet<u16>) -> Note {
-        let peer = Peer { name: self.name.clone(), owns: owns.clone(), takes_out: true };
+        let (name, owns) = (self.name.clone(), owns.clone());
+        let peer = Peer { name, owns, takes_out: true, reads_joined: true };
         let body = serde_json::to_string(&peer).unwrap_or_default();
         Note { topic: TOPIC.to_owned(), name: self.name.clone(), body }
     }

@@ -9,16 +9,25 @@ use shared_ports::{Broker, Consumer, Delivery, PortError, Queue};
 
 /// Reports that wait in memory for the loop, of all queues together.
 const REPORTS_PREFETCH: u16 = 1_024;
-/// The same, of one queue, at least.
-const REPORTS_PREFETCH_MIN: u16 = 32;
+/// The same, of one queue, at least: a scheduler lets its reports come in few queues.
+const REPORTS_PREFETCH_MIN: u16 = 256;
+/// Reports that are taken from one queue in a row while others may have some.
+const IN_A_ROW_MAX: usize = 32;
 
 /// Names a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tag {
     pub(super) shard: u16,
     /// A tag names a delivery within one connection only.
     connection: u64,
     tag: u64,
+}
+
+impl Tag {
+    #[cfg(test)]
+    pub(super) fn of(tag: u64) -> Self {
+        Self { shard: 0, connection: 1, tag }
+    }
 }
 
 /// What a queue says.
@@ -36,6 +45,8 @@ pub(crate) struct Seats {
     seats: Vec<Seat>,
     /// The seat that is looked at first; it moves on, so that a busy queue does not starve others.
     turn: usize,
+    /// How often it has not moved on.
+    in_a_row: usize,
 }
 
 struct Seat {
@@ -51,7 +62,7 @@ impl Seats {
     pub(crate) async fn open(broker: Arc<dyn Broker>, count: u16) -> Result<Self, PortError> {
         let prefetch = (REPORTS_PREFETCH / count.max(1)).max(REPORTS_PREFETCH_MIN);
         let seats = (0..count).map(|_| Seat { consumer: None, connection: 0 }).collect();
-        let mut all = Self { broker, prefetch, seats, turn: 0 };
+        let mut all = Self { broker, prefetch, seats, turn: 0, in_a_row: 0 };
         all.reopen().await?;
         Ok(all)
     }
@@ -99,14 +110,13 @@ impl Seats {
         if let Some(next) = self.at_hand() {
             return next;
         }
-        let turn = self.turn;
         let receiving = self.seats.iter_mut().enumerate().filter_map(receive);
         let receiving: Vec<_> = receiving.map(FutureExt::boxed).collect();
         if receiving.is_empty() {
             return std::future::pending().await;
         }
         let ((place, connection, found), _, _) = select_all(receiving).await;
-        self.turn = turn.wrapping_add(1);
+        self.move_on(place);
         self.found(place, connection, found)
     }
 
@@ -119,11 +129,17 @@ impl Seats {
             let connection = seat.connection;
             let Some(consumer) = &mut seat.consumer else { continue };
             if let Some(found) = consumer.next().now_or_never() {
-                self.turn = place + 1;
+                self.move_on(place);
                 return Some(self.found(place, connection, found));
             }
         }
         None
+    }
+
+    fn move_on(&mut self, place: usize) {
+        let again = place == self.turn % self.seats.len().max(1) && self.in_a_row < IN_A_ROW_MAX;
+        self.in_a_row = if again { self.in_a_row + 1 } else { 0 };
+        self.turn = if self.in_a_row < IN_A_ROW_MAX { place } else { place + 1 };
     }
 
     fn found(&mut self, place: usize, connection: u64, found: Option<Delivery>) -> Next {

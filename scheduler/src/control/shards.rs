@@ -38,6 +38,9 @@ pub(crate) struct Peer {
     /// Whether it reads rows whose long texts lie elsewhere.
     #[serde(default)]
     pub(crate) takes_out: bool,
+    /// Whether it reads several reports in one message.
+    #[serde(default)]
+    pub(crate) reads_joined: bool,
 }
 
 /// The other schedulers that live; `None` while nothing can be heard of them.
@@ -199,7 +202,7 @@ mod tests {
 
     fn peer(name: &str, owns: &[u16]) -> Peer {
         let owns = owns.iter().copied().collect();
-        Peer { name: name.to_owned(), owns, takes_out: true }
+        Peer { name: name.to_owned(), owns, takes_out: true, reads_joined: true }
     }
 
     fn at(millis: u64) -> Duration {

@@ -83,10 +83,6 @@ impl Share {
         !self.arriving.is_empty() || !self.rung.is_empty()
     }
 
-    fn tell(&self) {
-        self.owns.send_replace(self.shards.held());
-    }
-
     /// The message that tells the owner of an execution that it has another version.
     pub(super) fn changed(&self, execution: &ExecutionId, version: Version) -> Outgoing {
         let id = format!("{RING_ID}changed:{execution}@{version}");
@@ -128,12 +124,18 @@ fn look(shard: u16) -> Outgoing {
 }
 
 impl Driver {
+    fn tell_shards(&self) {
+        let held = self.share.shards.held();
+        self.shell.receives(&held);
+        self.share.owns.send_replace(held);
+    }
+
     /// Something of a shard was received: its executions are this scheduler's.
     pub(super) fn gain(&mut self, shard: u16) {
         if self.share.shards.gain(shard, self.shell.ports.clock.elapsed()) {
             tracing::info!(shard, "it is owned here now");
             self.share.moved.insert(shard);
-            self.share.tell();
+            self.tell_shards();
         }
     }
 
@@ -144,7 +146,7 @@ impl Driver {
         }
         tracing::info!(shard, "it is not owned here any more");
         self.share.moved.insert(shard);
-        self.share.tell();
+        self.tell_shards();
         let count = self.share.shards.count();
         let is_in = |id: &ExecutionId| super::shards::of(id, count) == shard;
         let lost: Vec<_> = self.executions.keys().filter(|id| is_in(id)).cloned().collect();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,8 +12,7 @@ use shared_ports::journal::{
 };
 use shared_ports::{PortError, Ports, Shelf};
 
-/// Whether references may be written: not while somebody works on the store who cannot read them.
-pub(crate) type Writes = Arc<AtomicBool>;
+use super::writes::Writes;
 
 /// A journal that keeps long texts elsewhere.
 pub(crate) struct ShelvedJournal {
@@ -26,7 +24,7 @@ pub(crate) struct ShelvedJournal {
 impl ShelvedJournal {
     /// The same ports, with this journal in the place of theirs.
     pub(crate) fn over(ports: Ports, shelf: &Arc<Shelf>, writes: &Writes) -> Ports {
-        let (journal, shelf, writes) = (ports.journal, Arc::clone(shelf), Arc::clone(writes));
+        let (journal, shelf, writes) = (ports.journal, Arc::clone(shelf), writes.clone());
         Ports { journal: Arc::new(Self { journal, shelf, writes }), ..ports }
     }
 }
@@ -34,7 +32,7 @@ impl ShelvedJournal {
 #[async_trait]
 impl Journal for ShelvedJournal {
     async fn append(&self, mut batch: Vec<Append>) -> Result<Vec<Appended>, PortError> {
-        if self.writes.load(Ordering::Relaxed) {
+        if self.writes.references() {
             self.shelf.put_away(&mut batch).await?;
         }
         self.journal.append(batch).await

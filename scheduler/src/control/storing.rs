@@ -11,7 +11,6 @@ use super::driver::{Driver, Turn, Waiter};
 use super::lines::line_of;
 use super::loaded::Loaded;
 use super::outage::again;
-use super::seats::Tag;
 use super::share::Place;
 use super::turn::Work;
 use super::{ControlError, Update, notices};
@@ -79,7 +78,7 @@ impl Driver {
         self.forget(&id);
         for waiter in waiters {
             match waiter {
-                Waiter::Report(tag) => self.returned.push(tag),
+                Waiter::Report(tag) => self.later_again(tag),
                 // It was to be the first that is stored of it.
                 Waiter::Submit(reply) if version == 0 => {
                     drop(reply.send(Err(SubmitError::Exists(id.clone()))));
@@ -114,7 +113,7 @@ impl Driver {
     fn refuse(&mut self, waiters: Vec<Waiter>, why: &dyn Fn() -> ControlError) {
         for waiter in waiters {
             match waiter {
-                Waiter::Report(tag) => self.returned.push(tag),
+                Waiter::Report(tag) => self.later_again(tag),
                 Waiter::Submit(reply) | Waiter::SubmitAgain(reply) => {
                     drop(reply.send(Err(why().into())));
                 }
@@ -234,12 +233,6 @@ impl Driver {
         self.timers.forget(id);
         self.lines.forget(id);
         self.missing.forget(id);
-    }
-
-    pub(super) async fn ack(&mut self, tags: Vec<Tag>) {
-        for tag in tags {
-            self.seats.ack(tag).await;
-        }
     }
 
     pub(crate) async fn send(&mut self, messages: Vec<Outgoing>) {

@@ -1,20 +1,18 @@
-//! Time's part: reports, requests and timers become events; what is lost is noticed and done again.
+//! Time's part: requests and timers become events; what is lost is noticed and done again.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use scheduler_engine::Flight;
 use scheduler_engine::event::{AttemptKey, Event, StageIndex};
-use shared_model::{AttemptId, Capability, Epoch, ExecutionId, TaskAnswer};
+use shared_model::{AttemptId, Capability, Epoch, ExecutionId};
 use shared_ports::journal::StageBody;
-use shared_ports::messages::{AttemptReport, MESSAGE_VERSION, RING_ID, Report};
-use shared_ports::{Delivery, PortError, Queue};
+use shared_ports::{PortError, Queue};
 
 use super::driver::{Driver, Turn, Waiter};
 use super::loaded::Loaded;
-use super::seats::Tag;
 use super::turn::Work;
-use super::{Ask, ControlError, Request, expressions, fold, inputs, ready, requests, restart};
+use super::{Ask, ControlError, Request, fold, inputs, ready, requests, restart};
 
 /// Attempts whose holders are asked for in one call.
 const SWEPT_PER_CALL_MAX: usize = 1_000;
@@ -36,89 +34,6 @@ impl Missing {
 }
 
 impl Driver {
-    /// Takes a worker's report.
-    pub(crate) async fn report(&mut self, turn: &mut Turn, tag: Tag, delivery: Delivery) {
-        if delivery.id.starts_with(RING_ID) {
-            if let Err(error) = self.rung(&delivery.body) {
-                tracing::warn!(%error, message = %delivery.id, "a scheduler's word cannot be read");
-            }
-            return Self::dismiss(turn, tag);
-        }
-        let report: AttemptReport = match serde_json::from_slice(&delivery.body) {
-            Ok(report) => report,
-            Err(error) => {
-                tracing::warn!(%error, message = %delivery.id, "a report cannot be read; set aside");
-                return self.seats.reject(tag).await;
-            }
-        };
-        if report.v > MESSAGE_VERSION {
-            tracing::warn!(
-                v = report.v,
-                "a report of a newer version; dropped, its sender reports again"
-            );
-            return Self::dismiss(turn, tag);
-        }
-        match self.finished_answer(&report).await {
-            Ok(answer) => self.reported(turn, report, answer, tag).await,
-            Err(error) => {
-                tracing::warn!(%error, attempt = %report.attempt, "a report cannot be read for now");
-                self.later_again(tag);
-            }
-        }
-    }
-
-    async fn finished_answer(
-        &self,
-        report: &AttemptReport,
-    ) -> Result<Option<TaskAnswer>, PortError> {
-        match &report.report {
-            Report::Started | Report::LeaseEnded => Ok(None),
-            Report::Finished(answer) => Ok(Some((**answer).clone())),
-            Report::FinishedBlob(blob) => {
-                let bytes = self.blob(blob).await?;
-                serde_json::from_slice(&bytes).map(Some).map_err(|error| PortError::Refused {
-                    doing: format!("reading the answer of `{}`", report.attempt),
-                    why: error.to_string(),
-                })
-            }
-        }
-    }
-
-    async fn reported(
-        &mut self,
-        turn: &mut Turn,
-        report: AttemptReport,
-        answer: Option<TaskAnswer>,
-        tag: Tag,
-    ) {
-        let now = self.shell.ports.clock.now();
-        let id = report.attempt.execution.clone();
-        if self.reload.contains(&id) {
-            return self.later_again(tag);
-        }
-        let found = match self.take_anywhere(turn, &id).await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!(%error, attempt = %report.attempt, "it cannot be read for now");
-                return self.later_again(tag);
-            }
-        };
-        let Some(mut work) = found else {
-            if matches!(report.report, Report::Started) {
-                self.send(vec![inputs::abort(&report.worker, report.attempt, report.epoch)]).await;
-            }
-            return Self::dismiss(turn, tag);
-        };
-        match apply_report(&self.shell, &mut work.0, &report, answer, now).await {
-            Ok(()) => work.1.push(Waiter::Report(tag)),
-            Err(error) => {
-                work.1.push(Waiter::Report(tag));
-                return self.give_up(work, error);
-            }
-        }
-        self.keep(turn, work);
-    }
-
     /// Takes something asked of an execution.
     pub(crate) async fn request(&mut self, turn: &mut Turn, request: Request) {
         let now = self.shell.ports.clock.now();
@@ -311,57 +226,6 @@ impl Driver {
         }
         Ok(())
     }
-}
-
-async fn apply_report(
-    shell: &super::evaluation::Shell,
-    work: &mut Work,
-    report: &AttemptReport,
-    answer: Option<TaskAnswer>,
-    at: Timestamp,
-) -> Result<(), PortError> {
-    let Some(attempt) = attempt_key(work, &report.attempt) else { return Ok(()) };
-    let epoch = report.epoch;
-    let Some(answer) = answer else {
-        if matches!(report.report, Report::LeaseEnded) {
-            if let Some(worker) = report.held_by.clone() {
-                // It may be gone before it told that it began: so it is known whom it was lost with.
-                let began = Event::LeaseGranted { attempt, epoch, worker, waits: false, at };
-                let _known = work.apply(shell, began, None, at).await?;
-            }
-            let event = Event::LeaseExpired { attempt, epoch, at };
-            let _stale = work.apply(shell, event, None, at).await?;
-            return Ok(());
-        }
-        let (worker, waits) = (report.worker.clone(), report.waits);
-        let event = Event::LeaseGranted { attempt, epoch, worker, waits, at };
-        if work.apply(shell, event, None, at).await?.is_err() {
-            // Somebody works on what nobody waits for any more, or what another goes on with.
-            let flight = work.loaded.engine.flight(attempt.stage);
-            let goes_on = flight.is_some_and(|flight| flight.attempt == attempt);
-            let end = if goes_on { inputs::taken_over } else { inputs::abort };
-            work.messages.push(end(&report.worker, report.attempt.clone(), epoch));
-        }
-        return Ok(());
-    };
-    let mut body = work.body(&*shell.ports.journal, attempt.stage).await?;
-    let name = work.loaded.engine.stage(attempt.stage).task(attempt.task).name.clone();
-    fold::answer(&mut body, attempt.task, &name, &answer, at);
-    let expressions_failed = expressions::failed(&body.context);
-    let outcome = fold::not_before(fold::outcome(&answer), &body.context);
-    let worker = report.worker.clone();
-    let event = Event::AttemptFinished { attempt, epoch, worker, outcome, expressions_failed, at };
-    if work.apply(shell, event, Some((attempt.stage, body)), at).await?.is_err() {
-        tracing::debug!(attempt = %report.attempt, %epoch, "a stale report changes nothing");
-    }
-    Ok(())
-}
-
-/// The attempt inside its execution; `None` if the execution has no such stage or task.
-fn attempt_key(work: &Work, id: &AttemptId) -> Option<AttemptKey> {
-    let stage = work.loaded.engine.find(&id.stage)?;
-    let known = usize::from(id.task) < work.loaded.engine.stage(stage).task_count();
-    known.then_some(AttemptKey { stage, run: id.run, task: id.task, number: id.number })
 }
 
 async fn apply_request(

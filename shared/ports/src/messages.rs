@@ -35,8 +35,11 @@ pub struct AttemptReady {
     pub priority: u8,
     /// When the stage's time is up.
     pub deadline: Option<Timestamp>,
-    /// The shard whose queue takes the report.
+    /// The shard whose queue takes the report: one that the sender receives, not always the execution's.
     pub shard: u16,
+    /// Whether its report may come in one message with others ([`AttemptReports`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joins: bool,
     /// W3C `traceparent` of the stage's span: the attempt's is below it ([`attempt_span`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -123,6 +126,18 @@ pub struct AttemptReport {
     /// What is reported.
     pub report: Report,
 }
+
+/// Worker → scheduler: several reports that were at hand at once. Its id begins with [`JOINED_ID`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptReports {
+    /// Version of the message.
+    pub v: u16,
+    /// The reports, oldest first.
+    pub reports: Vec<AttemptReport>,
+}
+
+/// What the ids of [`AttemptReports`] begin with: they share the queue with single reports.
+pub const JOINED_ID: &str = "joined:";
 
 /// What a worker reports of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -183,6 +183,7 @@ pub(crate) fn ready(name: &str, stage: &str, epoch: u64) -> AttemptReady {
         priority: 0,
         deadline: None,
         shard: SHARD,
+        joins: false,
         traceparent: None,
         needs_grant: false,
         to_end: false,
