@@ -201,7 +201,9 @@ fn a_failing_seed_is_made_small() {
     let shrunk = sim::shrink(seed, &mutated).unwrap().unwrap();
     let setting = &shrunk.setting;
     assert!(shrunk.verdict.violations.iter().all(|found| matches!(found, Violation::Doubled(_))));
-    assert_eq!((setting.plans_max, setting.mutation), (Some(1), mutated.mutation), "{setting:?}");
+    // A second one may have to be there: without it the first one's dice fall otherwise.
+    assert!(setting.plans_max.is_some_and(|plans| plans <= 2), "{setting:?}");
+    assert_eq!(setting.mutation, mutated.mutation);
     assert!(setting.without.contains(&Fault::Blobs) && setting.without.len() > 4, "{setting:?}");
     let again = sim::run(seed, setting).unwrap();
     assert_eq!(again, shrunk.verdict);

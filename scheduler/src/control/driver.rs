@@ -94,6 +94,8 @@ pub(crate) struct Driver {
     /// Executions whose content is in memory.
     pub(super) contents: Contents,
     pub(crate) timers: Timers,
+    /// The execution after which the next sweep looks over some.
+    pub(crate) swept: Option<ExecutionId>,
     /// Leased attempts that nobody seems to hold.
     pub(crate) missing: Missing,
     /// Who waits for the end of which execution.
@@ -170,6 +172,7 @@ impl Driver {
             executions: BTreeMap::new(),
             contents: Contents::default(),
             timers: Timers::default(),
+            swept: None,
             missing: Missing::default(),
             children: Children::default(),
             lines: Lines::default(),

@@ -164,6 +164,17 @@ impl Ready {
         admitted
     }
 
+    /// Those that are, or should be, in the broker or with a worker.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = &Which> {
+        let sent = self.places.iter().filter(|(_, place)| !matches!(place.state, State::Waits(_)));
+        sent.map(|(which, _)| which)
+    }
+
+    /// Whether a stage is known to have an attempt in flight.
+    pub(crate) fn knows(&self, which: &Which) -> bool {
+        self.places.contains_key(which)
+    }
+
     /// Whether an attempt is, or should be, in the broker.
     pub(crate) fn is_sent(&self, which: &Which) -> bool {
         self.places.get(which).is_some_and(|place| place.state == State::Sent)

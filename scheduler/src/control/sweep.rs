@@ -1,6 +1,7 @@
 //! Time's part: requests and timers become events; what is lost is noticed and done again.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use jiff::Timestamp;
 use scheduler_engine::Flight;
@@ -10,12 +11,15 @@ use shared_ports::journal::StageBody;
 use shared_ports::{PortError, Queue};
 
 use super::driver::{Driver, Turn, Waiter};
-use super::loaded::Loaded;
+use super::ready::Which;
 use super::turn::Work;
 use super::{Ask, ControlError, Request, fold, inputs, ready, requests, restart};
 
 /// Attempts whose holders are asked for in one call.
 const SWEPT_PER_CALL_MAX: usize = 1_000;
+
+/// Executions that one sweep looks over for what is in no account.
+const LOOKED_OVER_MAX: usize = 1_000;
 
 /// How many messages wait in queues, as found in one sweep.
 type Depths = BTreeMap<Capability, u64>;
@@ -108,16 +112,12 @@ impl Driver {
         }
     }
 
-    /// Looks at everything in flight: workers that are gone, bells that nobody heard.
+    /// Looks at what was sent to workers and is not over: workers that are gone, bells that nobody heard.
+    /// What waits here for its turn has neither.
     pub(crate) async fn sweep(&mut self, turn: &mut Turn) {
-        let of = |(id, loaded): (&ExecutionId, &Loaded)| {
-            let flights = loaded.engine.in_flight();
-            flights
-                .map(|flight| (id.clone(), inputs::attempt_id(loaded, flight.attempt), flight))
-                .collect::<Vec<_>>()
-        };
-        let all: Vec<_> = self.executions.iter().flat_map(of).collect();
         self.look_at_slots().await;
+        let mut all: Vec<_> = self.ready.sent().filter_map(|which| self.flight_of(which)).collect();
+        all.extend(self.overlooked());
         let mut depths = Depths::default();
         for some in all.chunks(SWEPT_PER_CALL_MAX) {
             if let Err(error) = self.sweep_some(turn, some, &mut depths).await {
@@ -126,6 +126,28 @@ impl Driver {
         }
         self.sweep_children(turn).await;
         self.lines.call_all();
+    }
+
+    fn flight_of(&self, which: &Which) -> Option<(ExecutionId, AttemptId, Flight)> {
+        let (id, stage) = which;
+        let loaded = self.executions.get(id)?;
+        let flight = loaded.engine.flight(*stage)?;
+        Some((id.clone(), inputs::attempt_id(loaded, flight.attempt), flight))
+    }
+
+    /// What some executions have in flight although nobody here keeps account of it; the next sweep looks
+    /// at others.
+    fn overlooked(&mut self) -> Vec<(ExecutionId, AttemptId, Flight)> {
+        let begin = self.swept.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let some = || self.executions.range::<ExecutionId, _>((begin.as_ref(), Bound::Unbounded));
+        let some = || some().take(LOOKED_OVER_MAX);
+        let all = some().flat_map(|(id, loaded)| {
+            loaded.engine.in_flight().map(move |flight| (id.clone(), flight.attempt.stage))
+        });
+        let unknown = all.filter(|which| !self.ready.knows(which));
+        let found = unknown.filter_map(|which| self.flight_of(&which)).collect();
+        self.swept = some().nth(LOOKED_OVER_MAX - 1).map(|(id, _)| id.clone());
+        found
     }
 
     async fn sweep_some(
@@ -182,7 +204,8 @@ impl Driver {
         attempt: AttemptKey,
         depths: &mut Depths,
     ) -> Result<(), PortError> {
-        if !self.ready.is_sent(&(id.clone(), attempt.stage)) {
+        let which = (id.clone(), attempt.stage);
+        if self.ready.knows(&which) && !self.ready.is_sent(&which) {
             return Ok(());
         }
         let Some(loaded) = self.executions.get(id) else { return Ok(()) };
