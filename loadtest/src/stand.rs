@@ -233,6 +233,8 @@ fn settings(folder: &Path, rabbitmq: &RabbitMq, redis: &Redis, postgres: &Postgr
             "executions_unfinished_per_application_max": 2_000_000,
         },
         "worker": { "listen": "127.0.0.1:0" },
+        // As an installation is ten minutes after its schedulers were replaced.
+        "fleet": { "references_after": "0s" },
         // `dag10k`.
         "limits": {
             "stages_max": 20_000, "edges_max": 200_000, "document_bytes_max": 16 * 1024 * 1024,
