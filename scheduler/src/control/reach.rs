@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use shared_model::Capability;
+use shared_model::{Capability, ExecutionId};
 use shared_ports::Heartbeat;
 
 /// What workers said when they were heard last.
@@ -36,13 +36,22 @@ pub(crate) struct Count {
     pub(crate) slots: usize,
     /// Those at which nobody worked when they were counted.
     pub(crate) free: usize,
+    /// Those at which somebody worked on executions that are owned here.
+    pub(crate) own: usize,
 }
 
 impl Count {
-    fn add(&mut self, beat: &Heartbeat) {
+    fn of(beat: &Heartbeat, is_own: &dyn Fn(&ExecutionId) -> bool) -> Self {
         let slots = usize::from(beat.slots);
-        self.slots += slots;
-        self.free += slots.saturating_sub(beat.in_flight.len());
+        let free = slots.saturating_sub(beat.in_flight.len());
+        let own = beat.in_flight.iter().filter(|(attempt, _)| is_own(&attempt.execution)).count();
+        Self { slots, free, own }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.slots += other.slots;
+        self.free += other.free;
+        self.own += other.own;
     }
 }
 
@@ -64,7 +73,7 @@ impl Reach {
     }
 
     /// Takes note of who lives.
-    pub(crate) fn note(&self, live: &[Heartbeat]) {
+    pub(crate) fn note(&self, live: &[Heartbeat], is_own: &dyn Fn(&ExecutionId) -> bool) {
         let mut seen = Seen { is_told: true, ..Seen::default() };
         for beat in live.iter().filter(|beat| !beat.draining) {
             seen.has_one_that_does_not_take_out |= !beat.takes_out;
@@ -72,10 +81,11 @@ impl Reach {
                 let accounts = beat.capabilities.iter().filter_map(Capability::account);
                 accounts.into_iter().any(|(of, _)| of == what)
             };
+            let count = Count::of(beat, is_own);
             for capability in &beat.capabilities {
-                seen.slots.entry(capability.clone()).or_default().add(beat);
+                seen.slots.entry(capability.clone()).or_default().add(count);
                 if !says(capability.as_str()) && capability.account().is_none() {
-                    seen.older.entry(capability.clone()).or_default().add(beat);
+                    seen.older.entry(capability.clone()).or_default().add(count);
                 }
             }
         }
@@ -151,7 +161,7 @@ mod tests {
     }
 
     fn of(slots: usize) -> Slots {
-        Slots::Of(Count { slots, free: slots })
+        Slots::Of(Count { slots, free: slots, own: 0 })
     }
 
     #[test]
@@ -164,7 +174,7 @@ mod tests {
         assert_eq!(reach.slots(&deploy), Slots::Unknown);
         reach.cannot_be_told();
         assert_eq!(reach.slots(&prod), Slots::Unknown, "without Redis work goes on");
-        reach.note(&beats(&[&["deploy", "deploy@prod"], &["deploy", "deploy@test"]]));
+        reach.note(&beats(&[&["deploy", "deploy@prod"], &["deploy", "deploy@test"]]), &|_| true);
         assert_eq!(reach.slots(&prod), of(4));
         assert_eq!(reach.slots(&deploy), of(8));
         assert_eq!(reach.slots(&deploy.in_account("made-up")), Slots::NotYet);
@@ -176,10 +186,10 @@ mod tests {
     fn older_workers_are_taken_to_reach_everything() {
         let (reach, deploy) = (Reach::new(true), Capability::new("deploy"));
         let prod = deploy.in_account("prod");
-        reach.note(&beats(&[&["deploy"], &["deploy", "deploy@test"]]));
+        reach.note(&beats(&[&["deploy"], &["deploy", "deploy@test"]]), &|_| true);
         assert_eq!(reach.of_stage(&deploy, Some("prod")), deploy);
         assert_eq!((reach.queue(&prod), reach.slots(&prod)), (deploy.clone(), of(4)));
-        reach.note(&beats(&[&["deploy", "deploy@prod"], &["deploy", "deploy@test"]]));
+        reach.note(&beats(&[&["deploy", "deploy@prod"], &["deploy", "deploy@test"]]), &|_| true);
         assert_eq!(reach.of_stage(&deploy, Some("prod")), prod);
         assert_eq!(reach.queue(&prod), prod);
     }

@@ -181,8 +181,14 @@ impl Ready {
     }
 
     /// Takes note of the slots that there are, and of the part of the executions that are owned here.
-    pub(crate) fn note_workers(&mut self, live: &[Heartbeat], part: Part, now: Duration) {
-        self.reach.note(live);
+    pub(crate) fn note_workers(
+        &mut self,
+        live: &[Heartbeat],
+        part: Part,
+        is_own: &dyn Fn(&ExecutionId) -> bool,
+        now: Duration,
+    ) {
+        self.reach.note(live, is_own);
         self.part = part;
         let before = std::mem::replace(&mut self.counted, now);
         for line in self.lines.values_mut() {
@@ -259,7 +265,8 @@ impl Driver {
             Ok(live) => {
                 let beats: Vec<Heartbeat> = live.into_iter().map(|(beat, _)| beat).collect();
                 let now = self.shell.ports.clock.elapsed();
-                self.ready.note_workers(&beats, self.share.shards.part(), now);
+                let shards = &self.share.shards;
+                self.ready.note_workers(&beats, shards.part(), &|id| shards.own(id), now);
             }
             Err(error) => {
                 self.shell.reach.cannot_be_told();
@@ -284,12 +291,11 @@ mod tests {
     use super::line::{SENT_AHEAD_MIN, SENT_BLINDLY};
     use super::*;
 
-    /// Of a worker that works on stages of one execution.
-    fn beat(slots: u16, works_on: &[u32]) -> Heartbeat {
-        let attempt = |stage: &u32| {
-            let stage = stage.to_string();
+    /// Of a worker that works on these executions.
+    fn beat(slots: u16, works_on: &[&str]) -> Heartbeat {
+        let attempt = |execution: &&str| {
             let attempt =
-                json!({"execution": "e", "stage": stage, "run": 1, "task": 0, "number": 1});
+                json!({"execution": execution, "stage": "1", "run": 1, "task": 0, "number": 1});
             json!([attempt, 1])
         };
         let in_flight: Vec<Value> = works_on.iter().map(attempt).collect();
@@ -346,7 +352,7 @@ mod tests {
     fn few_wait_in_the_broker_beyond_the_free_slots() {
         let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
         let beats = [beat(8, &[])];
-        ready.note_workers(&beats, Part::ALL, Duration::from_secs(1));
+        ready.note_workers(&beats, Part::ALL, &|_| true, Duration::from_secs(1));
         for n in 0..1_000 {
             ready.note(&which(n), standing(&helm, "flood", 1, false));
         }
@@ -361,7 +367,7 @@ mod tests {
             ready.note(&which(n), standing(&helm, "flood", 1, true));
             ready.note(&which(n), None);
         }
-        ready.note_workers(&beats, Part::ALL, Duration::from_secs(2));
+        ready.note_workers(&beats, Part::ALL, &|_| true, Duration::from_secs(2));
         let more = ready.admit().len();
         assert!((3..=8).contains(&more), "{more}: work that is short is given out ahead");
     }
@@ -370,7 +376,7 @@ mod tests {
     #[test]
     fn one_tenant_leaves_room_for_others_that_have_work_lately() {
         let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
-        ready.note_workers(&[beat(256, &[])], Part::ALL, Duration::from_secs(1));
+        ready.note_workers(&[beat(256, &[])], Part::ALL, &|_| true, Duration::from_secs(1));
         for n in 0..1_000 {
             ready.note(&which(n), standing(&helm, "flood", 1, false));
         }
@@ -383,27 +389,28 @@ mod tests {
         ready.note(&which(2_000), None);
         ready.note(&which(18), None);
         assert_eq!(ready.admit().len(), 1, "up to 240, also while the others rest");
-        ready.note_workers(&[beat(256, &[])], Part::ALL, Duration::from_secs(400));
+        ready.note_workers(&[beat(256, &[])], Part::ALL, &|_| true, Duration::from_secs(400));
         assert_eq!(ready.admit().len(), 16 + SENT_AHEAD_MIN, "nobody came for long");
     }
 
     #[test]
     fn of_several_schedulers_each_fills_its_part_and_what_the_others_leave_free() {
         let (mut ready, helm) = (Ready::default(), Capability::new("helm"));
-        let half = Part { held: 32, of: 64 };
-        let busy: Vec<u32> = (0..50).collect();
-        ready.note_workers(&[beat(64, &busy)], half, Duration::from_secs(1));
+        let (half, is_own) = (Part { held: 32, of: 64 }, |id: &ExecutionId| id.as_str() == "ours");
+        let busy = [vec!["theirs"; 40], vec!["ours"; 24]].concat();
+        let at = Duration::from_secs;
+        ready.note_workers(&[beat(64, &busy[..50])], half, &is_own, at(1));
         for n in 0..1_000 {
             ready.note(&which(n), standing(&helm, "flood", 1, false));
         }
-        assert_eq!(ready.admit().len(), 32 + SENT_AHEAD_MIN, "others work on fifty");
+        assert_eq!(ready.admit().len(), 32 + SENT_AHEAD_MIN, "its part, though others are in it");
         for n in 0..32 {
             ready.note(&which(n), standing(&helm, "flood", 1, true));
         }
-        ready.note_workers(&[beat(64, &busy[..40])], half, Duration::from_secs(2));
-        assert_eq!(ready.admit().len(), 24, "which others leave");
-        ready.note_workers(&[beat(64, &[])], half, Duration::from_secs(3));
-        assert_eq!(ready.admit().len(), 8, "all");
+        ready.note_workers(&[beat(64, &busy[14..])], half, &is_own, at(2));
+        assert_eq!(ready.admit().len(), 6, "24 are its own, and 14 are free: 38 together");
+        ready.note_workers(&[beat(64, &[])], half, &is_own, at(3));
+        assert_eq!(ready.admit().len(), 26, "all");
     }
 
     #[test]
@@ -414,7 +421,7 @@ mod tests {
         }
         let sent = ready.admit();
         sent.iter().for_each(|which| ready.note(which, None));
-        ready.note_workers(&[], Part::ALL, Duration::from_secs(1));
+        ready.note_workers(&[], Part::ALL, &|_| true, Duration::from_secs(1));
         let line = &ready.lines[&helm];
         assert_eq!((line.began_per_second() * 2.0).round() as usize, sent.len());
     }
@@ -429,7 +436,7 @@ mod tests {
         for n in 0..100 {
             ready.note(&which(n), None);
         }
-        ready.note_workers(&[], Part::ALL, Duration::from_secs(400));
+        ready.note_workers(&[], Part::ALL, &|_| true, Duration::from_secs(400));
         assert!(ready.places.is_empty() && ready.lines.is_empty());
     }
 

@@ -32,16 +32,10 @@ pub(crate) struct Line {
     /// Those that began since workers were counted, and how many did in a second before that.
     pub(crate) began: u32,
     began_per_second: f64,
-    looked: Look,
+    /// When workers were counted last.
+    looked: Duration,
     /// The two tenants that had work last, and when somebody had looked then.
     lately: [Option<(String, Duration)>; 2],
-}
-
-/// What was when workers were counted last.
-#[derive(Debug, Clone, Copy, Default)]
-struct Look {
-    at: Duration,
-    running: usize,
 }
 
 /// How many may be in the broker.
@@ -74,12 +68,12 @@ impl Line {
     /// How many may be in the broker, of the slots that there are. Each scheduler may fill its part of
     /// them, and what nobody did when workers were counted last.
     pub(crate) fn bounds(&self, slots: Slots, part: Part) -> Bounds {
-        let Count { slots, free } = match slots {
+        let Count { slots, free, own: busy } = match slots {
             Slots::Of(count) => count,
             Slots::Unknown => return Bounds { sent_max: SENT_BLINDLY, of_one_max: usize::MAX },
             Slots::NotYet => return Bounds { sent_max: 0, of_one_max: 0 },
         };
-        let (own, seen) = (part.of(slots), slots.min(self.looked.running + free));
+        let (own, seen) = (part.of(slots), slots.min(busy + free));
         let ahead = (self.began_per_second * SENT_AHEAD.as_secs_f64()).ceil() as usize;
         let most = (slots * SENT_AHEAD_PER_SLOT_MAX).max(SENT_AHEAD_MIN);
         let ahead = ahead.clamp(SENT_AHEAD_MIN, most);
@@ -108,7 +102,7 @@ impl Line {
     /// Workers were counted, and had been before.
     pub(crate) fn is_looked_at(&mut self, before: Duration, now: Duration) {
         let passed = now.saturating_sub(before);
-        self.looked = Look { at: now, running: self.running };
+        self.looked = now;
         if !passed.is_zero() {
             let measured = f64::from(std::mem::take(&mut self.began)) / passed.as_secs_f64();
             self.began_per_second = f64::midpoint(self.began_per_second, measured);
@@ -122,7 +116,7 @@ impl Line {
     }
 
     fn is_lately(&self, at: Duration) -> bool {
-        self.looked.at.saturating_sub(at) < RESERVED_FOR
+        self.looked.saturating_sub(at) < RESERVED_FOR
     }
 
     #[cfg(test)]
