@@ -7,6 +7,8 @@
     reason = "tests fail by panicking and measure time"
 )]
 
+#[path = "shards/asking.rs"]
+mod asking;
 #[path = "shards/scene.rs"]
 mod scene;
 
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 use shared_model::Limits;
 use shared_ports::journal::Kind;
 
+use crate::asking::Asking;
 use crate::scene::{SHARDS, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,6 +257,25 @@ async fn what_has_ended_is_deleted_from_anywhere_and_once() {
             assert_eq!(world.at(number).execution(&id).await.unwrap(), None);
             let gone = world.at(number).cancel(&id, "somebody", "").await.unwrap_err();
             assert!(gone.to_string().contains("not found"), "{gone}");
+        }
+    }
+}
+
+/// A message that was sent before shards moved names the queue of a scheduler that does not own the
+/// execution any more: that one answers as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_told_to_begin_whoever_is_asked() {
+    let world = World::of(&["a", "b", "c"]).await;
+    let each = |owners: &scene::Owners| owners.values().all(|owned| !owned.is_empty());
+    world.until("each owns some", each).await;
+    let mut worker = Asking::of(&world, "asking").await;
+    for number in 0..12 {
+        let stages = json!([{ "refId": "1", "type": "call", "name": "Call" }]);
+        let id = world.at(number).submit(scene::start("calls", stages)).await.unwrap();
+        let ready = worker.next_of(&id).await;
+        for shard in world.owners().await.values().filter_map(BTreeSet::first) {
+            worker.ask(&ready, *shard).await;
+            worker.hears_that_it_begins(&ready).await;
         }
     }
 }

@@ -143,11 +143,13 @@ impl Driver {
         }
         let place = self.share.place(&id, work.is_resumed);
         if place == Place::Here {
-            self.carry_out(&mut work, messages);
+            self.carry_out(&mut work);
         } else if let (Place::Elsewhere, Some(version)) = (place, version) {
             // Its owner carries out what follows.
             messages.push(self.share.changed(&id, version));
         }
+        // Whoever took a report answers the worker: it is stored, and its owner does not hear the question.
+        messages.append(&mut work.messages);
         let history = std::mem::take(&mut work.changes.history);
         notices::tell(&self.shell, &work.loaded, std::mem::take(&mut work.notices));
         self.confirm(&id, waiters).await;
@@ -157,14 +159,13 @@ impl Driver {
         }
     }
 
-    /// Arms and sends what a turn of an execution led to.
-    fn carry_out(&mut self, work: &mut Work, messages: &mut Vec<Outgoing>) {
+    /// Arms what a turn of an execution led to, and notes what is to be sent.
+    fn carry_out(&mut self, work: &mut Work) {
         let id = work.loaded.id.clone();
         for (timer, at) in std::mem::take(&mut work.timers) {
             self.timers.arm(&id, timer, at);
         }
         self.note_ready(work);
-        messages.append(&mut work.messages);
         for (stage, child) in std::mem::take(&mut work.watches) {
             self.children.watch((id.clone(), stage), &child);
         }

@@ -12,6 +12,8 @@ use shared_ports::{Clock, Ports};
 use shared_runtime::Supervisor;
 use tokio::runtime::Runtime;
 
+use crate::asking;
+
 pub(crate) const SHARDS: u16 = 64;
 /// The longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -21,7 +23,7 @@ pub(crate) type Owners = BTreeMap<String, BTreeSet<u16>>;
 
 /// What schedulers share, and those that live.
 pub(crate) struct World {
-    ports: Ports,
+    pub(crate) ports: Ports,
     limits: Limits,
     live: Vec<(String, Life)>,
 }
@@ -90,9 +92,9 @@ impl World {
         let (ports, supervisor) = (self.ports.clone(), Supervisor::new());
         let started = {
             let supervisor = supervisor.clone();
-            runtime.spawn(
-                async move { Scheduler::start(config, ports, Vec::new(), &supervisor).await },
-            )
+            runtime.spawn(async move {
+                Scheduler::start(config, ports, vec![asking::call()], &supervisor).await
+            })
         };
         let scheduler = started.await.unwrap().unwrap();
         self.live.push((name.to_owned(), Life { scheduler, supervisor, runtime }));
@@ -121,7 +123,7 @@ impl World {
         &self.live[number % self.live.len()].1.scheduler
     }
 
-    async fn owners(&self) -> Owners {
+    pub(crate) async fn owners(&self) -> Owners {
         let notes = self.ports.leases.notes("schedulers").await.unwrap();
         let owned = notes.into_iter().map(|note| {
             let said: Value = serde_json::from_str(&note.body).unwrap();
