@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use self::http::Connection;
 use self::process::Server;
+use crate::workload::figures::{quantiles, sorted};
 
 /// How long a server stands idle before its memory is read.
 const IDLE: Duration = Duration::from_secs(3);
@@ -167,22 +168,6 @@ pub(crate) fn follow_to_end(address: &str, id: &str) -> Result<()> {
     let events = Connection::open(address)?.read_until(&path, "event: end")?;
     ensure!(events.contains("SUCCEEDED"), "an execution did not succeed: {events}");
     Ok(())
-}
-
-fn sorted(mut times: Vec<Duration>) -> Vec<Duration> {
-    times.sort();
-    times
-}
-
-/// In milliseconds.
-fn quantiles(sorted: &[Duration]) -> Value {
-    let at = |share: f64| {
-        let place = (sorted.len() as f64 * share) as usize;
-        let found = sorted.get(place.min(sorted.len().saturating_sub(1)));
-        let ms = found.copied().unwrap_or_default().as_secs_f64() * 1_000.0;
-        (ms * 100.0).round() / 100.0
-    };
-    json!({"p50": at(0.5), "p99": at(0.99), "most": at(1.0), "of": sorted.len()})
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the machine's own clock")]

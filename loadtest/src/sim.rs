@@ -61,6 +61,13 @@ pub fn run(seed: u64, setting: &Setting) -> std::io::Result<Verdict> {
     Ok(runtime.block_on(async { World::new(seed, setting.clone()).live().await }))
 }
 
+/// Whether two schedulers, many of whose calls take their time, are asked at once for more executions of one
+/// pipeline than may run: where both take the same room in one moment, if anywhere.
+pub fn is_rush(seed: u64, setting: &Setting) -> bool {
+    let is_crowd = Limit::roll(seed, setting).is_some_and(|limit| limit.all_at.is_some());
+    is_crowd && processes::schedulers_of(seed) > 1 && slowness::is_slow(seed, setting)
+}
+
 /// What all processes of one seed share: the servers behind the ports, and the outside world.
 pub(crate) struct World {
     pub(crate) seed: u64,

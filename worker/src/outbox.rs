@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use shared_ports::messages::{AttemptReport, AttemptReports, JOINED_ID, MESSAGE_VERSION, Report};
+use shared_ports::messages::{AttemptReport, JOINED_ID, MESSAGE_VERSION, Report};
 use shared_ports::{Broker, Outgoing, PortError, Queue};
 use shared_runtime::{Kind, Supervisor};
 use tokio::sync::{mpsc, oneshot};
@@ -113,7 +112,7 @@ fn messages(entries: Vec<Entry>) -> (Vec<Outgoing>, Vec<oneshot::Sender<Told>>) 
         if !message.has_room_for(body.len()) {
             messages.extend(std::mem::take(message).into_outgoing(shard));
         }
-        message.add(id, body, report);
+        message.add(id, body);
     }
     messages.extend(open.into_iter().filter_map(|(shard, message)| message.into_outgoing(shard)));
     (messages, waiting)
@@ -122,33 +121,38 @@ fn messages(entries: Vec<Entry>) -> (Vec<Outgoing>, Vec<oneshot::Sender<Told>>) 
 /// Reports that go in one message.
 #[derive(Default)]
 struct Message {
-    first: Option<(String, Vec<u8>)>,
-    reports: Vec<AttemptReport>,
-    bytes: usize,
+    /// The id of the first.
+    id: Option<String>,
+    /// As JSON, separated by commas.
+    reports: Vec<u8>,
+    count: usize,
 }
 
 impl Message {
     fn has_room_for(&self, bytes: usize) -> bool {
-        self.reports.is_empty()
-            || (self.reports.len() < JOINED_MAX && self.bytes + bytes <= JOINED_BYTES_MAX)
+        let is_small = self.reports.len() + bytes <= JOINED_BYTES_MAX;
+        self.count == 0 || (self.count < JOINED_MAX && is_small)
     }
 
-    fn add(&mut self, id: String, body: Vec<u8>, report: AttemptReport) {
-        self.bytes += body.len();
-        self.first.get_or_insert((id, body));
-        self.reports.push(report);
+    fn add(&mut self, id: String, mut body: Vec<u8>) {
+        self.id.get_or_insert(id);
+        if self.count > 0 {
+            self.reports.push(b',');
+        }
+        self.reports.append(&mut body);
+        self.count += 1;
     }
 
     /// One that is alone goes as it always did.
     fn into_outgoing(self, shard: u16) -> Option<Outgoing> {
-        let (id, body) = self.first?;
-        let queue = Queue::Reports(shard);
-        if self.reports.len() == 1 {
-            return Some(Outgoing { queue, id, body: body.into() });
+        let (id, queue) = (self.id?, Queue::Reports(shard));
+        if self.count == 1 {
+            return Some(Outgoing { queue, id, body: self.reports.into() });
         }
-        let all = AttemptReports { v: MESSAGE_VERSION, reports: self.reports };
-        let body = Bytes::from(serde_json::to_vec(&all).unwrap_or_default());
-        Some(Outgoing { queue, id: format!("{JOINED_ID}{id}"), body })
+        // An `AttemptReports`; each of them is JSON already.
+        let begin = format!("{{\"v\":{MESSAGE_VERSION},\"reports\":[");
+        let body = [begin.as_bytes(), &self.reports, b"]}"].concat();
+        Some(Outgoing { queue, id: format!("{JOINED_ID}{id}"), body: body.into() })
     }
 }
 
@@ -156,6 +160,7 @@ impl Message {
 mod tests {
     use jiff::Timestamp;
     use shared_model::{AttemptId, Epoch, ExecutionId, StageRef, TaskAnswer, TaskResult, WorkerId};
+    use shared_ports::messages::AttemptReports;
 
     use super::*;
 

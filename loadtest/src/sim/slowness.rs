@@ -17,6 +17,9 @@ const STOP_SECONDS: (u64, u64) = (5, 45);
 const CALLS: (u64, u64) = (2, 30);
 const DELAY_MAX: u64 = 3_000;
 
+/// Where many are, at least one of so many is.
+const OFTEN: u64 = 8;
+
 /// How slow one process is.
 pub(crate) struct Slowness {
     /// From when on it stands still, and until when.
@@ -38,9 +41,7 @@ impl Slowness {
     pub(crate) fn roll(seed: u64, process: u64, weather: &Weather, setting: &Setting) -> Self {
         let dice = |dice: u64| Chance::of(seed.rotate_left(23) ^ process ^ dice);
         let stops = setting.has(Fault::Stops) && Chance::of(seed ^ STOP_DICE).one_in(3);
-        let world = Chance::of(seed ^ DELAY_DICE);
-        let slows = setting.has(Fault::Delays) && world.one_in(2);
-        let of = world.between(CALLS.0, CALLS.1);
+        let (slows, of) = calls_of(seed, setting);
         let calls = || Calls { of, chance: dice(DELAY_DICE), weather: weather.clone() };
         Self {
             stopped: stops.then(|| stopped(&dice(STOP_DICE), weather)).flatten(),
@@ -65,6 +66,19 @@ impl Slowness {
         }
         tokio::time::sleep(Duration::from_millis(chance.between(1, DELAY_MAX))).await;
     }
+}
+
+/// Whether calls are slow in a world, and of how many one is.
+fn calls_of(seed: u64, setting: &Setting) -> (bool, u64) {
+    let world = Chance::of(seed ^ DELAY_DICE);
+    let slows = setting.has(Fault::Delays) && world.one_in(2);
+    (slows, world.between(CALLS.0, CALLS.1))
+}
+
+/// Whether many calls take their time in a world.
+pub(crate) fn is_slow(seed: u64, setting: &Setting) -> bool {
+    let (slows, of) = calls_of(seed, setting);
+    slows && of <= OFTEN
 }
 
 /// Every other process stands still once, if the storm is not over by then.

@@ -1,9 +1,7 @@
 //! What the engine asks to be evaluated: stages that are about to start, and tasks that need no
 //! worker. Pure computation on what is stored; its results are stored with the event (D13).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use scheduler_engine::Execution;
@@ -12,13 +10,14 @@ use scheduler_engine::event::{Event, StageIndex, StageStart};
 use scheduler_engine::native;
 use scheduler_engine::plan::{TaskKind, TaskPlan};
 use serde_json::{Value, json};
-use shared_model::{ExecutionId, Object, TaskAnswer, TaskError, TaskIndex, TaskResult};
+use shared_model::{Object, TaskAnswer, TaskError, TaskIndex, TaskResult};
 use shared_ports::journal::StageBody;
 use shared_ports::{Ports, Shelf};
 
 use super::expressions::{self, Expressions};
 use super::loaded::Content;
 use super::reach::Reach;
+use super::reports::Receiving;
 use super::writes::Writes;
 use super::{Config, Scheduler, fold, planning};
 use crate::Registry;
@@ -40,12 +39,9 @@ pub(crate) struct Shell {
     pub(crate) shelf: Arc<Shelf>,
     /// What is written that not every version reads.
     pub(crate) writes: Writes,
-    /// A shard that is received here, if there is one.
-    receives: AtomicU32,
+    /// Where workers send their reports to.
+    pub(crate) receiving: Receiving,
 }
-
-/// No number of a shard.
-const NO_SHARD: u32 = u32::MAX;
 
 impl Shell {
     pub(crate) fn new(handle: &Scheduler, shards: u16) -> Self {
@@ -59,22 +55,8 @@ impl Shell {
             reach: Arc::new(Reach::new(handle.config.sharing.is_some())),
             shelf: Arc::clone(&handle.shelf),
             writes: handle.writes.clone(),
-            receives: AtomicU32::new(NO_SHARD),
+            receiving: Receiving::default(),
         }
-    }
-
-    /// Takes note of the shards that are received here.
-    pub(crate) fn receives(&self, shards: &BTreeSet<u16>) {
-        let first = shards.first().map_or(NO_SHARD, |shard| u32::from(*shard));
-        self.receives.store(first, Ordering::Relaxed);
-    }
-
-    /// The shard whose queue takes the reports of an execution: always the same one of those that are
-    /// received here, so that there are few queues in which more lies at a time. Whoever receives a
-    /// report takes it, whosever the execution is.
-    pub(crate) fn reports_to(&self, id: &ExecutionId) -> u16 {
-        let received = u16::try_from(self.receives.load(Ordering::Relaxed));
-        received.unwrap_or_else(|_| super::shards::of(id, self.shards))
     }
 }
 

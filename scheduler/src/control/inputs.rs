@@ -59,7 +59,7 @@ pub(crate) async fn message(
         tenant: work.loaded.label.application.clone(),
         priority: 0,
         deadline,
-        shard: shell.reports_to(&work.loaded.id),
+        shard: shell.receiving.shard_for(&work.loaded.id, shell.shards),
         joins: shell.writes.joined_reports(),
         traceparent,
         needs_grant: false,

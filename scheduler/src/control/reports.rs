@@ -1,10 +1,11 @@
 //! What workers report of their attempts, one by one or several in one message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use scheduler_engine::event::{AttemptKey, Event};
-use shared_model::{AttemptId, TaskAnswer};
+use shared_model::{AttemptId, ExecutionId, TaskAnswer};
 use shared_ports::messages::{
     AttemptReport, AttemptReports, JOINED_ID, MESSAGE_VERSION, RING_ID, Report,
 };
@@ -13,8 +14,38 @@ use shared_ports::{Delivery, PortError};
 use super::driver::{Driver, Turn, Waiter};
 use super::evaluation::Shell;
 use super::seats::Tag;
+use super::shards;
 use super::turn::Work;
 use super::{expressions, fold, inputs};
+
+/// A shard whose queue is received here, if there is one.
+#[derive(Debug)]
+pub(crate) struct Receiving(AtomicU32);
+
+/// No number of a shard.
+const NO_SHARD: u32 = u32::MAX;
+
+impl Default for Receiving {
+    fn default() -> Self {
+        Self(AtomicU32::new(NO_SHARD))
+    }
+}
+
+impl Receiving {
+    /// Takes note of the shards that are received here.
+    pub(super) fn note(&self, shards: &BTreeSet<u16>) {
+        let first = shards.first().map_or(NO_SHARD, |shard| u32::from(*shard));
+        self.0.store(first, Ordering::Relaxed);
+    }
+
+    /// The shard whose queue takes the reports of an execution, of so many shards: always the same one of
+    /// those that are received here, so that there are few queues in which more lies at a time. Whoever
+    /// receives a report takes it, whosever the execution is.
+    pub(super) fn shard_for(&self, id: &ExecutionId, shards: u16) -> u16 {
+        let received = u16::try_from(self.0.load(Ordering::Relaxed));
+        received.unwrap_or_else(|_| shards::of(id, shards))
+    }
+}
 
 /// Deliveries with several reports: one is dealt with when all of them are. Within one turn they are.
 #[derive(Default)]

@@ -126,7 +126,7 @@ fn look(shard: u16) -> Outgoing {
 impl Driver {
     fn tell_shards(&self) {
         let held = self.share.shards.held();
-        self.shell.receives(&held);
+        self.shell.receiving.note(&held);
         self.share.owns.send_replace(held);
     }
 

@@ -7,35 +7,31 @@ use std::time::Duration;
 
 use super::shards::Peer;
 
-/// Whether something may be written.
-#[derive(Debug, Default)]
-struct Allowed(AtomicBool);
-
 /// What may be written. Clones are handles on the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Writes(Arc<Both>);
 
 #[derive(Debug, Default)]
 struct Both {
-    references: Allowed,
-    joined_reports: Allowed,
+    references: AtomicBool,
+    joined_reports: AtomicBool,
 }
 
 impl Writes {
     /// Everything, where there is no other scheduler; else nothing before the others were heard.
     pub(crate) fn new(is_alone: bool) -> Self {
-        let allowed = || Allowed(AtomicBool::new(is_alone));
+        let allowed = || AtomicBool::new(is_alone);
         Self(Arc::new(Both { references: allowed(), joined_reports: allowed() }))
     }
 
     /// References to long texts that lie elsewhere.
     pub(crate) fn references(&self) -> bool {
-        self.0.references.0.load(Ordering::Relaxed)
+        self.0.references.load(Ordering::Relaxed)
     }
 
     /// Several reports in one message.
     pub(crate) fn joined_reports(&self) -> bool {
-        self.0.joined_reports.0.load(Ordering::Relaxed)
+        self.0.joined_reports.load(Ordering::Relaxed)
     }
 }
 
@@ -57,7 +53,7 @@ impl Readers {
         for (since, all_read, allowed) in both {
             *since = all_read.then(|| since.unwrap_or(now));
             let is_long = since.is_some_and(|since| now.saturating_sub(since) >= after);
-            allowed.0.store(is_long, Ordering::Relaxed);
+            allowed.store(is_long, Ordering::Relaxed);
         }
     }
 }

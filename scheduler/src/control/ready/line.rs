@@ -32,10 +32,16 @@ pub(crate) struct Line {
     /// Those that began since workers were counted, and how many did in a second before that.
     pub(crate) began: u32,
     began_per_second: f64,
+    recent: Recent,
+}
+
+/// Who had work lately.
+#[derive(Default)]
+struct Recent {
     /// When workers were counted last.
     looked: Duration,
     /// The two tenants that had work last, and when somebody had looked then.
-    lately: [Option<(String, Duration)>; 2],
+    tenants: [Option<(String, Duration)>; 2],
 }
 
 /// How many may be in the broker.
@@ -49,20 +55,7 @@ pub(crate) struct Bounds {
 impl Line {
     /// Work of a tenant came.
     pub(crate) fn has_work_of(&mut self, tenant: &str, now: Duration) {
-        let [last, before] = &mut self.lately;
-        if last.as_ref().is_some_and(|(name, _)| name != tenant) {
-            std::mem::swap(last, before);
-        }
-        match last {
-            Some((name, at)) if name == tenant => *at = now,
-            Some(_) | None => *last = Some((tenant.to_owned(), now)),
-        }
-    }
-
-    /// Whether others than a tenant had work lately.
-    fn has_others(&self, tenant: &str) -> bool {
-        let is_other = |(name, at): &(String, Duration)| name != tenant && self.is_lately(*at);
-        self.lately.iter().flatten().any(is_other)
+        self.recent.note(tenant, now);
     }
 
     /// How many may be in the broker, of the slots that there are. Each scheduler may fill its part of
@@ -89,12 +82,10 @@ impl Line {
         if self.sent >= bounds.sent_max {
             return None;
         }
-        let mut fair = std::mem::take(&mut self.fair);
+        let Self { fair, recent, .. } = self;
         let has_room = |occupied| usize::try_from(occupied).is_ok_and(|is| is < bounds.of_one_max);
-        let may_have_more = |name: &str, occupied| has_room(occupied) || !self.has_others(name);
-        let next = fair.take_next_of(may_have_more);
-        self.fair = fair;
-        let (_, _, which) = next?;
+        let may_have_more = |name: &str, occupied| has_room(occupied) || !recent.has_others(name);
+        let (_, _, which) = fair.take_next_of(may_have_more)?;
         self.sent += 1;
         Some(which)
     }
@@ -102,7 +93,7 @@ impl Line {
     /// Workers were counted, and had been before.
     pub(crate) fn is_looked_at(&mut self, before: Duration, now: Duration) {
         let passed = now.saturating_sub(before);
-        self.looked = now;
+        self.recent.looked = now;
         if !passed.is_zero() {
             let measured = f64::from(std::mem::take(&mut self.began)) / passed.as_secs_f64();
             self.began_per_second = f64::midpoint(self.began_per_second, measured);
@@ -111,16 +102,34 @@ impl Line {
 
     /// Whether there is work, or it is remembered who had some.
     pub(crate) fn is_needed(&self) -> bool {
-        let is_lately = |(_, at): &(String, Duration)| self.is_lately(*at);
-        self.sent > 0 || !self.fair.is_empty() || self.lately.iter().flatten().any(is_lately)
-    }
-
-    fn is_lately(&self, at: Duration) -> bool {
-        self.looked.saturating_sub(at) < RESERVED_FOR
+        self.sent > 0 || !self.fair.is_empty() || self.recent.names().next().is_some()
     }
 
     #[cfg(test)]
     pub(crate) fn began_per_second(&self) -> f64 {
         self.began_per_second
+    }
+}
+
+impl Recent {
+    fn note(&mut self, tenant: &str, now: Duration) {
+        let [last, before] = &mut self.tenants;
+        if last.as_ref().is_some_and(|(name, _)| name != tenant) {
+            std::mem::swap(last, before);
+        }
+        match last {
+            Some((name, at)) if name == tenant => *at = now,
+            Some(_) | None => *last = Some((tenant.to_owned(), now)),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let is_recent = |at: &Duration| self.looked.saturating_sub(*at) < RESERVED_FOR;
+        let recent = self.tenants.iter().flatten().filter(move |(_, at)| is_recent(at));
+        recent.map(|(name, _)| name.as_str())
+    }
+
+    fn has_others(&self, tenant: &str) -> bool {
+        self.names().any(|name| name != tenant)
     }
 }
